@@ -1,0 +1,125 @@
+"""The annotations of a whole data set as a handful of flat arrays.
+
+A million Python objects cost gigabytes, and once more in every loader worker, since counting references
+writes to their pages.  Flat tensors cost some 50 bytes an image, once: they are moved to shared memory, so
+that workers read the same pages, whether forked or spawned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resdet.structures import Target
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a data set in label order: label ``i`` is ``ids[i]``, called ``names[i]``."""
+
+    ids: tuple[str, ...]  # WNIDs for ImageNet; the class's name where a set has nothing else
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.names):
+            raise ValueError(f"{len(self.ids)} class ids came with {len(self.names)} names")
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(i for i in self.ids if self.ids.count(i) > 1)
+            raise ValueError(f"class id {twice!r} is listed twice")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Record(NamedTuple):
+    """One image of a data set, as its annotation describes it."""
+
+    path: str  # relative to the data set's root
+    label: int  # 0 .. K-1, or -1 where it is not known
+    boxes: Sequence[tuple[float, float, float, float]] = ()  # xyxy, continuous pixels of the upright image
+    box_labels: Sequence[int] | None = None  # as many as boxes; None: every box is of the image's class
+
+
+@dataclass(frozen=True)
+class Records:
+    """Every image of one split: where it lies, its class, its boxes.  ``records[i]`` is a :class:`Record`."""
+
+    root: Path
+    classes: Classes
+    path_bytes: Tensor  # (total,) uint8: every path, one after another
+    path_ends: Tensor  # (N,) int64: where each path ends
+    labels: Tensor  # (N,) int64
+    boxes: Tensor  # (M, 4) float32
+    box_labels: Tensor  # (M,) int64
+    box_ends: Tensor  # (N,) int64: where each image's boxes end
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def path(self, index: int) -> str:
+        """The image's path relative to ``root``."""
+        start, end = _span(self.path_ends, index)
+        return self.path_bytes[start:end].numpy().tobytes().decode()
+
+    def file(self, index: int) -> Path:
+        """Where the image lies."""
+        return self.root / self.path(index)
+
+    def name(self, index: int) -> str:
+        """The image's file name without its folder and ending: the id that ILSVRC's files use."""
+        return Path(self.path(index)).stem
+
+    def target(self, index: int) -> Target:
+        """The image's class and boxes, in pixels of the whole image."""
+        start, end = _span(self.box_ends, index)
+        return Target(int(self.labels[index]), self.boxes[start:end], self.box_labels[start:end])
+
+    def box_counts(self) -> Tensor:
+        """``(N,)`` int64: how many boxes each image has."""
+        return torch.diff(self.box_ends, prepend=self.box_ends.new_zeros(1))
+
+    def select(self, indices: Tensor) -> Records:
+        """The records of these ``(n,)`` int64 indices, in their order."""
+        rows = [self[i] for i in indices.tolist()]
+        return pack(self.root, self.classes, rows)
+
+    def __getitem__(self, index: int) -> Record:
+        target = self.target(index)
+        boxes = [tuple(box) for box in target.boxes.tolist()]
+        return Record(self.path(index), target.label, boxes, target.labels.tolist())
+
+
+def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
+    """Pack records, taken one at a time, into shared flat arrays."""
+    paths, path_ends, labels, box_ends = bytearray(), [], [], []
+    boxes: list[tuple[float, float, float, float]] = []
+    box_labels: list[int] = []
+    for row in rows:
+        paths += row.path.encode()
+        path_ends.append(len(paths))
+        labels.append(row.label)
+        boxes.extend(row.boxes)
+        box_labels.extend([row.label] * len(row.boxes) if row.box_labels is None else row.box_labels)
+        box_ends.append(len(boxes))
+    arrays = (
+        torch.from_numpy(np.frombuffer(bytes(paths), dtype=np.uint8).copy()),
+        torch.tensor(path_ends, dtype=torch.int64),
+        torch.tensor(labels, dtype=torch.int64),
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        torch.tensor(box_labels, dtype=torch.int64),
+        torch.tensor(box_ends, dtype=torch.int64),
+    )
+    return Records(root, classes, *(a.share_memory_() for a in arrays))
+
+
+def _span(ends: Tensor, index: int) -> tuple[int, int]:
+    if not -len(ends) <= index < len(ends):
+        raise IndexError(f"record {index} of {len(ends)}")
+    index %= len(ends)
+    return (int(ends[index - 1]) if index else 0), int(ends[index])

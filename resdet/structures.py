@@ -1,0 +1,81 @@
+"""What travels between the rooms of the package: small frozen records of plain tensors.
+
+Boxes are xyxy, float32, continuous pixel coordinates: a box that covers the whole of a ``w x h`` image is
+``(0, 0, w, h)``.  Classes are ``0 .. K-1``.  An image without objects has boxes of shape ``(0, 4)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is in one image: its class and the boxes that have been drawn around objects of that class."""
+
+    label: int  # the image's class, 0 .. K-1, or -1 where it is not known
+    boxes: Tensor  # (N, 4) float32, in the frame of the image it comes with
+    labels: Tensor  # (N,) int64, the class of each box
+
+    def __post_init__(self) -> None:
+        _check_boxes(self.boxes, "Target.boxes")
+        if self.labels.shape != self.boxes.shape[:1]:
+            raise ValueError(f"Target.labels must be ({len(self.boxes)},) as boxes, got {tuple(self.labels.shape)}")
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images of one size, as they enter a network, and what is in them."""
+
+    images: Tensor  # (B, 3, H, W) uint8 RGB; the model subtracts the mean
+    targets: tuple[Target, ...] = ()  # one an image, or none at all
+    indices: tuple[int, ...] = ()  # each image's place in its data set
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise ValueError(f"ImageBatch.images must be (B, 3, H, W), got {tuple(self.images.shape)}")
+        if self.targets and len(self.targets) != len(self.images):
+            raise ValueError(f"{len(self.images)} images came with {len(self.targets)} targets")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> Tensor:
+        """``(B,)`` int64: the class of each image, on the images' device."""
+        return torch.tensor([t.label for t in self.targets], dtype=torch.int64, device=self.images.device)
+
+    def to(self, device: torch.device | str) -> ImageBatch:
+        """The same batch with its images on ``device``; targets stay on the CPU, where they are assigned from."""
+        return replace(self, images=self.images.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found in one image, in no particular order."""
+
+    boxes: Tensor  # (N, 4) float32
+    scores: Tensor  # (N,) float32, in [0, 1]
+    labels: Tensor  # (N,) int64, in 0 .. K-1
+
+    def __post_init__(self) -> None:
+        _check_boxes(self.boxes, "Detections.boxes")
+        for name in ("scores", "labels"):
+            shape = tuple(getattr(self, name).shape)
+            if shape != (len(self.boxes),):
+                raise ValueError(f"Detections.{name} must be ({len(self.boxes)},) as boxes, got {shape}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, keep: Tensor) -> Detections:
+        """The rows of an index or a mask, every field alike."""
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+
+def _check_boxes(boxes: Tensor, name: str) -> None:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} must be (N, 4) rows of (x1, y1, x2, y2), got {tuple(boxes.shape)}")
