@@ -1,0 +1,124 @@
+"""ResNet-18 to 152 (Table 1), with torchvision's module names, so that its state dicts load as they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from resdet.backbones.blocks import BasicBlock, Bottleneck
+
+BLOCKS = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+STEMS = ("7x7", "3x3", "3x3-pool")
+STRIDE_IN = ("1x1", "3x3")
+
+
+class ResNet(nn.Module):
+    """A residual network with its classifier.
+
+    ``features`` gives the maps that heads stand on, ``classify`` the class scores from the last of them.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        num_classes: K, outputs of the classifier ``fc``.
+        stem: ``"7x7"``: stride 2, then a 3x3 max pool of stride 2 (the paper); for small images ``"3x3"``, without
+            any stride, or ``"3x3-pool"``, the same with the pool behind it.  conv5 has stride 32, 8 or 16.
+        stride_in: the bottleneck's convolution that strides, see :class:`~resdet.backbones.blocks.Bottleneck`.
+        dilate_conv5: conv5 keeps conv4's resolution, its 3x3 convolutions dilated by 2 instead.
+    """
+
+    def __init__(
+        self, depth: int, num_classes: int, *, stem: str = "7x7", stride_in: str = "1x1", dilate_conv5: bool = False
+    ) -> None:
+        super().__init__()
+        if depth not in BLOCKS:
+            raise ValueError(f"depth must be one of {', '.join(map(str, BLOCKS))}, got {depth}")
+        if stem not in STEMS:
+            raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
+        if stride_in not in STRIDE_IN:
+            raise ValueError(f"stride_in must be one of {', '.join(STRIDE_IN)}, got {stride_in!r}")
+        block, counts = BLOCKS[depth]
+        large = stem == "7x7"
+        self.conv1 = nn.Conv2d(3, 64, 7 if large else 3, 2 if large else 1, padding=3 if large else 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.Identity() if stem == "3x3" else nn.MaxPool2d(3, 2, padding=1)
+
+        inputs = 64
+        stages = []
+        for stage, count in enumerate(counts):
+            width = 64 * 2**stage
+            dilated = dilate_conv5 and stage == 3
+            stride = 1 if stage == 0 or dilated else 2
+            blocks = []
+            for i in range(count):
+                # the first block of a dilated stage still reads conv4 as it is: only what follows is spread out
+                dilation = 2 if dilated and i > 0 else 1
+                blocks.append(block(inputs, width, stride if i == 0 else 1, dilation, stride_in))
+                inputs = width * block.expansion
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(inputs, num_classes)
+        self.channels = {"conv4": inputs // 2, "conv5": inputs}
+        stride4 = {"7x7": 16, "3x3-pool": 8, "3x3": 4}[stem]
+        self.strides = {"conv4": stride4, "conv5": stride4 if dilate_conv5 else 2 * stride4}  # pixels a cell
+        _initialise(self)
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """The feature maps ``conv4`` and ``conv5`` of normalised ``(B, 3, H, W)`` images."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        conv4 = self.layer3(self.layer2(self.layer1(x)))
+        return {"conv4": conv4, "conv5": self.layer4(conv4)}
+
+    def classify(self, conv5: Tensor) -> Tensor:
+        """``(B, C, h, w) -> (B, K)`` logits: global average pooling, then ``fc``."""
+        return self.fc(self.avgpool(conv5).flatten(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``(B, K)`` logits of normalised ``(B, 3, H, W)`` images."""
+        return self.classify(self.features(images)["conv5"])
+
+
+def _initialise(net: nn.Module) -> None:
+    """He normal for convolutions (Sec. 3.4, "Delving deep into rectifiers"); ``fc`` as torch has it."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def zero_init_residual(net: ResNet) -> None:
+    """Start every block as the identity: gamma of its last batch norm 0 (Goyal et al. 2017, Sec. 5.1)."""
+    for module in net.modules():
+        if isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)
+        elif isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
+
+
+def freeze_batch_norm(net: nn.Module) -> None:
+    """Batch norm becomes a constant affine map (App. A): statistics, scale and offset stay as they are.
+
+    Call it after every ``net.train()``, which would set batch norm to training again.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+            module.weight.requires_grad_(False)
+            module.bias.requires_grad_(False)
+
+
+def total_parameters(net: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 ``(B, 3, H, W)`` RGB to zero mean and unit deviation, by ``(3,)`` mean and std in 0 .. 255."""
+    shape = (1, 3, 1, 1)
+    return (images.to(torch.float32) - mean.view(shape)) / std.view(shape)
