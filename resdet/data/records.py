@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from os.path import basename, splitext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +76,12 @@ class Records:
     def name(self, index: int) -> str:
         """The image's file name without its folder and ending: the id that ILSVRC's files use."""
         return Path(self.path(index)).stem
+
+    def names(self) -> list[str]:
+        """Every image's :meth:`name`, at once: matching a file of 50,000 rows asks for all of them."""
+        raw, ends = self.path_bytes.numpy().tobytes(), self.path_ends.tolist()
+        paths = (raw[start:end].decode() for start, end in pairwise([0, *ends]))
+        return [splitext(basename(path))[0] for path in paths]
 
     def target(self, index: int) -> Target:
         """The image's class and boxes, in pixels of the whole image."""
