@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from resdet.data.formats.inclusive import read_box
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
 
@@ -15,7 +16,7 @@ def read(root: Path, split: str) -> Records:
     A box file may list images that are not there (a partly unpacked set): those rows are left out.
 
     Raises:
-        InputError: a missing file, a box that is not four whole numbers or is upside down, an unknown class.
+        InputError: a missing file, a line of another form, a box that is upside down, an unknown class.
     """
     classes = _classes(root)
     if split == "train":
@@ -37,9 +38,9 @@ def _train(root: Path, classes: Classes) -> Iterator[Record]:
         there = {p.name for p in (folder / "images").iterdir()} if (folder / "images").is_dir() else set()
         table = folder / f"{wnid}_boxes.txt"
         for number, line in enumerate(_lines(table), 1):
-            name, *box = line.split()
+            name, *box = _words(line, f"{table}:{number}", "name x1 y1 x2 y2")
             if name in there:
-                yield Record(f"train/{wnid}/images/{name}", label, [_box(box, f"{table}:{number}")])
+                yield Record(f"train/{wnid}/images/{name}", label, [read_box(box, f"{table}:{number}", first_pixel=0)])
 
 
 def _val(root: Path, classes: Classes) -> Iterator[Record]:
@@ -47,26 +48,23 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
     labels = {wnid: i for i, wnid in enumerate(classes.ids)}
     there = {p.name for p in (root / "val" / "images").iterdir()} if (root / "val" / "images").is_dir() else set()
     for number, line in enumerate(_lines(table), 1):
-        name, wnid, *box = line.split()
+        name, wnid, *box = _words(line, f"{table}:{number}", "name class x1 y1 x2 y2")
         if wnid not in labels:
             raise InputError(f"{table}:{number}: class {wnid!r} is not in wnids.txt")
         if there and name not in there:
             continue
-        yield Record(f"val/images/{name}", labels[wnid], [_box(box, f"{table}:{number}")])
+        yield Record(f"val/images/{name}", labels[wnid], [read_box(box, f"{table}:{number}", first_pixel=0)])
 
 
-def _box(words: list[str], place: str) -> tuple[float, float, float, float]:
-    try:
-        x1, y1, x2, y2 = (int(w) for w in words)
-    except ValueError:
-        raise InputError(f"{place}: wanted x1 y1 x2 y2 as whole numbers, got {' '.join(words)!r}") from None
-    if x2 < x1 or y2 < y1:
-        raise InputError(f"{place}: box {x1} {y1} {x2} {y2} is upside down")
-    return x1, y1, x2 + 1, y2 + 1  # inclusive pixels in the file: the last pixel's far edge is one further
+def _words(line: str, place: str, wanted: str) -> list[str]:
+    words = line.split()
+    if len(words) != len(wanted.split()):
+        raise InputError(f"{place}: wanted {wanted!r}, got {line.strip()!r}")
+    return words
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return [line for line in file.read_text().splitlines() if line.strip()]
+        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except FileNotFoundError:
         raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt and words.txt") from None

@@ -1,0 +1,59 @@
+"""Data sets by name: ``FORMAT:ROOT[:SPLIT]``, the same on a command line and in a config."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from resdet.data.formats import ilsvrc_loc, shapes, tiny_imagenet
+from resdet.data.formats.loc_files import LAYOUT
+from resdet.data.records import Records
+from resdet.errors import InputError
+
+
+class Format(NamedTuple):
+    """A way in which data sets are laid out on disk."""
+
+    read: Callable[[Path, str], Records]  # root, split
+    layout: str  # what the root folder holds, for the message when it is not there
+    split_example: str
+
+
+FORMATS = {
+    "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val"),
+    "shapes": Format(shapes.read, "the demo set that datasets/make_shapes.py draws", "val"),
+    "tiny-imagenet": Format(tiny_imagenet.read, "train/, val/, wnids.txt and words.txt", "val"),
+}
+
+
+def open_records(spec: str) -> Records:
+    """Read the images and boxes of a data set, for example ``ilsvrc-loc:/data/imagenet:val``.
+
+    Raises:
+        InputError: an unknown format or split, a missing folder, or what the format's reader finds wrong.
+    """
+    name, root, split = split_spec(spec)
+    if name not in FORMATS:
+        nearest = get_close_matches(name, FORMATS, n=1, cutoff=0.0)[0]
+        raise InputError(f"{spec!r}: unknown format {name!r}; did you mean {nearest!r}? Known: {', '.join(FORMATS)}")
+    wanted = FORMATS[name]
+    if not root:
+        raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{spec!r}: no folder {folder}; {name} wants {wanted.layout} there")
+    if not split:
+        raise InputError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
+    return wanted.read(folder, split)
+
+
+def split_spec(spec: str) -> tuple[str, str, str]:
+    """``FORMAT:ROOT:SPLIT`` in its three parts, empty where not given; ROOT may begin with a drive."""
+    name, _, rest = spec.partition(":")
+    drive = re.match(r"[A-Za-z]:[\\/]", rest)
+    start = len(drive[0]) if drive else 0
+    root, _, split = rest[start:].rpartition(":") if ":" in rest[start:] else (rest[start:], "", "")
+    return name, rest[:start] + root, split

@@ -1,0 +1,41 @@
+"""Boxes as files write them: the first and the last pixel of each axis, both inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from resdet.errors import InputError
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_box(words: Sequence[str | None], place: str, first_pixel: int) -> tuple[float, float, float, float]:
+    """Turn ``xmin ymin xmax ymax``, inclusive, into xyxy in continuous pixels that begin at 0.
+
+    Args:
+        words: the four numbers as the file has them.
+        place: what an error is to name: the file, and the line or object.
+        first_pixel: what the file calls the first column and row: 0 for ILSVRC, 1 for VOC.
+
+    Raises:
+        InputError: not four finite numbers, or upside down.  One pixel (xmin = xmax) is a box.
+    """
+    if len(words) != 4:
+        raise InputError(f"{place}: wanted four numbers {' '.join(SIDES)}, got {len(words)}")
+    x1, y1, x2, y2 = (_number(word, f"{place}: {side}") for word, side in zip(words, SIDES, strict=True))
+    for axis, low, high in (("x", x1, x2), ("y", y1, y2)):
+        if high < low:
+            raise InputError(f"{place}: the box is upside down: {axis}max {high:g} is less than {axis}min {low:g}")
+    # the last pixel is inside, so the box's far edge is one further
+    return x1 - first_pixel, y1 - first_pixel, x2 + 1 - first_pixel, y2 + 1 - first_pixel
+
+
+def _number(word: str | None, place: str) -> float:
+    try:
+        number = float(word or "")
+    except ValueError:
+        raise InputError(f"{place}: wanted a number, got {word!r}") from None
+    if not math.isfinite(number):
+        raise InputError(f"{place}: wanted a finite number, got {word!r}")
+    return number

@@ -1,0 +1,82 @@
+"""The XML annotation that PASCAL VOC introduced and ILSVRC kept: one file an image, read by tag, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, fromstring
+
+from resdet.data.formats.inclusive import SIDES, read_box
+from resdet.errors import InputError
+
+
+class Object(NamedTuple):
+    """One object of an image, as its file describes it."""
+
+    name: str  # the class id: a WNID for ILSVRC, the class's name for VOC
+    box: tuple[float, float, float, float]  # xyxy, continuous pixels
+    difficult: bool = False  # VOC: its evaluation leaves the object out
+
+
+class Annotation(NamedTuple):
+    """One image, as its file describes it."""
+
+    size: tuple[int, int] | None  # width, height; None where the file does not say
+    objects: tuple[Object, ...]
+
+
+def read(file: Path | str, first_pixel: int, classes: Container[str] | None = None) -> Annotation:
+    """Read one annotation file.
+
+    Args:
+        file: the XML.
+        first_pixel: what the file calls the first column and row: 0 for ILSVRC, 1 for VOC.
+        classes: the class ids that may occur; None takes any.
+
+    Raises:
+        InputError: missing or not XML; an object without name or bndbox, of a class that is not in ``classes``, or with
+            a box that is not four finite numbers or is upside down.  Objects are counted from 1.
+    """
+    root = _parse(file)
+    objects = enumerate(root.iter("object"), 1)
+    found = tuple(_object(element, f"{file}: object {n}", first_pixel, classes) for n, element in objects)
+    return Annotation(_size(root, file), found)
+
+
+def _parse(file: Path | str) -> Element:
+    try:
+        with open(file, "rb") as opened:
+            return fromstring(opened.read())
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}; wanted an XML annotation") from None
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # the last two: a strange encoding
+        raise InputError(f"{file}: wanted an XML annotation: {' '.join(str(error).split())}") from None
+
+
+def _object(element: Element, place: str, first_pixel: int, classes: Container[str] | None) -> Object:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise InputError(f"{place}: wanted a name, there is none")
+    if classes is not None and name not in classes:
+        raise InputError(f"{place}: class {name!r} is not in the class list")
+    bndbox = element.find("bndbox")
+    if bndbox is None:
+        raise InputError(f"{place}: wanted a bndbox, there is none")
+    box = read_box([bndbox.findtext(side) for side in SIDES], place, first_pixel)
+    return Object(name, box, (element.findtext("difficult") or "").strip() == "1")
+
+
+def _size(root: Element, file: Path | str) -> tuple[int, int] | None:
+    size = root.find("size")
+    if size is None:
+        return None
+    words = [size.findtext(side) for side in ("width", "height")]
+    try:
+        width, height = (int(float(word or "")) for word in words)
+    except (ValueError, OverflowError):
+        raise InputError(f"{file}: size: wanted width and height as numbers, got {words}") from None
+    return width, height
