@@ -53,6 +53,15 @@ class ImageBatch:
         return replace(self, images=self.images.to(device, non_blocking=True))
 
 
+def split(batch: ImageBatch, parts: int) -> list[ImageBatch]:
+    """The batch in ``parts`` runs of images, as equal as they can be; fewer when it has fewer images."""
+    size = -(-len(batch) // parts)
+    starts = range(0, len(batch), size)
+    return [
+        ImageBatch(batch.images[i : i + size], batch.targets[i : i + size], batch.indices[i : i + size]) for i in starts
+    ]
+
+
 @dataclass(frozen=True)
 class Detections:
     """What was found in one image, in no particular order."""

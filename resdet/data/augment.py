@@ -1,0 +1,120 @@
+"""The random training view of an image, and its random colours.
+
+The view is drawn here, since where the boxes go is what this project is about; the colours are
+albumentations' (2.0.8, imported only when asked for).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resdet.config import AugmentConfig
+from resdet.data.views import View, centre, to_view
+from resdet.structures import Target
+
+
+def random_view(rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig) -> View:
+    """One square view of ``size`` pixels, drawn as ``how.crop`` says."""
+    draw = _area_window if how.crop == "area" else _shorter_side_window
+    return View(draw(rng, width, height, size, how), size, size, bool(rng.random() < how.mirror))
+
+
+def view_with_box(
+    rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig, target: Target
+) -> tuple[View, Target]:
+    """A random view that holds at least one box, and the target in it.
+
+    Views are drawn until a box has ``how.min_visible`` of its area inside, at most ``how.crop_tries`` times; then
+    the centre is taken, whose target may be empty.  An image without boxes takes the first view, and so does
+    every image where ``how.keep_object`` is off.
+    """
+    for _ in range(how.crop_tries):
+        view = random_view(rng, width, height, size, how)
+        seen = visible(target, view, how.min_visible, how.clip_boxes)
+        if len(seen.boxes) or not len(target.boxes) or not how.keep_object:
+            return view, seen
+    view = centre(width, height, size, size)
+    return view, visible(target, view, how.min_visible, how.clip_boxes)
+
+
+def visible(target: Target, view: View, min_visible: float, clip: bool = True) -> Target:
+    """The target as the view shows it: boxes with less than ``min_visible`` of their area inside are dropped.
+
+    Args:
+        clip: cut the boxes that stay at the view's edge; otherwise they reach outside it.
+    """
+    moved = to_view(target.boxes, view)
+    inside = moved.clamp(min=0)
+    inside = torch.minimum(inside, moved.new_tensor([view.width, view.height] * 2))
+    keep = _area(inside) >= min_visible * _area(moved)
+    keep &= _area(inside) > 0
+    return Target(target.label, (inside if clip else moved)[keep], target.labels[keep])
+
+
+def color_jitter(how: AugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
+    """A function of ``(H, W, 3)`` uint8 pixels and a seed that changes their colours; None when all is 0."""
+    strengths = (how.brightness, how.contrast, how.saturation, how.hue)
+    if how.color_probability <= 0 or not any(strengths):
+        return None
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
+    import albumentations
+
+    def around_one(strength: float) -> tuple[float, float]:
+        return max(0.0, 1 - strength), 1 + strength
+
+    jitter: Any = albumentations.Compose(
+        [
+            albumentations.ColorJitter(
+                brightness=around_one(how.brightness),
+                contrast=around_one(how.contrast),
+                saturation=around_one(how.saturation),
+                hue=(-how.hue, how.hue),
+                p=how.color_probability,
+            )
+        ]
+    )
+
+    def apply(image: np.ndarray, seed: int) -> np.ndarray:
+        jitter.set_random_seed(seed)  # the same image and seed give the same colours in any worker
+        return jitter(image=image)["image"]
+
+    return apply
+
+
+def _area_window(
+    rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig
+) -> tuple[int, int, int, int]:
+    """A window of a random area and aspect ratio, both as wide as they were asked for where the image allows."""
+    for _ in range(10):
+        area = width * height * rng.uniform(*how.area)
+        aspect = math.exp(rng.uniform(*map(math.log, how.aspect)))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return _placed(rng, width, height, w, h)
+    side = min(width, height)
+    return _placed(rng, width, height, side, side)
+
+
+def _shorter_side_window(
+    rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig
+) -> tuple[int, int, int, int]:
+    """A square that would be ``size`` wide were the image's shorter side drawn from ``how.shorter_side``."""
+    low, high = (side * size / 224 for side in how.shorter_side)
+    side = max(1, round(min(width, height) * min(1.0, size / rng.uniform(low, high))))
+    return _placed(rng, width, height, side, side)
+
+
+def _placed(rng: np.random.Generator, width: int, height: int, w: int, h: int) -> tuple[int, int, int, int]:
+    x1, y1 = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+    return x1, y1, x1 + w, y1 + h
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1)

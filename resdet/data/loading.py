@@ -1,0 +1,156 @@
+"""From records to batches: which image comes when, how it is cut, and how a batch is put together.
+
+What a training step sees is a function of the seed and the step's number alone, never of the number of
+workers or of what ran before: a resumed run continues with the very images it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from resdet.config import AugmentConfig
+from resdet.data.augment import color_jitter, view_with_box
+from resdet.data.image import load_image
+from resdet.data.records import Records
+from resdet.data.views import centre, cut, to_view
+from resdet.structures import ImageBatch, Target
+
+
+class Draw(NamedTuple):
+    """One image of a training step."""
+
+    index: int  # in the records
+    seed: int  # of everything random about it
+    size: int  # side of the crop, pixels
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which images each training step takes: ``iter(plan)`` gives the batches from step ``start`` on.
+
+    Every epoch is a new permutation; the last images that do not fill a batch wait for another epoch.
+    """
+
+    images: int
+    batch_size: int  # over all processes
+    steps: int
+    seed: int
+    sizes: tuple[tuple[float, int], ...]  # (from epoch, side)
+    start: int = 0
+    rank: int = 0
+    processes: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one pass; a set smaller than a batch makes one step."""
+        return max(1, self.images // self.batch_size)
+
+    def __len__(self) -> int:
+        return self.steps - self.start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        order, order_epoch = torch.empty(0), -1
+        for step in range(self.start, self.steps):
+            epoch, place = divmod(step, self.steps_per_epoch)
+            if epoch != order_epoch:
+                order, order_epoch = torch.randperm(self.images, generator=_generator(self.seed, epoch)), epoch
+            rows = order[place * self.batch_size :][: self.batch_size][self.rank :: self.processes]
+            side = self.size_at(step)
+            yield [Draw(i, hash((self.seed, epoch, i)) & 0x7FFFFFFF, side) for i in rows.tolist()]
+
+    def size_at(self, step: int) -> int:
+        """The side of the crop at a step."""
+        epoch = step / self.steps_per_epoch
+        return next(side for start, side in reversed(self.sizes) if epoch >= start)
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """``self[Draw]`` is a random view of an image, its target in the view, and the image's index."""
+
+    records: Records
+    how: AugmentConfig
+
+    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, Target, int]:
+        rng = np.random.default_rng(draw.seed)
+        image = load_image(self.records.file(draw.index))
+        height, width = image.shape[:2]
+        view, target = view_with_box(rng, width, height, draw.size, self.how, self.records.target(draw.index))
+        pixels = cut(image, view)
+        if (jitter := _jitter(self.how)) is not None:
+            pixels = jitter(pixels, draw.seed)
+        return pixels, target, draw.index
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """``self[i]`` is the centre view of image ``i``, the whole target in the view's pixels, and ``i``."""
+
+    records: Records
+    resize: int
+    size: int
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Target, int]:
+        image = load_image(self.records.file(index))
+        view = centre(image.shape[1], image.shape[0], self.resize, self.size)
+        target = self.records.target(index)
+        return cut(image, view), Target(target.label, to_view(target.boxes, view), target.labels), index
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def training_loader(images: TrainingImages, plan: Plan, workers: int) -> DataLoader:
+    """Batches of :class:`ImageBatch`, one a step of ``plan``."""
+    return _loader(images, workers, batch_sampler=plan)
+
+
+def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> DataLoader:
+    """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
+    order = [list(range(i, min(i + batch_size, len(images)))) for i in range(0, len(images), batch_size)]
+    return _loader(images, workers, batch_sampler=order[rank::processes])
+
+
+def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:
+    """Stack views of one size: pixels stay uint8 and channels-last in memory."""
+    pixels = torch.from_numpy(np.stack([r[0] for r in rows])).permute(0, 3, 1, 2)  # (B, 3, H, W)
+    return ImageBatch(pixels, tuple(r[1] for r in rows), tuple(r[2] for r in rows))
+
+
+def _loader(images: object, workers: int, batch_sampler: object) -> DataLoader:
+    return DataLoader(
+        images,  # type: ignore[arg-type]
+        batch_sampler=batch_sampler,  # type: ignore[arg-type]
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_one_thread if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _one_thread(worker: int) -> None:
+    """A loader worker is one of many: its libraries must not start a thread a core each."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(hash((seed, epoch)) & 0x7FFFFFFF)
+
+
+@cache
+def _jitter(how: AugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
+    """The colour function of this process, made once: it cannot be sent to a worker."""
+    return color_jitter(how)

@@ -1,0 +1,83 @@
+"""A view: which part of an image a network sees, how large, and whether mirrored.
+
+Training crops, the centre crop of a 1-crop test and the whole image at a scale are all views, so that one
+function cuts pixels and one pair of functions carries boxes there and back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """The window ``x1, y1, x2, y2`` (whole pixels of the upright image) drawn ``width x height``."""
+
+    window: tuple[int, int, int, int]
+    width: int
+    height: int
+    mirror: bool = False
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """View pixels an image pixel, along x and y."""
+        x1, y1, x2, y2 = self.window
+        return self.width / (x2 - x1), self.height / (y2 - y1)
+
+
+def cut(image: np.ndarray, view: View) -> np.ndarray:
+    """The view's pixels: ``(H, W, 3)`` uint8 -> ``(view.height, view.width, 3)`` uint8, contiguous."""
+    x1, y1, x2, y2 = view.window
+    part = image[y1:y2, x1:x2]
+    if part.shape[:2] != (view.height, view.width):
+        # area averaging when shrinking, or fine texture aliases; it is no interpolation when growing
+        smaller = view.width < x2 - x1 or view.height < y2 - y1
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        part = cv2.resize(part, (view.width, view.height), interpolation=how)
+    if view.mirror:
+        part = part[:, ::-1]
+    return np.ascontiguousarray(part)
+
+
+def to_view(boxes: Tensor, view: View) -> Tensor:
+    """``(N, 4)`` boxes of the image in the view's pixels, not clipped; ``from_view`` takes them back."""
+    moved = (boxes - _offset(view, boxes)) * _scale(view, boxes)
+    return _mirrored(moved, view.width) if view.mirror else moved
+
+
+def from_view(boxes: Tensor, view: View) -> Tensor:
+    """``(..., 4)`` boxes of the view in the image's pixels: ``from_view(to_view(b, v), v) == b``."""
+    boxes = _mirrored(boxes, view.width) if view.mirror else boxes
+    return boxes / _scale(view, boxes) + _offset(view, boxes)
+
+
+def whole(width: int, height: int, shorter_side: int, mirror: bool = False, multiple: int = 1) -> View:
+    """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``."""
+    scale = shorter_side / min(width, height)
+    sides = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
+    return View((0, 0, width, height), *sides, mirror)
+
+
+def centre(width: int, height: int, resize: int, size: int) -> View:
+    """The middle ``size x size`` of the image with its shorter side at ``resize`` (1-crop testing)."""
+    side = max(1, round(min(width, height) * min(size / resize, 1.0)))
+    x1, y1 = (width - side) // 2, (height - side) // 2
+    return View((x1, y1, x1 + side, y1 + side), size, size)
+
+
+def _mirrored(boxes: Tensor, width: int) -> Tensor:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack((width - x2, y1, width - x1, y2), -1)
+
+
+def _offset(view: View, like: Tensor) -> Tensor:
+    return like.new_tensor(view.window[:2] * 2)
+
+
+def _scale(view: View, like: Tensor) -> Tensor:
+    return like.new_tensor(view.scale * 2)

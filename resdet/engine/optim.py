@@ -1,0 +1,70 @@
+"""The optimizer, its learning rate at every step, and the averaged weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from resdet.config import TrainConfig
+
+
+def sgd(model: nn.Module, how: TrainConfig) -> torch.optim.SGD:
+    """SGD with momentum (``v <- m v + g; w <- w - lr v``) on everything that learns.
+
+    With ``decay_norm_and_bias`` off, vectors (batch norm's affine and biases) have no weight decay.
+    """
+    learning = [p for p in model.parameters() if p.requires_grad]
+    vectors = [p for p in learning if p.ndim <= 1]
+    matrices = [p for p in learning if p.ndim > 1]
+    groups = [
+        {"params": matrices, "weight_decay": how.weight_decay},
+        {"params": vectors, "weight_decay": how.weight_decay if how.decay_norm_and_bias else 0.0},
+    ]
+    return torch.optim.SGD([g for g in groups if g["params"]], lr=how.lr, momentum=how.momentum)
+
+
+def learning_rate(epoch: float, how: TrainConfig) -> float:
+    """The rate after ``epoch`` passes: a linear warm-up from 0, then steps (each a tenth) or half a cosine to 0."""
+    if epoch < how.warmup_epochs:
+        return how.lr * epoch / how.warmup_epochs
+    if how.schedule == "step":
+        return how.lr * 0.1 ** sum(epoch >= drop for drop in how.lr_drop_epochs)
+    done = (epoch - how.warmup_epochs) / max(how.epochs - how.warmup_epochs, 1e-9)
+    return how.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class AveragedWeights:
+    """An exponential moving average of a model's state: ``average <- d average + (1 - d) now``.
+
+    Early on ``d`` is held down to ``(1 + n) / (10 + n)`` after ``n`` updates, or the start would weigh on the
+    average for thousands of steps.  Integer state (batch norm's counters) is copied.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take the model's present state into the average."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in model.state_dict().items():
+            mean = self.state[name]
+            if value.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def state_dict(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
+        """All that ``load_state_dict`` needs."""
+        return {"updates": self.updates, "state": self.state}
+
+    def load_state_dict(self, saved: dict) -> None:
+        """Continue from a saved average."""
+        self.updates = saved["updates"]
+        for name, value in saved["state"].items():
+            self.state[name].copy_(value)

@@ -1,0 +1,91 @@
+"""The training loop: one page, no hooks; logging, saving and evaluation happen in the caller's ``after_step``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from resdet.backbones.resnet import freeze_batch_norm
+from resdet.config import TrainConfig
+from resdet.engine.optim import AveragedWeights, learning_rate
+from resdet.structures import ImageBatch, split
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(
+    model: nn.Module,
+    batches: Iterable[ImageBatch],
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    how: TrainConfig,
+    *,
+    device: torch.device,
+    start: int,
+    steps_per_epoch: int,
+    average: AveragedWeights | None,
+    after_step: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Take one optimizer step a batch, from step ``start`` on, until the batches end.
+
+    Args:
+        model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.
+        scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
+        after_step: called with the number of steps done and the losses as numbers.
+
+    Raises:
+        FloatingPointError: a loss is not finite; the model is as it was before that step.
+    """
+    for step, batch in enumerate(batches, start):
+        set_training(model, how)
+        torch.manual_seed(hash((how.seed, step)) & 0x7FFFFFFF)  # what a step draws depends on its number alone
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step / steps_per_epoch, how)
+        optimizer.zero_grad(set_to_none=True)
+        values = _backward(model, batch, scaler, how, device, step)
+        if how.clip_norm:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        if average is not None:
+            average.update(model)
+        after_step(step + 1, values)
+
+
+def set_training(model: nn.Module, how: TrainConfig) -> None:
+    """Training mode, but for batch norm where it is frozen."""
+    model.train()
+    if how.batch_norm == "frozen":
+        freeze_batch_norm(model)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Matrix products in ``precision``; losses and boxes stay float32."""
+    return torch.autocast(device.type, DTYPES.get(precision, torch.bfloat16), enabled=precision != "fp32")
+
+
+def _backward(
+    model: nn.Module,
+    batch: ImageBatch,
+    scaler: torch.amp.GradScaler,
+    how: TrainConfig,
+    device: torch.device,
+    step: int,
+) -> dict[str, float]:
+    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; the losses as numbers."""
+    sums: dict[str, Tensor] = {}
+    for part in split(batch, how.accumulate):
+        with autocast(device, how.precision):
+            losses = model(part.to(device))
+        share = len(part) / len(batch)
+        total = torch.stack([loss.float() for loss in losses.values()]).sum() * share
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0) + loss.detach().float() * share
+        if not torch.isfinite(total):
+            numbers = {name: value.item() for name, value in sums.items()}
+            raise FloatingPointError(f"step {step}: the loss is not finite ({numbers}); images {list(part.indices)}")
+        scaler.scale(total).backward()
+    return {name: value.item() for name, value in sums.items()}

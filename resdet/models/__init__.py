@@ -1,0 +1,1 @@
+"""Whole models: ``forward(batch)`` gives losses, other methods give answers."""

@@ -1,0 +1,105 @@
+"""What ``tools/train_*.py`` share: their arguments, their folder, and a run from settings and a model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from resdet import build
+from resdet.config import ClsConfig, LocConfig, to_dict
+from resdet.data.formats import open_records
+from resdet.data.loading import TestImages, TrainingImages, training_loader
+from resdet.data.records import Records
+from resdet.engine.checkpoint import Checkpoint
+from resdet.engine.distributed import Process
+from resdet.engine.fit import Run, fit
+from resdet.errors import InputError
+from resdet.progress import TrainingProgress
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The two data sets of a run; they have the same classes."""
+
+    train: Records
+    val: Records
+
+
+def arguments(description: str, example: str) -> argparse.ArgumentParser:
+    """``CONFIG [section.key=value ...] [--out DIR] [--resume] [--device D] [--debug]``."""
+    parser = argparse.ArgumentParser(
+        description=description, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", type=Path, help="YAML file; what it leaves out has the paper's value")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that the file has not")
+    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<name of the config>)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or begin it")
+    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def open_data(config: ClsConfig | LocConfig) -> TrainingData:
+    """Read both splits; every training image must have a class, and the two must agree on the classes."""
+    for key, spec in (("data.train", config.data.train), ("data.val", config.data.val)):
+        if not spec:
+            raise InputError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
+    train, val = open_records(config.data.train), open_records(config.data.val)
+    if train.classes.ids != val.classes.ids:
+        raise InputError(
+            f"{config.data.train} has {len(train.classes)} classes, {config.data.val} {len(val.classes)}, or others"
+        )
+    if not len(train):
+        raise InputError(f"{config.data.train}: no images")
+    return TrainingData(train, val)
+
+
+def launch(
+    task: str,
+    config: ClsConfig | LocConfig,
+    model: nn.Module,
+    data: TrainingData,
+    me: Process,
+    *,
+    evaluate: Callable[[TestImages], dict[str, Any]],
+    best_by: str,
+    out: Path,
+    resume: bool,
+) -> None:
+    """Train ``model`` as ``config`` says; the folder gets the resolved config, metrics and checkpoints.
+
+    ``evaluate`` gets the validation images at the side that training has reached: a net that has only seen
+    small crops says little about itself on large ones.
+    """
+    plan = build.plan(config.data, config.train, len(data.train), me)
+    images = TrainingImages(data.train, config.augment)
+    settings = to_dict(config)
+    classes = data.train.classes
+
+    def evaluate_at(step: int) -> dict[str, Any]:
+        side = plan.size_at(step - 1)
+        return evaluate(TestImages(data.val, round(config.data.resize * side / config.data.size), side))
+
+    progress = TrainingProgress(plan.steps, 0, config.train.batch_size)
+    run = Run(
+        out=out,
+        how=config.train,
+        steps=plan.steps,
+        steps_per_epoch=plan.steps_per_epoch,
+        batches=lambda start: training_loader(images, replace(plan, start=start), config.data.workers),
+        evaluate=evaluate_at,
+        best_by=best_by,
+        identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
+        report=progress if me.is_main else lambda step, row: None,
+    )
+    if me.is_main:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / "last.pt").exists():
+            (out / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    fit(run, model, me, resume=resume)

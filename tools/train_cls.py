@@ -1,0 +1,51 @@
+"""Train a classifier: the pretraining that localization and detection start from."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import build, cli, training
+from resdet.config import ClsConfig, load_config
+from resdet.data.loading import TestImages, test_loader
+from resdet.engine import distributed
+from resdet.eval.cls import classification_error
+from resdet.inference import classify_all
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = training.arguments(
+        __doc__ or "",
+        "python tools/train_cls.py configs/cls/shapes.yaml data.train=shapes:DIR:train data.val=shapes:DIR:val",
+    ).parse_args(argv)
+    config = load_config(ClsConfig, args.config, args.overrides)
+    data = training.open_data(config)
+    me = distributed.start(args.device)
+    model = build.build_classifier(config, len(data.train.classes))
+    build.load_backbone(model.backbone, config.model.backbone)
+    build.place(model, me.device, config.train.channels_last)
+
+    def evaluate(images: TestImages) -> dict[str, Any]:
+        batches = test_loader(images, config.test.batch_size, config.data.workers)
+        answers = classify_all(model, batches, me.device, config.train.precision)
+        errors = classification_error(answers.labels.numpy(), data.val.labels.numpy())
+        return {"loss": answers.losses.mean().item(), **errors}
+
+    training.launch(
+        "cls",
+        config,
+        model,
+        data,
+        me,
+        evaluate=evaluate,
+        best_by="top1_error",
+        out=args.out or Path("runs") / args.config.stem,
+        resume=args.resume,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
