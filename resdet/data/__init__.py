@@ -1,0 +1,1 @@
+"""From files to batches: annotations of every format, images, views, augmentation, loading."""
