@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from resdet.backbones.resnet import ResNet
-from resdet.config import BackboneConfig, ClsConfig, DataConfig, TrainConfig
-from resdet.data.loading import Plan, TestImages, TrainingImages, test_loader, training_loader
-from resdet.data.records import Classes, Records
+from resdet.config import (
+    BackboneConfig,
+    ClsConfig,
+    DataConfig,
+    LocConfig,
+    TrainConfig,
+    override,
+)
+from resdet.data.loading import Plan
+from resdet.data.records import Classes
 from resdet.engine import checkpoint
 from resdet.engine.distributed import Process
 from resdet.errors import InputError
+from resdet.heads.per_class_rpn import PerClassRPN
+from resdet.inference import LocProtocol
 from resdet.models.classifier import Classifier
+from resdet.models.localizer import Localizer, LocalizerLoss
 
 
 def build_backbone(how: BackboneConfig, classes: int) -> ResNet:
@@ -26,6 +37,75 @@ def build_classifier(config: ClsConfig, classes: int) -> Classifier:
     """The classifier of a config, its weights drawn at random."""
     backbone = build_backbone(config.model.backbone, classes)
     return Classifier(backbone, config.data.mean, config.data.std, config.train.label_smoothing)
+
+
+def build_localizer(config: LocConfig, classes: int) -> Localizer:
+    """The localizer of a config, its weights drawn at random."""
+    how = config.model
+    backbone = build_backbone(how.backbone, classes)
+    anchors = len(how.anchor_sizes) * len(how.anchor_ratios)
+    channels = backbone.channels[how.feature]
+    loss = LocalizerLoss(
+        class_loss=how.class_loss,
+        anchors_per_image=how.anchors_per_image,
+        positive_iou=how.positive_iou,
+        negative_iou=how.negative_iou,
+        class_weight=how.class_weight,
+        object_weight=how.object_weight,
+        box_weight=how.box_weight,
+        box_beta=how.box_beta,
+        label_smoothing=config.train.label_smoothing,
+    )
+    return Localizer(
+        backbone,
+        PerClassRPN(channels, how.neck, anchors, classes, share_classes=how.share_classes),
+        feature=how.feature,
+        anchor_sizes=how.anchor_sizes,
+        anchor_ratios=how.anchor_ratios,
+        mean=config.data.mean,
+        std=config.data.std,
+        loss=loss,
+    )
+
+
+def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
+    """How a localizer is tested; ``size``: the crop's side where it is not the config's."""
+    data, test = config.data, config.test
+    votes = test.voting == "always" or (test.voting == "dense" and test.protocol == "dense")
+    size = size or data.size
+    resize = round(data.resize * size / data.size)
+    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, test.vote_iou if votes else None)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A trained model and what it was trained as."""
+
+    model: Classifier | Localizer
+    config: ClsConfig | LocConfig
+    classes: Classes
+
+
+def open_model(file: Path, overrides: tuple[str, ...] = ()) -> Loaded:
+    """The model of a checkpoint, on the CPU, in evaluation mode.
+
+    Args:
+        overrides: ``section.key=value`` words on top of the checkpoint's own config.
+    """
+    saved = checkpoint.load(file)
+    classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
+    model: Classifier | Localizer
+    config: ClsConfig | LocConfig
+    if saved.task == "cls":
+        config = override(ClsConfig, saved.config, overrides, str(file))
+        model = build_classifier(config, len(classes))
+    elif saved.task == "loc":
+        config = override(LocConfig, saved.config, overrides, str(file))
+        model = build_localizer(config, len(classes))
+    else:
+        raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted cls or loc")
+    model.load_state_dict(saved.model)
+    return Loaded(model.eval(), config, classes)
 
 
 def load_backbone(backbone: ResNet, how: BackboneConfig) -> None:
@@ -40,9 +120,8 @@ def load_backbone(backbone: ResNet, how: BackboneConfig) -> None:
 def plan(data: DataConfig, train: TrainConfig, images: int, me: Process) -> Plan:
     """Which images each step of a training run takes."""
     sizes = train.sizes or ((0.0, data.size),)
-    whole = Plan(images, train.batch_size, 0, train.seed, sizes, 0, me.rank, me.processes)
-    steps = max(1, round(train.epochs * whole.steps_per_epoch))
-    return Plan(images, train.batch_size, steps, train.seed, sizes, 0, me.rank, me.processes)
+    endless = Plan(images, train.batch_size, 0, train.seed, sizes, 0, me.rank, me.processes)
+    return replace(endless, steps=max(1, round(train.epochs * endless.steps_per_epoch)))
 
 
 def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:

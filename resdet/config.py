@@ -198,9 +198,14 @@ def load_config(kind: type[C], file: Path | None, overrides: typing.Sequence[str
             raise InputError(f"{file}: no such config") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    return override(kind, tree, overrides, source=str(file or "config"))
+
+
+def override(kind: type[C], tree: dict[str, Any], overrides: typing.Sequence[str], source: str) -> C:
+    """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them."""
     for word in overrides:
         _override(tree, word)
-    return from_dict(kind, tree, source=str(file or "config"))
+    return from_dict(kind, tree, source)
 
 
 def from_dict(kind: type[C], tree: dict[str, Any], source: str) -> C:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from resdet.boxes.geometry import clip
+from resdet.data.loading import ViewedImage
+from resdet.data.views import centre, from_view, whole
 from resdet.engine.train import autocast
+from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
-from resdet.structures import ImageBatch
+from resdet.models.localizer import Localizer
+from resdet.postprocess.merge import best_box
+from resdet.structures import ImageBatch, View
+
+GUESSES = 5  # classes that ILSVRC lets one guess
 
 
 @dataclass(frozen=True)
@@ -20,20 +29,174 @@ class ClassAnswers:
     labels: Tensor  # (N, k) int64: the k most probable classes, best first; k is 5, or K where K is less
     scores: Tensor  # (N, k) float32 probabilities
     losses: Tensor  # (N,) float32: -log probability of the true class
+    ranks: Tensor  # (N,) int64: how many classes came before the true one
 
 
 @torch.inference_mode()
 def classify_all(
-    model: Classifier, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
+    model: Classifier | Localizer, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
 ) -> ClassAnswers:
-    """Classify every image of ``batches``, in their order."""
+    """Classify every image of ``batches``, in their order; an image without a label counts as of class 0."""
     model.eval()
     parts = []
     for batch in batches:
-        moved = batch.to(device)
         with autocast(device, precision):
-            log_probabilities = model.logits(moved.images).log_softmax(1)
-        top = log_probabilities.topk(min(5, log_probabilities.shape[1]), dim=1)
-        losses = -log_probabilities.gather(1, moved.labels.clamp(min=0)[:, None])[:, 0]
-        parts.append((top.indices.cpu(), top.values.exp().cpu(), losses.cpu()))
+            log_probabilities = model.logits(batch.to(device).images).log_softmax(1).cpu()
+        labels = batch.labels.clamp(min=0)
+        top = log_probabilities.topk(min(GUESSES, log_probabilities.shape[1]), dim=1)
+        losses = -log_probabilities.gather(1, labels[:, None])[:, 0]
+        parts.append((top.indices, top.values.exp(), losses, true_class_ranks(log_probabilities, labels)))
     return ClassAnswers(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def mean_losses(
+    model: torch.nn.Module, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
+) -> dict[str, float]:
+    """A model's training losses over data that it does not learn from, averaged over images."""
+    model.eval()
+    sums: dict[str, float] = {}
+    images = 0
+    torch.manual_seed(0)  # what a loss samples is the same each time it is measured
+    for batch in batches:
+        with autocast(device, precision):
+            losses = model(batch.to(device))
+        for name, loss in losses.items():
+            sums[name] = sums.get(name, 0.0) + loss.item() * len(batch)
+        images += len(batch)
+    return {name: value / max(images, 1) for name, value in sums.items()}
+
+
+@dataclass(frozen=True)
+class LocProtocol:
+    """How a localizer is tested (App. C)."""
+
+    name: str  # "1-crop": the centre crop; "dense": the whole image, fully convolutional, at several scales
+    size: int  # 1-crop: side of the crop
+    resize: int  # 1-crop: shorter side before the crop
+    scales: tuple[int, ...]  # dense: shorter sides
+    mirror: bool  # dense: each scale's mirror image too
+    vote_iou: float | None  # candidates that vote on the box; None: the best candidate as it is
+
+    def views(self, width: int, height: int) -> list[View]:
+        """The views of an image of this size."""
+        if self.name == "1-crop":
+            return [centre(width, height, self.resize, self.size)]
+        mirrors = (False, True) if self.mirror else (False,)
+        return [whole(width, height, scale, mirror) for scale in self.scales for mirror in mirrors]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A localizer's answer for one image: k classes and the box it would draw for each."""
+
+    index: int
+    width: int
+    height: int
+    labels: Tensor  # (k,) int64, most probable class first
+    class_scores: Tensor  # (k,) probabilities
+    boxes: Tensor  # (k, 4) in pixels of the image, clipped to it
+    box_scores: Tensor  # (k,) of the anchors that the boxes come from
+    true_class_box: Tensor | None = None  # (4,): the box for the class that was given as true
+    error: str | None = None  # the image could not be read: nothing else is set
+
+
+@torch.inference_mode()
+def locate(
+    model: Localizer,
+    batches: Iterable[Sequence[ViewedImage]],
+    protocol: LocProtocol,
+    device: torch.device,
+    precision: str = "fp32",
+    *,
+    guesses: tuple[Tensor, Tensor] | None = None,
+    true_labels: Tensor | None = None,
+) -> Iterator[Located]:
+    """Localize every image, in order, whether or not it could be read.
+
+    Args:
+        guesses: ``(N, k)`` labels and probabilities by image index, from another classifier; None: the model's own.
+        true_labels: ``(N,)`` by image index: the box for this class is answered too.
+    """
+    model.eval()
+    for batch in batches:
+        readable = [image for image in batch if image.error is None]
+        answers = {}
+        if readable:
+            with autocast(device, precision):
+                found = _locate(model, readable, protocol, device, guesses, true_labels)
+            answers = {answer.index: answer for answer in found}
+        for image in batch:
+            yield answers.get(image.index) or _failed(image)
+
+
+def _locate(
+    model: Localizer,
+    images: Sequence[ViewedImage],
+    protocol: LocProtocol,
+    device: torch.device,
+    guesses: tuple[Tensor, Tensor] | None,
+    true_labels: Tensor | None,
+) -> list[Located]:
+    indices = torch.tensor([image.index for image in images])
+    groups = _same_size(images)
+    maps = [model.features(_stack(images, group, device)) for group in groups]
+    if guesses is None:
+        labels, scores = _guess(model, maps, groups, len(images))
+    else:
+        labels, scores = (column[indices] for column in guesses)
+    asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
+
+    candidates: list[list[tuple[Tensor, Tensor]]] = [[] for _ in images]
+    for features, group in zip(maps, groups, strict=True):
+        rows = torch.tensor([row for row, _ in group])
+        box_scores, boxes = model.boxes(features, asked[rows].to(device))
+        for i, (row, view) in enumerate(group):
+            candidates[row].append((box_scores[i].cpu(), from_view(boxes[i].cpu(), images[row].views[view])))
+
+    answers = []
+    for row, image in enumerate(images):
+        each_scores, each_boxes = zip(*candidates[row], strict=True)
+        boxes, box_scores = best_box(torch.cat(each_scores, 1), torch.cat(each_boxes, 1), protocol.vote_iou)
+        boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
+        k = labels.shape[1]
+        true_box = None if true_labels is None else boxes[k]
+        answer = (labels[row], scores[row], boxes[:k], box_scores[:k], true_box)
+        answers.append(Located(image.index, image.width, image.height, *answer))
+    return answers
+
+
+def _guess(
+    model: Localizer, maps: list[dict[str, Tensor]], groups: list[list[tuple[int, int]]], images: int
+) -> tuple[Tensor, Tensor]:
+    """The most probable classes and their probabilities, averaged over an image's views."""
+    total: Tensor | None = None
+    counts = torch.zeros(images, 1)
+    for features, group in zip(maps, groups, strict=True):
+        probabilities = model.class_logits(features).softmax(1).cpu()
+        rows = torch.tensor([row for row, _ in group])
+        total = probabilities.new_zeros(images, probabilities.shape[1]) if total is None else total
+        total.index_add_(0, rows, probabilities)
+        counts.index_add_(0, rows, torch.ones(len(rows), 1))
+    assert total is not None  # every image has a view
+    top = (total / counts).topk(min(GUESSES, total.shape[1]), dim=1)
+    return top.indices, top.values
+
+
+def _same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:
+    """All (image, view) pairs, those of one pixel size together: what a network can take at once."""
+    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for row, image in enumerate(images):
+        for i, view in enumerate(image.views):
+            groups.setdefault((view.height, view.width), []).append((row, i))
+    return list(groups.values())
+
+
+def _stack(images: Sequence[ViewedImage], group: list[tuple[int, int]], device: torch.device) -> Tensor:
+    pixels = np.stack([images[row].pixels[view] for row, view in group])  # (B, H, W, 3)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
+
+
+def _failed(image: ViewedImage) -> Located:
+    nothing = torch.zeros(0)
+    return Located(image.index, 0, 0, nothing.long(), nothing, torch.zeros(0, 4), nothing, None, image.error)

@@ -13,6 +13,25 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class View:
+    """Which part of an image a network sees: the window ``x1, y1, x2, y2`` drawn ``width x height``.
+
+    The window is whole pixels of the upright image; :mod:`resdet.data.views` cuts it and carries boxes.
+    """
+
+    window: tuple[int, int, int, int]
+    width: int
+    height: int
+    mirror: bool = False
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """View pixels an image pixel, along x and y."""
+        x1, y1, x2, y2 = self.window
+        return self.width / (x2 - x1), self.height / (y2 - y1)
+
+
+@dataclass(frozen=True)
 class Target:
     """What is in one image: its class and the boxes that have been drawn around objects of that class."""
 

@@ -45,8 +45,12 @@ def arguments(description: str, example: str) -> argparse.ArgumentParser:
     return parser
 
 
-def open_data(config: ClsConfig | LocConfig) -> TrainingData:
-    """Read both splits; every training image must have a class, and the two must agree on the classes."""
+def open_data(config: ClsConfig | LocConfig, *, with_boxes: bool = False) -> TrainingData:
+    """Read both splits, which must agree on the classes.
+
+    Args:
+        with_boxes: train on those images only that have a box.
+    """
     for key, spec in (("data.train", config.data.train), ("data.val", config.data.val)):
         if not spec:
             raise InputError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
@@ -55,8 +59,10 @@ def open_data(config: ClsConfig | LocConfig) -> TrainingData:
         raise InputError(
             f"{config.data.train} has {len(train.classes)} classes, {config.data.val} {len(val.classes)}, or others"
         )
+    if with_boxes and not bool(train.box_counts().all()):
+        train = train.select(train.box_counts().nonzero()[:, 0])
     if not len(train):
-        raise InputError(f"{config.data.train}: no images")
+        raise InputError(f"{config.data.train}: no images{' with a box' if with_boxes else ''}")
     return TrainingData(train, val)
 
 

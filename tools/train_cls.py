@@ -12,7 +12,7 @@ from resdet import build, cli, training
 from resdet.config import ClsConfig, load_config
 from resdet.data.loading import TestImages, test_loader
 from resdet.engine import distributed
-from resdet.eval.cls import classification_error
+from resdet.eval.cls import cls_metrics
 from resdet.inference import classify_all
 
 
@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> None:
     def evaluate(images: TestImages) -> dict[str, Any]:
         batches = test_loader(images, config.test.batch_size, config.data.workers)
         answers = classify_all(model, batches, me.device, config.train.precision)
-        errors = classification_error(answers.labels.numpy(), data.val.labels.numpy())
-        return {"loss": answers.losses.mean().item(), **errors}
+        errors = cls_metrics(answers.ranks.numpy(), "1-crop")
+        return {"loss": answers.losses.mean().item(), **{k: v for k, v in errors.items() if isinstance(v, float)}}
 
     training.launch(
         "cls",

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from resdet.config import AugmentConfig
-from resdet.data.views import View, centre, to_view
-from resdet.structures import Target
+from resdet.data.views import centre, to_view
+from resdet.structures import Target, View
 
 
 def random_view(rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig) -> View:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,8 @@ from resdet.data.augment import color_jitter, view_with_box
 from resdet.data.image import load_image
 from resdet.data.records import Records
 from resdet.data.views import centre, cut, to_view
-from resdet.structures import ImageBatch, Target
+from resdet.errors import InputError
+from resdet.structures import ImageBatch, Target, View
 
 
 class Draw(NamedTuple):
@@ -110,6 +112,53 @@ class TestImages:
         return len(self.records)
 
 
+class ViewedImage(NamedTuple):
+    """One image cut into the views that a test protocol wants of it."""
+
+    index: int
+    width: int  # of the whole upright image
+    height: int
+    views: tuple[View, ...]
+    pixels: tuple[np.ndarray, ...]  # (H, W, 3) uint8, one a view
+    error: str | None = None  # why the image could not be read, where that is not fatal
+
+
+@dataclass(frozen=True)
+class ViewedImages:
+    """``self[i]`` is the :class:`ViewedImage` of file ``i``.
+
+    Args:
+        file: where image ``i`` lies.
+        count: how many images there are.
+        views: the views of an image of a width and a height.
+        skip_bad: an image that cannot be read comes without views, its ``error`` set, in place of an exception.
+    """
+
+    file: Callable[[int], Path]
+    count: int
+    views: Callable[[int, int], list[View]]
+    skip_bad: bool = False
+
+    def __getitem__(self, index: int) -> ViewedImage:
+        try:
+            image = load_image(self.file(index))
+        except InputError as error:
+            if not self.skip_bad:
+                raise
+            return ViewedImage(index, 0, 0, (), (), str(error))
+        height, width = image.shape[:2]
+        views = tuple(self.views(width, height))
+        return ViewedImage(index, width, height, views, tuple(cut(image, v) for v in views))
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def view_loader(images: ViewedImages, batch_size: int, workers: int) -> DataLoader:
+    """Lists of ``batch_size`` viewed images, in order."""
+    return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size), collate_fn=list)
+
+
 def training_loader(images: TrainingImages, plan: Plan, workers: int) -> DataLoader:
     """Batches of :class:`ImageBatch`, one a step of ``plan``."""
     return _loader(images, workers, batch_sampler=plan)
@@ -117,8 +166,7 @@ def training_loader(images: TrainingImages, plan: Plan, workers: int) -> DataLoa
 
 def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> DataLoader:
     """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
-    order = [list(range(i, min(i + batch_size, len(images)))) for i in range(0, len(images), batch_size)]
-    return _loader(images, workers, batch_sampler=order[rank::processes])
+    return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size)[rank::processes])
 
 
 def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:
@@ -127,12 +175,18 @@ def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:
     return ImageBatch(pixels, tuple(r[1] for r in rows), tuple(r[2] for r in rows))
 
 
-def _loader(images: object, workers: int, batch_sampler: object) -> DataLoader:
+def _in_order(images: int, batch_size: int) -> list[list[int]]:
+    return [list(range(i, min(i + batch_size, images))) for i in range(0, images, batch_size)]
+
+
+def _loader(
+    images: object, workers: int, *, batch_sampler: object, collate_fn: Callable[..., object] = collate
+) -> DataLoader:
     return DataLoader(
         images,  # type: ignore[arg-type]
         batch_sampler=batch_sampler,  # type: ignore[arg-type]
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=collate_fn,
         worker_init_fn=_one_thread if workers else None,
         pin_memory=torch.cuda.is_available(),
     )

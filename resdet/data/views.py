@@ -6,28 +6,12 @@ function cuts pixels and one pair of functions carries boxes there and back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class View:
-    """The window ``x1, y1, x2, y2`` (whole pixels of the upright image) drawn ``width x height``."""
-
-    window: tuple[int, int, int, int]
-    width: int
-    height: int
-    mirror: bool = False
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """View pixels an image pixel, along x and y."""
-        x1, y1, x2, y2 = self.window
-        return self.width / (x2 - x1), self.height / (y2 - y1)
+from resdet.structures import View
 
 
 def cut(image: np.ndarray, view: View) -> np.ndarray:

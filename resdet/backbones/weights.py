@@ -1,0 +1,110 @@
+"""Weights from elsewhere, and a module that takes them with every key that does not fit named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from resdet.errors import InputError
+from resdet.tensor_file import read_tensors
+
+SHOWN = 3  # keys in an error, which stays one line
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How a state dict fits a module."""
+
+    source: str
+    loaded: tuple[str, ...]
+    left_out: tuple[str, ...]  # keys of the module that were asked to stay as they are
+    missing: tuple[str, ...]  # the module has them, the state dict has not
+    unexpected: tuple[str, ...]  # the other way round
+    wrong_shape: tuple[str, ...]  # "fc.weight: wanted (200, 512), got (1000, 512)"
+
+    @property
+    def fits(self) -> bool:
+        """Whether every key that was not left out found its tensor."""
+        return not (self.missing or self.unexpected or self.wrong_shape)
+
+    def __str__(self) -> str:
+        if self.fits:
+            left_out = f", left out {', '.join(self.left_out)}" if self.left_out else ""
+            return f"{self.source}: {len(self.loaded)} tensors{left_out}"
+        faults = [*self.wrong_shape]
+        faults += [f"{key}: missing" for key in self.missing]
+        faults += [f"{key}: unexpected" for key in self.unexpected]
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        return f"{self.source}: {len(faults)} keys do not fit: {'; '.join(faults[:SHOWN])}{more}"
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str, skip: Sequence[str] = ()) -> LoadReport:
+    """Copy a state dict into a module, all of it or nothing.
+
+    Args:
+        module: a network; its dtype and device stay.
+        state: names as in ``module.state_dict()``.
+        source: where the tensors are from, for the messages.
+        skip: beginnings of keys that the module keeps as they are and that may be anything in ``state``, such as
+            ``("fc.",)`` for a new list of classes.
+
+    Raises:
+        InputError: a key is missing, unexpected or of another shape; the module is as it was.
+    """
+    report = compare(module, state, source=source, skip=skip)
+    if not report.fits:
+        raise InputError(str(report))
+    # strict would ask for what is left out
+    module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
+    return report
+
+
+def compare(module: nn.Module, state: Mapping[str, Tensor], *, source: str, skip: Sequence[str] = ()) -> LoadReport:
+    """What :func:`load_into` would do, without doing it."""
+    wanted = module.state_dict()
+    left_out = tuple(key for key in wanted if key.startswith(tuple(skip)))
+    ours = {key: value for key, value in wanted.items() if key not in left_out}
+    theirs = {key: value for key, value in state.items() if not key.startswith(tuple(skip))}
+    shapes = {key: (tuple(ours[key].shape), tuple(theirs[key].shape)) for key in ours if key in theirs}
+    return LoadReport(
+        source,
+        loaded=tuple(key for key, (want, got) in shapes.items() if want == got),
+        left_out=left_out,
+        # files from before torch 0.4.1 lack batch norm's counter, which nothing here reads
+        missing=tuple(key for key in ours if key not in theirs and not key.endswith(".num_batches_tracked")),
+        unexpected=tuple(key for key in theirs if key not in ours),
+        wrong_shape=tuple(f"{key}: wanted {want}, got {got}" for key, (want, got) in shapes.items() if want != got),
+    )
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The state dict of a backbone from a file (``torch.save``'s or ``.safetensors``).
+
+    It may lie below ``model`` or ``state_dict``, as training scripts save it, and its keys may begin with ``module.``
+    (saved from a distributed run) or ``backbone.`` (a checkpoint of ours: its other keys are heads, and are dropped).
+
+    Raises:
+        InputError: unreadable, or not a mapping of names to tensors.
+    """
+    content = read_tensors(file)
+    for key in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    state = _checked(content, str(file))
+    for prefix in ("module.", "backbone."):
+        if any(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    return state
+
+
+def _checked(content: Any, source: str) -> dict[str, Tensor]:
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{source}: wanted a state dict (names and tensors), got {type(content).__name__}")
+    for key, value in content.items():
+        if not isinstance(value, Tensor):
+            raise InputError(f"{source}: {key}: wanted a tensor, got {type(value).__name__}")
+    return dict(content)

@@ -1,0 +1,1 @@
+"""Pure functions on boxes: xyxy, float32, continuous pixels, ``(N, 4)``."""

@@ -1,0 +1,1 @@
+"""Heads: parameters and forward only; no matching, no loss, no choosing of boxes."""

@@ -1,0 +1,57 @@
+"""A localizer's answers for a whole annotated data set, and the errors they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.records import Records
+from resdet.eval.loc import loc_metrics, loc_outcomes
+from resdet.inference import Located, LocProtocol, locate
+from resdet.models.localizer import Localizer
+from resdet.predictions.loc import LocPredictions, to_inclusive
+
+
+def predict(
+    model: Localizer,
+    records: Records,
+    protocol: LocProtocol,
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+    batch_size: int = 64,
+    workers: int = 0,
+    guesses: tuple[Tensor, Tensor] | None = None,
+) -> LocPredictions:
+    """Localize every image of ``records``, the box for its true class included.
+
+    Args:
+        guesses: labels and probabilities from another classifier, see :func:`resdet.inference.locate`.
+    """
+    images = ViewedImages(records.file, len(records), protocol.views)
+    batches = view_loader(images, batch_size, workers)
+    answers = list(locate(model, batches, protocol, device, precision, guesses=guesses, true_labels=records.labels))
+    return as_predictions(answers)
+
+
+def as_predictions(answers: Sequence[Located]) -> LocPredictions:
+    """Answers in the frame of ILSVRC's files, rounded as a written file would be."""
+    width = np.array([a.width for a in answers])
+    height = np.array([a.height for a in answers])
+    labels = torch.stack([a.labels for a in answers]).numpy()
+    boxes = to_inclusive(torch.stack([a.boxes for a in answers]), width[:, None], height[:, None])
+    true_boxes = [a.true_class_box for a in answers if a.true_class_box is not None]
+    if len(true_boxes) < len(answers):
+        return LocPredictions(labels, boxes.astype(np.float64))
+    known = to_inclusive(torch.stack(true_boxes), width, height).astype(np.float64)
+    return LocPredictions(labels, boxes.astype(np.float64), known)
+
+
+def metrics(predictions: LocPredictions, records: Records) -> dict[str, Any]:
+    """Errors with every image counted: what training watches."""
+    return loc_metrics(loc_outcomes(predictions, records), np.zeros(len(records), dtype=bool))

@@ -1,0 +1,1 @@
+"""From scores and boxes of anchors to the boxes that are answered."""

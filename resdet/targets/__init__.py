@@ -1,0 +1,1 @@
+"""What the anchors should say: matching, sampling, assignment.  Training only."""

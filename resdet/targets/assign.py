@@ -1,0 +1,51 @@
+"""From the boxes of a batch to what a few of its anchors should answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from resdet.boxes.overlap import pairwise_iou
+from resdet.structures import Target
+from resdet.targets.matching import match
+from resdet.targets.sampling import sample
+
+
+@dataclass(frozen=True)
+class AnchorSample:
+    """S anchors for each of B images."""
+
+    index: Tensor  # (B, S) int64, into the anchors of the map
+    label: Tensor  # (B, S) int64: 1 object, 0 background, -1 not used
+    boxes: Tensor  # (B, S, 4) the box each should give; 0 where it is not an object
+
+
+def pad_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, Tensor]:
+    """All images' boxes as ``(B, G, 4)``, zeros behind the last, and ``(B, G)`` bool: which are boxes."""
+    most = max((len(t.boxes) for t in targets), default=0)
+    boxes = torch.zeros(len(targets), most, 4)
+    present = torch.zeros(len(targets), most, dtype=torch.bool)
+    for i, target in enumerate(targets):
+        boxes[i, : len(target.boxes)] = target.boxes
+        present[i, : len(target.boxes)] = True
+    return boxes.to(device, non_blocking=True), present.to(device, non_blocking=True)
+
+
+def assign_anchors(
+    anchors: Tensor, targets: Sequence[Target], count: int, positive: float, negative: float
+) -> AnchorSample:
+    """Match ``(P, 4)`` anchors with each image's boxes and sample ``count`` of them.
+
+    An image without boxes gives background only.
+    """
+    boxes, present = pad_boxes(targets, anchors.device)
+    index, label, overlap = match(pairwise_iou(anchors, boxes), present, positive, negative)
+    chosen, taken = sample(label, overlap, count)
+    if boxes.shape[1] == 0:
+        return AnchorSample(chosen, taken, anchors.new_zeros(*chosen.shape, 4))
+    which = index.gather(1, chosen)  # (B, S)
+    wanted = boxes.gather(1, which[:, :, None].expand(-1, -1, 4))
+    return AnchorSample(chosen, taken, wanted * (taken == 1)[:, :, None])

@@ -1,0 +1,60 @@
+"""Fine-tune a localizer, the per-class RPN, from a classifier."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import build, cli, localization, training
+from resdet.config import LocConfig, load_config
+from resdet.data.loading import TestImages, test_loader
+from resdet.engine import distributed
+from resdet.inference import mean_losses
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = training.arguments(
+        __doc__ or "",
+        "python tools/train_loc.py configs/loc/shapes.yaml model.backbone.weights=runs/cls/best.pt "
+        "data.train=shapes:DIR:train data.val=shapes:DIR:val",
+    ).parse_args(argv)
+    config = load_config(LocConfig, args.config, args.overrides)
+    data = training.open_data(config, with_boxes=True)
+    me = distributed.start(args.device)
+    model = build.build_localizer(config, len(data.train.classes))
+    build.load_backbone(model.backbone, config.model.backbone)
+    build.place(model, me.device, config.train.channels_last)
+    precision, workers = config.train.precision, config.data.workers
+
+    def evaluate(images: TestImages) -> dict[str, Any]:
+        losses = mean_losses(model, test_loader(images, config.test.batch_size, workers), me.device, precision)
+        found = localization.predict(
+            model,
+            data.val,
+            build.build_protocol(config, images.size),
+            me.device,
+            precision=precision,
+            batch_size=config.test.batch_size,
+            workers=workers,
+        )
+        errors = localization.metrics(found, data.val)
+        return {"loss": sum(losses.values()), **{k: v for k, v in errors.items() if isinstance(v, float)}}
+
+    training.launch(
+        "loc",
+        config,
+        model,
+        data,
+        me,
+        evaluate=evaluate,
+        best_by="loc_top5_error",
+        out=args.out or Path("runs") / args.config.stem,
+        resume=args.resume,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
