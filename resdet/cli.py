@@ -1,0 +1,61 @@
+"""How every script in ``tools/`` ends: its exit code, and what a failure looks like."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from resdet.errors import InputError, UsageError
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+INTERRUPTED = 130  # what a shell gives for Ctrl-C
+
+
+def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """Run a script's ``main`` and answer the code to exit with: ``sys.exit(cli.run(main))``.
+
+    A failure that can be expected (bad input, a full disk, a loss that is not finite, a GPU out of memory) is one
+    line on stderr; with ``--debug`` among the arguments it is a traceback.  Any other exception is a fault of the
+    program and passes through.
+
+    Args:
+        argv: the arguments, without the script's name; None: the process's own.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        main(words)
+        return DONE
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        if "--debug" in words:
+            traceback.print_exc()
+        else:
+            _say(_one_line(error))
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _is_expected(error: Exception) -> bool:
+    return isinstance(error, InputError | OSError | FloatingPointError) or _is_out_of_memory(error)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # where it was not imported, it cannot have raised
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def _one_line(error: Exception) -> str:
+    if _is_out_of_memory(error):
+        return f"out of GPU memory, a smaller batch needs less: {str(error).split('. ')[0]}"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{Path(sys.argv[0]).name}: {line}\n")

@@ -1,0 +1,58 @@
+"""Localization errors by ILSVRC's rule: top-1 to top-5, with the true class given, and what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import cli
+
+EXAMPLE = """example:
+  python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
+    )
+    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    parser.add_argument(
+        "--blacklist",
+        metavar="FILE|none",
+        help="numbers of images to leave out, one a line (default: the official list for the official val set)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write them to DIR/eval.json")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments().parse_args(argv)
+
+    from resdet.data.formats import open_records  # here: --help answers without waiting for torch
+    from resdet.eval.blacklist import blacklisted
+    from resdet.eval.loc import loc_metrics, loc_outcomes
+    from resdet.eval.loc_table import loc_table
+    from resdet.predictions.read import read_loc
+
+    records = open_records(args.data)
+    left_out = blacklisted(records, args.blacklist)
+    predictions = read_loc(args.predictions, records)
+    metrics = loc_metrics(loc_outcomes(predictions, records), left_out)
+    print(loc_table(metrics))
+    for file in filter(None, (args.json, args.out and args.out / "eval.json")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
