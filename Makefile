@@ -36,7 +36,7 @@ $(INSTALLED): setup.py
 	  { echo "resdet needs Python >= 3.11, and '$(PYTHON)' is not one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "installing resdet and what it needs into $(VENV) (some minutes the first time)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(RUN) -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 # The demo.  A step that finished leaves its mark and is not done again; a training that was cut off is resumed.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,20 @@ def read_tensors(file: Path) -> Any:
     Raises:
         InputError: no such file, damaged, or more than tensors and plain types in it.
     """
-    if file.is_dir():
-        raise InputError(f"{file}: wanted a file of weights, got a folder")
+    if not file.is_file():
+        raise InputError(f"{file}: wanted a file of weights, got {'a folder' if file.is_dir() else 'no such file'}")
     try:
-        if file.suffix == ".safetensors":
-            return _read_safetensors(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
+        return _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
     except pickle.UnpicklingError as error:
-        raise InputError(f"{file}: refused, wanted tensors and plain types only: {first_sentence(error)}") from None
+        raise InputError(f"{file}: {_why_refused(error)}") from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise InputError(f"{file}: damaged, or not a file of weights: {first_sentence(error)}") from None
+
+
+def _read_torch(file: Path) -> Any:
+    with warnings.catch_warnings():  # about a pickle that is none of torch's; the error says so
+        warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
@@ -41,6 +45,15 @@ def _read_safetensors(file: Path) -> dict[str, torch.Tensor]:
         raise ValueError(str(error)) from None
 
 
+def _why_refused(error: pickle.UnpicklingError) -> str:
+    """Torch's page of advice, among it how to run the file's code all the same, in a few words."""
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    if found:
+        return f"refused, wanted tensors and plain types only, got {found[1]}, which could run code"
+    return "damaged, or not a file of weights"
+
+
 def first_sentence(error: Exception) -> str:
     """An error's text up to its first full stop, on one line: torch's go on for a page."""
-    return " ".join(str(error).split()).split(". ")[0][:200]
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0][:200]

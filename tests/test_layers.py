@@ -9,20 +9,22 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "structures"),  # bedrock: what everyone speaks
+    ("errors", "structures", "tensor_file"),  # bedrock: what everyone speaks
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report"),  # third
-    ("build", "progress", "training", "cli"),  # roof; above it only tools/, tests/ and datasets/
+    ("build", "progress", "training", "localization", "cli"),  # roof; above it only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
     "structures": ("errors",),
+    "tensor_file": ("errors",),
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "inference": ("models",),  # it wraps around any of them
     "training": ("build", "progress"),
-    "cli": ("build", "progress", "training"),
+    "localization": ("build", "progress"),
+    "cli": ("build", "progress", "training", "localization"),
 }
 FORBIDDEN = {  # arrows that point down and are still wrong
     "heads": ("config",),
