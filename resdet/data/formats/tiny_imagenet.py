@@ -27,8 +27,13 @@ def read(root: Path, split: str) -> Records:
 
 
 def _classes(root: Path) -> Classes:
-    ids = tuple(_lines(root / "wnids.txt"))
-    words = dict(line.split("\t", 1) for line in _lines(root / "words.txt") if "\t" in line)
+    labels: dict[str, int] = {}
+    for number, line in _lines(root / "wnids.txt"):
+        if line in labels:
+            raise InputError(f"{root / 'wnids.txt'}:{number}: class {line!r} is listed twice")
+        labels[line] = len(labels)
+    ids = tuple(labels)
+    words = dict(line.split("\t", 1) for _, line in _lines(root / "words.txt") if "\t" in line)
     return Classes(ids, tuple(words.get(i, i).split(",")[0] for i in ids))
 
 
@@ -37,7 +42,7 @@ def _train(root: Path, classes: Classes) -> Iterator[Record]:
         folder = root / "train" / wnid
         there = {p.name for p in (folder / "images").iterdir()} if (folder / "images").is_dir() else set()
         table = folder / f"{wnid}_boxes.txt"
-        for number, line in enumerate(_lines(table), 1):
+        for number, line in _lines(table):
             name, *box = _words(line, f"{table}:{number}", "name x1 y1 x2 y2")
             if name in there:
                 yield Record(f"train/{wnid}/images/{name}", label, [read_box(box, f"{table}:{number}", first_pixel=0)])
@@ -47,7 +52,7 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
     table = root / "val" / "val_annotations.txt"
     labels = {wnid: i for i, wnid in enumerate(classes.ids)}
     there = {p.name for p in (root / "val" / "images").iterdir()} if (root / "val" / "images").is_dir() else set()
-    for number, line in enumerate(_lines(table), 1):
+    for number, line in _lines(table):
         name, wnid, *box = _words(line, f"{table}:{number}", "name class x1 y1 x2 y2")
         if wnid not in labels:
             raise InputError(f"{table}:{number}: class {wnid!r} is not in wnids.txt")
@@ -59,12 +64,14 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
 def _words(line: str, place: str, wanted: str) -> list[str]:
     words = line.split()
     if len(words) != len(wanted.split()):
-        raise InputError(f"{place}: wanted {wanted!r}, got {line.strip()!r}")
+        raise InputError(f"{place}: wanted {wanted!r}, got {line!r}")
     return words
 
 
-def _lines(file: Path) -> list[str]:
+def _lines(file: Path) -> list[tuple[int, str]]:
+    """The lines that are not empty, each with its number."""
     try:
-        return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt and words.txt") from None
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
