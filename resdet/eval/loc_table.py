@@ -9,12 +9,12 @@ def loc_table(metrics: dict[str, Any]) -> str:
     """Several lines of text, without a last newline, from what :func:`resdet.eval.loc.loc_metrics` returns."""
     interval = metrics["ci95"]
     lines = [f"{metrics['images']} images, {metrics['blacklisted']} blacklisted; errors in %, 95 % intervals", ""]
-    lines.append(f"{'top':<12}{'class':>8} {'':<16}{'class and box':>14}")
+    lines.append(f"{'guesses':<12}{'class':<25}class and box")
     for k, errors in metrics["top_k"].items():
         low_high = interval["top_k"][k]
         cls = _value(errors["cls_error"], low_high["cls_error"])
         loc = _value(errors["loc_error"], low_high["loc_error"])
-        lines.append(f"{k:<12}{cls:<25}{loc:>20}")
+        lines.append(f"{k:<12}{cls:<25}{loc}")
     lines.append("")
     for key, name in _TRUE_CLASS.items():
         lines.append(f"{name:<37}{_value(metrics[key], interval[key])}")
@@ -31,5 +31,5 @@ _TRUE_CLASS = {
 
 def _value(error: float | None, low_high: list[float] | None) -> str:
     if error is None or low_high is None:
-        return f"{'unknown':>8}"
-    return f"{error:8.2f} [{low_high[0]:.2f}, {low_high[1]:.2f}]"
+        return "unknown"
+    return f"{error:5.2f} [{low_high[0]:.2f}, {low_high[1]:.2f}]"
