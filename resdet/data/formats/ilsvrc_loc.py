@@ -23,7 +23,7 @@ from resdet.data.formats.voc_xml import Object
 from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
 
-# Threads wait for the disk, not for Python: XML takes 42 us a file from memory with one thread and 52 with four,
+# Threads wait for the disk, not for Python: parsing takes 42 us a file from memory with one thread and 52 with four,
 # 100 and 80 from a cold local disk, and four at a time where each file takes milliseconds.
 READERS = 4
 CHUNK = 128  # files a thread takes at a time
