@@ -15,7 +15,7 @@ help: ## show these lines
 
 install: $(INSTALLED) ## make .venv with resdet and its tools; again only when setup.py has changed
 
-test: lint ## lint, type check and the default tests
+test: lint ## style, types and the default tests
 	@$(RUN) -m pytest
 
 test-slow: $(INSTALLED) ## the tests that take longer
@@ -30,7 +30,7 @@ format: $(INSTALLED) ## mend what ruff can mend
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
-# `python -m` throughout: scripts in .venv/bin name its place of birth and break when the checkout is moved.
+# `python -m` throughout: the scripts in .venv/bin name the folder they were made in and break when it is moved.
 $(INSTALLED): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "resdet needs Python >= 3.11, and '$(PYTHON)' is not one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -40,7 +40,7 @@ $(INSTALLED): setup.py
 	@touch $@
 
 # The demo.  A step that finished leaves its mark and is not done again; a training that was cut off is resumed.
-demo: $(DEMO)/loc/eval.txt $(DEMO)/infer/.finished ## draw a data set, train, evaluate and run inference on it
+demo: $(DEMO)/loc/eval.json $(DEMO)/infer/.finished ## draw a data set, train, evaluate and run inference on it
 	@cat $(DEMO)/loc/eval.txt
 	@echo "weights, metrics and pictures are in $(DEMO)"
 
@@ -49,16 +49,16 @@ $(DEMO)/data/.finished: | $(INSTALLED)
 	@touch $@
 
 $(DEMO)/cls/.finished: | $(DEMO)/data/.finished
-	$(RUN) tools/train_cls.py configs/cls/shapes.yaml --out $(@D) $(if $(wildcard $(DEMO)/cls/last.pt),--resume)
+	$(RUN) tools/train_cls.py configs/cls/shapes.yaml --out $(@D) --resume
 	@touch $@
 
 $(DEMO)/loc/.finished: | $(DEMO)/cls/.finished
-	$(RUN) tools/train_loc.py configs/loc/shapes.yaml model.backbone.weights=$(DEMO)/cls/best.pt --out $(@D) \
-	  $(if $(wildcard $(DEMO)/loc/last.pt),--resume)
+	$(RUN) tools/train_loc.py configs/loc/shapes.yaml model.backbone.weights=$(DEMO)/cls/best.pt --out $(@D) --resume
 	@touch $@
 
-$(DEMO)/loc/eval.txt: $(DEMO)/loc/.finished
-	$(RUN) tools/eval_loc.py --weights $(@D)/best.pt --data shapes:$(DEMO)/data:val --json $(@D)/eval.json > $@
+$(DEMO)/loc/eval.json: $(DEMO)/loc/.finished
+	$(RUN) tools/eval_loc.py --weights $(@D)/best.pt --data shapes:$(DEMO)/data:val --json $@ > $(@D)/eval.txt
+	@touch $@
 
 $(DEMO)/infer/.finished: $(DEMO)/loc/.finished
 	$(RUN) tools/infer.py --weights $(DEMO)/loc/best.pt $(DEMO)/data/Data/CLS-LOC/val --out $(@D) --format jsonl,images
