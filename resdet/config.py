@@ -1,22 +1,20 @@
 """Every setting, with the paper's value as its default; YAML files hold only differences.
 
-The dataclasses are the schema.  ``load_config`` reads a YAML file and ``section.key=value`` overrides into
-them; an unknown key is an error that names the nearest known one.  Models never see a config: ``build.py``
-translates.
+The dataclasses are the schema, and refuse values that cannot be meant.  :mod:`resdet.settings` reads YAML files
+and ``section.key=value`` words into them.  Models never see a config: ``build.py`` translates.
 """
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-import yaml
-
-from resdet.errors import InputError
+from resdet.errors import UsageError
+from resdet.settings import from_dict as from_dict  # the schema and its reader are used together
+from resdet.settings import load_config as load_config
+from resdet.settings import override as override
+from resdet.settings import to_dict as to_dict
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,14 @@ class DataConfig:
     workers: int = 2  # loader processes; 0 loads in the training process
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)  # RGB in 0 .. 255, subtracted from every pixel
     std: tuple[float, ...] = (58.395, 57.12, 57.375)  # then divided by
+
+    def __post_init__(self) -> None:
+        _at_least("data", self, 1, "size", "resize")
+        _at_least("data", self, 0, "workers")
+        for name, values in (("data.mean", self.mean), ("data.std", self.std)):
+            if len(values) != 3:
+                raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
+        _each_above_zero("data.std", self.std)
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,15 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         _one_of("augment.crop", self.crop, ("shorter_side", "area"))
+        for name in ("shorter_side", "area", "aspect"):
+            _range(f"augment.{name}", getattr(self, name))
+        if self.area[1] > 1:
+            raise UsageError(f"augment.area are shares of the image, up to 1, got {self.area}")
+        _share("augment", self, "mirror", "color_probability", "min_visible")
+        _at_least("augment", self, 0, "brightness", "contrast", "saturation", "hue")
+        if self.hue > 0.5:
+            raise UsageError(f"augment.hue must be at most 0.5, half the circle of colours, got {self.hue}")
+        _at_least("augment", self, 1, "crop_tries")
 
 
 @dataclass(frozen=True)
@@ -60,9 +75,11 @@ class BackboneConfig:
     stride_in: str = "1x1"  # the bottleneck's convolution that strides: the paper's; "3x3" is torchvision's
     dilate_conv5: bool = False
     weights: str = ""  # what training starts from: a checkpoint, torchvision:NAME, torchvision:NAME=FILE
+    zero_init_residual: bool = False  # every block starts as the identity: learns faster at first; not in the paper
     new_classifier: bool = False  # leave the weights' own classifier out: the classes are others
 
     def __post_init__(self) -> None:
+        _one_of("model.backbone.depth", self.depth, (18, 34, 50, 101, 152))
         _one_of("model.backbone.stem", self.stem, ("7x7", "3x3", "3x3-pool"))
         _one_of("model.backbone.stride_in", self.stride_in, ("1x1", "3x3"))
 
@@ -88,18 +105,36 @@ class TrainConfig:
     channels_last: bool = True
     seed: int = 0
     log_every: int = 20  # steps
+    save_every: int = 1000  # steps between saves of last.pt within an epoch; 0: where it is evaluated alone
     eval_every: float = 1.0  # epochs
 
     def __post_init__(self) -> None:
         _one_of("train.schedule", self.schedule, ("step", "cosine"))
         _one_of("train.batch_norm", self.batch_norm, ("train", "frozen"))
         _one_of("train.precision", self.precision, ("fp32", "bf16", "fp16"))
+        _at_least("train", self, 1, "batch_size", "accumulate", "log_every")
+        _at_least("train", self, 0, "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
+        for name in ("epochs", "lr", "eval_every"):
+            _each_above_zero(f"train.{name}", (getattr(self, name),))
+        _share_below_one("train", self, "momentum", "label_smoothing", "ema")
         if self.batch_size % self.accumulate:
-            raise InputError(f"train.batch_size {self.batch_size} does not split into {self.accumulate} equal parts")
-        if any(after[0] <= before[0] for before, after in zip(self.sizes, self.sizes[1:], strict=False)):
-            raise InputError(f"train.sizes must rise in their epochs, got {self.sizes}")
+            raise UsageError(f"train.batch_size {self.batch_size} does not split into {self.accumulate} equal parts")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        if self.warmup_epochs > self.epochs:
+            raise UsageError(f"train.warmup_epochs {self.warmup_epochs} reaches past train.epochs {self.epochs}")
+        _rising("train.lr_drop_epochs", self.lr_drop_epochs)
+        # the default too: a run of 12 epochs that would drop its rate at 30 never does, which nobody wants unsaid
+        if self.schedule == "step" and any(drop >= self.epochs for drop in self.lr_drop_epochs):
+            raise UsageError(
+                f"train.lr_drop_epochs {self.lr_drop_epochs} reach past train.epochs {self.epochs}: "
+                "set them, or train.schedule=cosine"
+            )
+        _rising("train.sizes", [start for start, _ in self.sizes])
         if self.sizes and self.sizes[0][0] != 0:
-            raise InputError(f"train.sizes must begin at epoch 0, got {self.sizes[0][0]}")
+            raise UsageError(f"train.sizes must begin at epoch 0, got {self.sizes[0][0]}")
+        _each_above_zero("train.sizes", [side for _, side in self.sizes])
 
 
 @dataclass(frozen=True)
@@ -129,6 +164,16 @@ class LocalizerConfig:
     def __post_init__(self) -> None:
         _one_of("model.feature", self.feature, ("conv4", "conv5"))
         _one_of("model.class_loss", self.class_loss, ("true", "all"))
+        for name in ("anchor_sizes", "anchor_ratios"):
+            if not getattr(self, name):
+                raise UsageError(f"model.{name} must name one at least, got none")
+            _each_above_zero(f"model.{name}", getattr(self, name))
+        _at_least("model", self, 1, "neck", "anchors_per_image")
+        _at_least("model", self, 0, "class_weight", "object_weight", "box_weight")
+        _share("model", self, "positive_iou", "negative_iou")
+        if self.negative_iou > self.positive_iou:
+            raise UsageError(f"model.negative_iou {self.negative_iou} is above model.positive_iou {self.positive_iou}")
+        _each_above_zero("model.box_beta", (self.box_beta,))
 
 
 @dataclass(frozen=True)
@@ -143,11 +188,19 @@ class LocTestConfig:
     def __post_init__(self) -> None:
         _one_of("test.protocol", self.protocol, ("1-crop", "dense"))
         _one_of("test.voting", self.voting, ("dense", "always", "never"))
+        if not self.scales:
+            raise UsageError("test.scales must name one at least, got none")
+        _each_above_zero("test.scales", self.scales)
+        _share("test", self, "vote_iou")
+        _at_least("test", self, 1, "batch_size")
 
 
 @dataclass(frozen=True)
 class ClsTestConfig:
     batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        _at_least("test", self, 1, "batch_size")
 
 
 def _cls_augment() -> AugmentConfig:
@@ -180,113 +233,43 @@ class LocConfig:
     test: LocTestConfig = field(default_factory=LocTestConfig)
 
 
-C = TypeVar("C")
+# Every comparison is written so that NaN fails it.
 
 
-def load_config(kind: type[C], file: Path | None, overrides: typing.Sequence[str] = ()) -> C:
-    """Read a config of ``kind`` from a YAML file and ``section.key=value`` words, the words last.
-
-    Raises:
-        InputError: the file is missing or not YAML; an unknown setting, with the nearest known one; a value of
-            the wrong type; a word without ``=``.
-    """
-    tree: dict[str, Any] = {}
-    if file is not None:
-        try:
-            tree = yaml.safe_load(file.read_text()) or {}
-        except FileNotFoundError:
-            raise InputError(f"{file}: no such config") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
-    return override(kind, tree, overrides, source=str(file or "config"))
-
-
-def override(kind: type[C], tree: dict[str, Any], overrides: typing.Sequence[str], source: str) -> C:
-    """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them."""
-    for word in overrides:
-        _override(tree, word)
-    return from_dict(kind, tree, source)
-
-
-def from_dict(kind: type[C], tree: dict[str, Any], source: str) -> C:
-    """A config from a nested dict, as YAML or a checkpoint holds it; ``source`` is named in errors."""
-    try:
-        return _build(kind, tree, "", kind())
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as nested plain dicts and lists, every setting included: ``from_dict(type(c), to_dict(c)) == c``."""
-    return _plain(asdict(config))
-
-
-def _override(tree: dict[str, Any], word: str) -> None:
-    path, equals, text = word.partition("=")
-    if not equals:
-        raise InputError(f"{word!r} is not of the form section.key=value")
-    *sections, key = path.split(".")
-    for section in sections:
-        below = tree.setdefault(section, {})
-        if not isinstance(below, dict):
-            raise InputError(f"{word!r}: {section!r} is not a section")
-        tree = below
-    tree[key] = yaml.safe_load(text) if text else ""
-
-
-def _build(kind: type[C], tree: Any, path: str, default: C) -> C:
-    if not isinstance(tree, dict):
-        raise InputError(f"{path or 'the file'}: wanted settings, got {tree!r}")
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {f.name: getattr(default, f.name) for f in fields(kind)}  # type: ignore[arg-type]
-    for key, value in tree.items():
-        place = f"{path}.{key}" if path else str(key)
-        if key not in values:
-            raise InputError(f"unknown setting {place!r}{_nearest(str(key), path, kind)}")
-        if is_dataclass(hints[key]):
-            values[key] = _build(hints[key], value, place, values[key])  # type: ignore[arg-type]
-        else:
-            values[key] = _convert(value, hints[key], place)
-    return kind(**values)
-
-
-def _nearest(key: str, path: str, kind: type) -> str:
-    close = difflib.get_close_matches(key, [f.name for f in fields(kind)], n=1, cutoff=0.5)
-    return f"; did you mean {f'{path}.{close[0]}' if path else close[0]!r}?" if close else ""
-
-
-def _convert(value: Any, wanted: Any, place: str) -> Any:
-    origin = typing.get_origin(wanted)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise InputError(f"{place}: wanted a list, got {value!r}")
-        inner = typing.get_args(wanted)
-        kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else list(inner)
-        if len(kinds) != len(value):
-            raise InputError(f"{place}: wanted {len(kinds)} values, got {value!r}")
-        return tuple(_convert(v, k, f"{place}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
-    if wanted is float and isinstance(value, str):
-        try:  # YAML 1.1 reads 1e-4 as a word
-            return float(value)
-        except ValueError:
-            raise InputError(f"{place}: wanted a number, got {value!r}") from None
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wanted is str and value is None:
-        return ""
-    if isinstance(wanted, types.UnionType) or not isinstance(value, wanted) or (wanted is int and value is True):
-        raise InputError(f"{place}: wanted {getattr(wanted, '__name__', wanted)}, got {value!r}")
-    return value
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+def _one_of(name: str, value: object, known: tuple[object, ...]) -> None:
     if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        raise UsageError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
+def _at_least(section: str, config: object, least: int, *names: str) -> None:
+    for name in names:
+        if not least <= (value := getattr(config, name)) < float("inf"):
+            raise UsageError(f"{section}.{name} must be {least} or more, got {value!r}")
+
+
+def _share(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(config, name)) <= 1:
+            raise UsageError(f"{section}.{name} must be from 0 to 1, got {value!r}")
+
+
+def _share_below_one(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(config, name)) < 1:
+            raise UsageError(f"{section}.{name} must be from 0 to below 1, got {value!r}")
+
+
+def _each_above_zero(name: str, values: Sequence[float]) -> None:
+    for value in values:
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be above 0, got {value!r}")
+
+
+def _range(name: str, values: Sequence[float]) -> None:
+    if len(values) != 2 or not 0 < values[0] <= values[1] < float("inf"):
+        raise UsageError(f"{name} must be two values above 0, the lower first, got {values}")
+
+
+def _rising(name: str, values: Sequence[float]) -> None:
+    if not all(before < after for before, after in pairwise(values)):
+        raise UsageError(f"{name} must rise, got {tuple(values)}")

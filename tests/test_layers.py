@@ -9,7 +9,7 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "structures", "tensor_file"),  # bedrock: what everyone speaks
+    ("errors", "structures", "tensor_file", "settings"),  # bedrock: what everyone speaks
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
@@ -19,6 +19,7 @@ FLOORS = (
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
     "structures": ("errors",),
     "tensor_file": ("errors",),
+    "settings": ("errors",),
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "inference": ("models",),  # it wraps around any of them

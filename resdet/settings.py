@@ -1,0 +1,164 @@
+"""From YAML and ``section.key=value`` words to frozen dataclasses, strictly: the dataclass is the schema.
+
+Nothing here knows which settings there are: :mod:`resdet.config` does.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from resdet.errors import UsageError
+
+C = TypeVar("C")
+
+
+def load_config(kind: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
+    """Read a config of ``kind`` from a YAML file and ``section.key=value`` words, the words last.
+
+    Raises:
+        UsageError: the file is missing or not YAML, or sets something twice; an unknown setting, with the nearest
+            known one; a value of the wrong type or out of its range; a word without ``=``.
+    """
+    return override(kind, {} if file is None else _read(file), overrides, source=str(file or "config"))
+
+
+def override(kind: type[C], tree: dict[str, Any], overrides: Sequence[str], source: str) -> C:
+    """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them."""
+    tree = copy.deepcopy(tree)
+    for word in overrides:
+        _override(tree, word)
+    return from_dict(kind, tree, source)
+
+
+def from_dict(kind: type[C], tree: dict[str, Any], source: str) -> C:
+    """A config from a nested dict, as YAML or a checkpoint holds it; ``source`` is named in errors."""
+    try:
+        return _build(kind, tree, "", kind(), kind)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from None
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as nested plain dicts and lists, every setting included: ``from_dict(type(c), to_dict(c)) == c``."""
+    return _plain(asdict(config))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML, except that a setting given twice is an error and not the last one's value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.constructor.ConstructorError(problem=f"{key} is set twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise UsageError(f"{file}: no such config") from None
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:  # TypeError: a list as a key
+        raise UsageError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    if tree is not None and not isinstance(tree, dict):
+        raise UsageError(f"{file}: wanted settings, got {tree!r}")
+    return tree or {}
+
+
+def _override(tree: dict[str, Any], word: str) -> None:
+    path, equals, text = word.partition("=")
+    if not equals or not all(path.split(".")):
+        raise UsageError(f"{word!r} is not of the form section.key=value")
+    *sections, key = path.split(".")
+    for section in sections:
+        if tree.get(section) is None:  # absent, or with nothing below it
+            tree[section] = {}
+        tree = tree[section]
+        if not isinstance(tree, dict):
+            raise UsageError(f"{word!r}: {section!r} is not a section")
+    try:
+        tree[key] = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError:
+        raise UsageError(f"{word!r}: the value is not YAML") from None
+
+
+def _build(kind: type[C], tree: Any, path: str, default: C, root: type) -> C:
+    """``kind`` from the settings below ``path``; what they leave out is as in ``default``."""
+    if tree is None:  # a section with nothing below it
+        return default
+    if not isinstance(tree, dict):
+        raise UsageError(f"{path}: wanted settings, got {tree!r}")
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {f.name: getattr(default, f.name) for f in fields(kind)}  # type: ignore[arg-type]
+    for key, value in tree.items():
+        place = f"{path}.{key}" if path else str(key)
+        if key not in values:
+            raise UsageError(f"unknown setting {place!r}{_nearest(place, root)}")
+        if is_dataclass(hints[key]):
+            values[key] = _build(hints[key], value, place, values[key], root)  # type: ignore[arg-type]
+        else:
+            values[key] = _convert(value, hints[key], place)
+    return kind(**values)
+
+
+def _nearest(place: str, root: type) -> str:
+    """A known setting that may have been meant: one of that name elsewhere, or one spelt much alike."""
+    section, _, name = place.rpartition(".")
+    names = [known.rpartition(".") for known in _settings(root, "")]
+    elsewhere = [f"{above}.{last}" for above, _, last in names if last == name]
+    here = difflib.get_close_matches(name, [last for above, _, last in names if above == section], n=1, cutoff=0.5)
+    close = elsewhere or [f"{section}.{last}".lstrip(".") for last in here]
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _settings(kind: type, path: str) -> Iterator[str]:
+    for name, hint in typing.get_type_hints(kind).items():
+        yield path + name
+        if is_dataclass(hint):
+            yield from _settings(hint, f"{path}{name}.")  # type: ignore[arg-type]
+
+
+def _convert(value: Any, wanted: Any, place: str) -> Any:
+    if typing.get_origin(wanted) is tuple:
+        return _convert_tuple(value, typing.get_args(wanted), place)
+    if wanted is float and isinstance(value, str):
+        try:  # YAML 1.1 reads 1e-4 as a word
+            return float(value)
+        except ValueError:
+            raise UsageError(f"{place}: wanted a number, got {value!r}") from None
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted is str and value is None:
+        return ""
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        names = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+        raise UsageError(f"{place}: wanted {names[wanted]}, got {value!r}")
+    return value
+
+
+def _convert_tuple(value: Any, inner: tuple[Any, ...], place: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{place}: wanted a list, got {value!r}")
+    kinds = [inner[0]] * len(value) if inner[1:] == (Ellipsis,) else list(inner)
+    if len(kinds) != len(value):
+        raise UsageError(f"{place}: wanted {len(kinds)} values, got {value!r}")
+    return tuple(_convert(v, k, f"{place}[{i}]") for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
