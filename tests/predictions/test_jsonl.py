@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from resdet.data.records import Classes, Record, pack
+from resdet.errors import InputError
+from resdet.predictions import jsonl
+from resdet.predictions.read import read_loc
+from resdet.structures import Detections
+
+CLASSES = Classes(("n1", "n2", "n3"), ("ant", "bee", "cat"))
+BOXES = torch.tensor([[0.1, 0.2, 12.34, 20.0], [-1.0, 2.5, 99.0, 30.0]])
+FOUND = Detections(BOXES, torch.tensor([0.9, 0.3]), torch.tensor([2, 0]))
+RESULT = jsonl.ImageResult("photos/é a.png", 64, 48, FOUND)
+
+
+def records_of(*names):
+    return pack(Path("set"), CLASSES, [Record(f"val/{name}.JPEG", 0) for name in names])
+
+
+def entry(**changes):
+    detection = {"label": 2, "name": "cat", "score": 0.9, "box": [1, 2, 3, 4]}
+    whole = {"file": "a.png", "width": 64, "height": 48, "detections": [detection | changes.pop("detection", {})]}
+    return json.dumps(whole | {"error": None} | changes) + "\n"
+
+
+def test_a_line_has_the_keys_of_the_contract_and_short_numbers():
+    line = jsonl.format_line(RESULT, CLASSES.names)
+    assert line.endswith("\n")
+    assert json.loads(line) == {
+        "file": "photos/é a.png",
+        "width": 64,
+        "height": 48,
+        "detections": [
+            {"label": 2, "name": "cat", "score": 0.9, "box": [0.1, 0.2, 12.34, 20.0]},
+            {"label": 0, "name": "ant", "score": 0.3, "box": [-1.0, 2.5, 99.0, 30.0]},
+        ],
+        "error": None,
+    }
+
+
+def test_an_image_that_failed_keeps_its_reason():
+    line = jsonl.format_line(jsonl.failed("broken.jpg", "not an image"), CLASSES.names)
+    assert json.loads(line) == {
+        "file": "broken.jpg",
+        "width": None,
+        "height": None,
+        "detections": [],
+        "error": "not an image",
+    }
+
+
+def test_results_come_back_bit_for_bit():
+    text = jsonl.format_line(RESULT, CLASSES.names) + jsonl.format_line(jsonl.failed("b", "gone"), CLASSES.names)
+    (place, first), (_, second) = jsonl.results(Path("x.jsonl"), text, CLASSES)
+    assert (place, first.file, first.width, first.height, first.error) == ("x.jsonl:1", RESULT.file, 64, 48, None)
+    assert torch.equal(first.detections.boxes, FOUND.boxes)
+    assert torch.equal(first.detections.scores, FOUND.scores)
+    assert first.detections.labels.tolist() == [2, 0]
+    assert (second.file, second.error, len(second.detections)) == ("b", "gone", 0)
+
+
+def test_localizations_are_matched_by_file_name_and_rounded_like_every_written_file(tmp_path):
+    (tmp_path / "p.jsonl").write_text(
+        jsonl.format_line(jsonl.failed("elsewhere/b.jpg", "gone"), CLASSES.names)
+        + jsonl.format_line(RESULT, CLASSES.names),
+        encoding="utf-8",
+    )
+    predictions = read_loc(tmp_path / "p.jsonl", records_of("é a", "b"))
+    assert predictions.labels.tolist() == [[2, 0, -1, -1, -1], [-1] * 5]
+    assert predictions.boxes[0, :2].tolist() == [[0, 0, 11, 19], [0, 3, 63, 29]]
+
+
+def test_only_the_first_five_detections_are_guesses(tmp_path):
+    many = Detections(torch.ones(8, 4).cumsum(1), torch.ones(8), torch.arange(8) % 3)
+    (tmp_path / "p").write_text(jsonl.format_line(jsonl.ImageResult("a", 9, 9, many), CLASSES.names))
+    assert read_loc(tmp_path / "p", records_of("a")).labels.tolist() == [[0, 1, 2, 0, 1]]
+
+
+def test_a_name_that_the_class_list_does_not_have_is_only_another_spelling(tmp_path):
+    (tmp_path / "p").write_text(entry(detection={"name": "house cat"}))
+    assert read_loc(tmp_path / "p", records_of("a")).labels[0, 0] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"file": "a.png",\n', "p:1: not JSON"),
+        ("{}\n", "p:1: wanted an object with 'file'"),
+        (entry(width=None), "p:1: wanted 'width' and 'height' in whole pixels, got None and 48"),
+        (entry(detections=None), "p:1: wanted 'detections' as a list, got None"),
+        (entry(detections=[3]), "p:1: detection 1: wanted an object with label, score and box, got 3"),
+        (entry(detection={"label": 3}), r"p:1: detection 1: wanted a label 0 \.\. 2, got 3"),
+        (entry(detection={"label": "cat"}), r"p:1: detection 1: wanted a label 0 \.\. 2, got 'cat'"),
+        (entry(detection={"score": None}), "p:1: detection 1: wanted a score, got None"),
+        (entry(detection={"box": [1, 2, 3]}), r"p:1: detection 1: wanted a box \[x1, y1, x2, y2\], got \[1, 2, 3\]"),
+        (entry(detection={"box": [1, 2, 3, float("nan")]}), "p:1: detection 1: wanted a box"),
+        (entry(detection={"name": "bee"}), "p:1: detection 1: label 2 is 'bee' there, but 'cat' in the data set"),
+        (entry(file="c.png"), "p:1: image 'c' is not among the data set's 1"),
+        (entry() + entry(), "p:2: image 'a' has a row already"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, line, message):
+    (tmp_path / "p").write_text(line)
+    with pytest.raises(InputError, match=message):
+        read_loc(tmp_path / "p", records_of("a"))

@@ -1,0 +1,56 @@
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from resdet import cli
+from resdet.errors import InputError, UsageError
+
+
+def run_raising(error, *words):
+    def main(argv):
+        raise error
+
+    return cli.run(main, words)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("x.xml: object 2:\nno box"), 1, "x.xml: object 2: no box"),
+        (UsageError("unknown setting 'trian'"), 2, "unknown setting 'trian'"),
+        (FileNotFoundError(2, "No such file or directory", "out/x.json"), 1, "out/x.json: No such file or directory"),
+        (FloatingPointError("step 7: the loss is nan"), 1, "step 7: the loss is nan"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0"), 1, "a smaller batch needs less"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_an_expected_failure_is_one_line_and_a_code(capsys, error, code, line):
+    assert run_raising(error) == code
+    captured = capsys.readouterr()
+    assert line in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_traceback_comes_with_debug_only(capsys):
+    assert run_raising(InputError("no box"), "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    with pytest.raises(KeyError):
+        run_raising(KeyError("x"))
+
+
+def test_success_is_0_and_main_gets_the_arguments():
+    seen = []
+    assert cli.run(seen.append, ["a", "--b"]) == 0
+    assert seen == [["a", "--b"]]
+
+
+@pytest.mark.parametrize("script", sorted((Path(__file__).parents[1] / "tools").glob("*.py")), ids=lambda p: p.name)
+def test_every_script_exits_with_the_code_it_is_given(script):
+    last = ast.parse(script.read_text(encoding="utf-8")).body[-1]
+    assert ast.unparse(last) == "if __name__ == '__main__':\n    sys.exit(cli.run(main))"
