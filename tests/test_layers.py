@@ -14,7 +14,14 @@ FLOORS = (
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report"),  # third
-    ("build", "progress", "training", "localization", "cli"),  # roof; above it only tools/, tests/ and datasets/
+    (
+        "build",
+        "progress",
+        "cli",
+        "training",
+        "trained",
+        "localization",
+    ),  # roof; above it only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
     "structures": ("errors",),
@@ -23,9 +30,9 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "inference": ("models",),  # it wraps around any of them
-    "training": ("build", "progress"),
+    "training": ("build", "progress", "cli"),  # what scripts of a kind share
+    "trained": ("build", "progress", "cli"),
     "localization": ("build", "progress"),
-    "cli": ("build", "progress", "training", "localization"),
 }
 FORBIDDEN = {  # arrows that point down and are still wrong
     "heads": ("config",),
