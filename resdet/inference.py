@@ -116,7 +116,7 @@ def locate(
 
     Args:
         guesses: ``(N, k)`` labels and probabilities by image index, from another classifier; None: the model's own.
-        true_labels: ``(N,)`` by image index: the box for this class is answered too.
+        true_labels: ``(N,)`` by image index: the box for this class is answered too; for class 0 where it is -1.
     """
     model.eval()
     for batch in batches:

@@ -11,8 +11,8 @@ def logistic(logits: Tensor, label: Tensor) -> Tensor:
 
     Args:
         logits: ``(N,)``, or ``(N, K)`` whose K losses are summed.
-        label: as ``logits``, or ``(N,)``: 1 object, 0 background, -1 not counted.  For ``(N, K)`` logits a row
-            is counted where its first label is not -1.
+        label: of the same shape: 1 object, 0 background, -1 not counted.  A row of ``(N, K)`` is counted where its
+            first label is not -1.
     """
     each = functional.binary_cross_entropy_with_logits(logits.float(), label.clamp(min=0).float(), reduction="none")
     if each.ndim == 2:

@@ -7,6 +7,7 @@ Boxes are xyxy, float32, continuous pixel coordinates: a box that covers the who
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -73,12 +74,10 @@ class ImageBatch:
 
 
 def split(batch: ImageBatch, parts: int) -> list[ImageBatch]:
-    """The batch in ``parts`` runs of images, as equal as they can be; fewer when it has fewer images."""
-    size = -(-len(batch) // parts)
-    starts = range(0, len(batch), size)
-    return [
-        ImageBatch(batch.images[i : i + size], batch.targets[i : i + size], batch.indices[i : i + size]) for i in starts
-    ]
+    """The batch in ``parts`` runs of images, as equal as they can be; one an image when it has fewer."""
+    parts = min(parts, len(batch))
+    ends = [len(batch) * i // parts for i in range(parts + 1)] if parts else []
+    return [ImageBatch(batch.images[i:j], batch.targets[i:j], batch.indices[i:j]) for i, j in pairwise(ends)]
 
 
 @dataclass(frozen=True)

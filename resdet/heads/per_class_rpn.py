@@ -25,20 +25,19 @@ class PerClassRPN(nn.Module):
         share_classes: learn each sibling as a part shared by all classes plus a part for each.  With SGD this is
             the same as adding, to each class's gradient, the sum over all classes: ``W_c = S + D_c`` moves by
             ``g_c + sum(g)``, weight decay and momentum being linear.  So the parameters stay the plain ones.
+            (Clipping by norm is not linear: it sees the norm of these sums.)
     """
 
     def __init__(self, channels: int, neck: int, anchors: int, classes: int, *, share_classes: bool = False) -> None:
         super().__init__()
-        self.anchors, self.classes = anchors, classes
+        self.anchors, self.classes, self.share_classes = anchors, classes, share_classes
         self.neck = nn.Conv2d(channels, neck, 3, padding=1)
         self.cls = nn.Conv2d(neck, anchors * classes, 1)
         self.reg = nn.Conv2d(neck, anchors * classes * 4, 1)
         for conv in (self.neck, self.cls, self.reg):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)
-        if share_classes:
-            for parameter in (self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias):
-                parameter.register_hook(self._with_shared)
+        self._share()
 
     def forward(self, feature: Tensor) -> Tensor:
         """``(B, C, h, w)`` map -> ``(B, neck, h, w)`` hidden map that the siblings read."""
@@ -107,9 +106,19 @@ class PerClassRPN(nn.Module):
         rows = torch.arange(len(hidden), device=hidden.device)[:, None]
         return hidden.flatten(2).transpose(1, 2)[rows, position].float(), anchor
 
+    def _share(self) -> None:
+        if self.share_classes:
+            for parameter in (self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias):
+                parameter.register_hook(self._with_shared)
+
+    def __setstate__(self, state: dict) -> None:
+        """Copied or unpickled: torch leaves the hooks of parameters behind, and the copy would learn otherwise."""
+        super().__setstate__(state)
+        self._share()
+
     def _with_shared(self, gradient: Tensor) -> Tensor:
-        by_class = gradient.view(self.anchors, self.classes, -1)
-        return (by_class + by_class.sum(1, keepdim=True)).view_as(gradient)
+        by_class = gradient.reshape(self.anchors, self.classes, -1)
+        return (by_class + by_class.sum(1, keepdim=True)).reshape(gradient.shape)
 
 
 def _rows(weight: Tensor, index: Tensor) -> Tensor:

@@ -32,6 +32,10 @@ class LocalizerLoss:
     box_beta: float = 1.0 / 9.0
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.class_loss not in ("true", "all"):
+            raise ValueError(f"class_loss must be 'true' or 'all', got {self.class_loss!r}")
+
 
 class Localizer(nn.Module):
     """A backbone with its classifier, and a per-class RPN on one of its maps.

@@ -18,8 +18,12 @@ def test_area_and_clip_equal_torchvisions():
 
 
 def test_clip_cuts_at_every_edge_and_flattens_what_lies_outside():
-    boxes = torch.tensor([[-3.0, -2.0, 50.0, 60.0], [2.0, 3.0, 4.0, 5.0], [-9.0, 3.0, -1.0, 5.0], [40.0, 3.0, 50.0, 5.0]])
-    expected = torch.tensor([[0.0, 0.0, 30.0, 20.0], [2.0, 3.0, 4.0, 5.0], [0.0, 3.0, 0.0, 5.0], [30.0, 3.0, 30.0, 5.0]])
+    boxes = torch.tensor(
+        [[-3.0, -2.0, 50.0, 60.0], [2.0, 3.0, 4.0, 5.0], [-9.0, 3.0, -1.0, 5.0], [40.0, 3.0, 50.0, 5.0]]
+    )
+    expected = torch.tensor(
+        [[0.0, 0.0, 30.0, 20.0], [2.0, 3.0, 4.0, 5.0], [0.0, 3.0, 0.0, 5.0], [30.0, 3.0, 30.0, 5.0]]
+    )
     assert torch.equal(clip(boxes, torch.tensor([30.0, 20.0])), expected)
 
 

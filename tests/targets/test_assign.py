@@ -6,7 +6,9 @@ from resdet.targets.assign import assign_anchors, pad_boxes
 
 
 def target(*boxes) -> Target:
-    return Target(0, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.zeros(len(boxes), dtype=torch.int64))
+    return Target(
+        0, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.zeros(len(boxes), dtype=torch.int64)
+    )
 
 
 # four anchors that tile 40 x 40, row by row
@@ -18,7 +20,9 @@ def assign(*targets, count=4, positive=0.7, negative=0.3):
 
 
 def test_boxes_are_padded_with_zeros_that_are_not_present():
-    boxes, present = pad_boxes([target((1, 2, 3, 4)), target(), target((1, 1, 2, 2), (5, 6, 7, 8))], torch.device("cpu"))
+    boxes, present = pad_boxes(
+        [target((1, 2, 3, 4)), target(), target((1, 1, 2, 2), (5, 6, 7, 8))], torch.device("cpu")
+    )
     assert boxes.shape == (3, 2, 4)
     assert present.tolist() == [[True, False], [False, False], [True, True]]
     assert boxes[2].tolist() == [[1, 1, 2, 2], [5, 6, 7, 8]]

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+
+from resdet import losses
+
+
+def test_logistic_worked_by_hand():
+    # sigmoid(0) is a half; sigmoid(log 3) is three quarters
+    logits, label = torch.tensor([0.0, math.log(3), math.log(3), 99.0]), torch.tensor([1, 1, 0, -1])
+    expected = (math.log(2) - math.log(0.75) - math.log(0.25)) / 3
+    assert losses.logistic(logits, label).item() == pytest.approx(expected)
+
+
+def test_logistic_sums_over_classes_and_divides_by_anchors():
+    logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0], [5.0, 5.0]])
+    label = torch.tensor([[0, 1], [0, 0], [-1, -1]])
+    expected = (math.log(2) - math.log(0.75) + 2 * math.log(2)) / 2
+    assert losses.logistic(logits, label).item() == pytest.approx(expected)
+
+
+def test_logistic_stays_finite_at_wild_logits():
+    loss = losses.logistic(torch.tensor([1e4, -1e4]), torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(1e4)
+
+
+def test_smooth_l1_worked_by_hand():
+    # differences 0.05 (parabola: 0.5 * 0.05^2 * 9), 1 (line: 1 - 1/18), 0 and 0
+    deltas = torch.tensor([[0.05, 1.0, 3.0, 4.0], [9.0, 9.0, 9.0, 9.0]])
+    wanted = torch.tensor([[0.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0]])
+    loss = losses.smooth_l1(deltas, wanted, torch.tensor([True, False]), beta=1 / 9)
+    assert loss.item() == pytest.approx((0.5 * 0.05**2 * 9 + 1 - 1 / 18) / 4)
+
+
+def test_smooth_l1_with_beta_of_a_ninth_is_fast_rcnns_sigma_of_three():
+    x = torch.linspace(-1, 1, 41)[:, None].repeat(1, 4)
+    for row in x:
+        expected = 0.5 * (3 * row[0]) ** 2 if row[0].abs() < 1 / 9 else row[0].abs() - 0.5 / 9
+        loss = losses.smooth_l1(row[None], torch.zeros(1, 4), torch.tensor([True]), beta=1 / 9)
+        torch.testing.assert_close(loss, expected)
+
+
+def test_nothing_counted_is_zero_with_gradients_of_zero():
+    logits, deltas = torch.randn(3, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    none = losses.logistic(logits, torch.full((3,), -1))
+    nowhere = losses.smooth_l1(deltas, torch.randn(3, 4), torch.zeros(3, dtype=torch.bool), beta=0.1)
+    assert none.item() == nowhere.item() == 0
+    (none + nowhere).backward()
+    assert not logits.grad.any()
+    assert not deltas.grad.any()
+
+
+def test_losses_of_bfloat16_are_computed_in_float32():
+    logits, deltas = torch.randn(5).bfloat16(), torch.randn(5, 4).bfloat16()
+    label, wanted = torch.tensor([0, 1, 1, 0, -1]), torch.randn(5, 4)
+    assert losses.logistic(logits, label).dtype == torch.float32
+    torch.testing.assert_close(losses.logistic(logits, label), losses.logistic(logits.float(), label))
+    found = losses.smooth_l1(deltas, wanted, label == 1, 0.1)
+    torch.testing.assert_close(found, losses.smooth_l1(deltas.float(), wanted, label == 1, 0.1))

@@ -1,0 +1,87 @@
+from dataclasses import FrozenInstanceError
+
+import pytest
+import torch
+
+from resdet.structures import Detections, ImageBatch, Target, View, split
+
+
+def targets(count: int) -> tuple[Target, ...]:
+    return tuple(Target(i, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)) for i in range(count))
+
+
+def batch(count: int) -> ImageBatch:
+    images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
+    return ImageBatch(images, targets(count), tuple(range(100, 100 + count)))
+
+
+def detections() -> Detections:
+    boxes = torch.arange(12, dtype=torch.float32).view(3, 4)
+    return Detections(boxes, torch.tensor([0.3, 0.9, 0.5]), torch.tensor([7, 8, 9]))
+
+
+def test_scale_of_a_view_is_view_pixels_an_image_pixel():
+    assert View((10, 20, 30, 60), width=40, height=20).scale == (2.0, 0.5)
+
+
+def test_records_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        detections().scores = torch.zeros(3)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4)])
+def test_boxes_of_another_shape_are_refused_by_name_and_shape(shape):
+    wanted = rf"must be \(N, 4\) rows of \(x1, y1, x2, y2\), got \({', '.join(map(str, shape))},?\)"
+    with pytest.raises(ValueError, match=r"Target\.boxes " + wanted):
+        Target(0, torch.zeros(shape), torch.zeros(shape[0], dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"Detections\.boxes " + wanted):
+        Detections(torch.zeros(shape), torch.zeros(shape[0]), torch.zeros(shape[0], dtype=torch.int64))
+
+
+def test_fields_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match=r"Target\.labels must be \(2,\) as boxes, got \(3,\)"):
+        Target(0, torch.zeros(2, 4), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"Detections\.scores must be \(2,\) as boxes, got \(1,\)"):
+        Detections(torch.zeros(2, 4), torch.zeros(1), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"Detections\.labels must be \(2,\) as boxes, got \(2, 1\)"):
+        Detections(torch.zeros(2, 4), torch.zeros(2), torch.zeros(2, 1, dtype=torch.int64))
+    with pytest.raises(ValueError, match="3 images came with 2 targets"):
+        ImageBatch(torch.zeros(3, 3, 8, 8), targets(2))
+    with pytest.raises(ValueError, match=r"must be \(B, 3, H, W\), got \(3, 8, 8\)"):
+        ImageBatch(torch.zeros(3, 8, 8))
+
+
+def test_detections_are_picked_by_index_or_mask_every_field_alike():
+    for keep in (torch.tensor([2, 0]), torch.tensor([True, False, True])):
+        kept = detections()[keep]
+        order = [2, 0] if keep.dtype == torch.int64 else [0, 2]
+        assert kept.labels.tolist() == [7 + i for i in order]
+        assert kept.boxes[:, 0].tolist() == [4.0 * i for i in order]
+        torch.testing.assert_close(kept.scores, detections().scores[order])
+    assert len(detections()[torch.zeros(3, dtype=torch.bool)]) == 0
+
+
+def test_labels_of_a_batch_are_its_targets():
+    assert batch(3).labels.tolist() == [0, 1, 2]
+    assert batch(3).labels.dtype == torch.int64
+
+
+def test_moving_a_batch_keeps_its_targets_and_places():
+    moved = batch(2).to("meta")
+    assert moved.images.device.type == "meta"
+    assert moved.indices == (100, 101)
+    assert moved.targets[1].boxes.device.type == "cpu"
+
+
+@pytest.mark.parametrize(("images", "parts", "sizes"), [(6, 3, [2, 2, 2]), (5, 4, [1, 1, 1, 2]), (7, 2, [3, 4]), (2, 4, [1, 1]), (3, 1, [3])])  # fmt: skip
+def test_split_makes_parts_that_differ_by_one_image_at_most(images, parts, sizes):
+    found = split(batch(images), parts)
+    assert sorted(len(part) for part in found) == sizes
+    assert [i for part in found for i in part.indices] == list(range(100, 100 + images))
+    assert torch.equal(torch.cat([part.images for part in found]), batch(images).images)
+    assert [t.label for part in found for t in part.targets] == list(range(images))
+
+
+def test_split_of_no_images_is_no_parts_and_targets_may_be_missing():
+    assert split(ImageBatch(torch.zeros(0, 3, 2, 2)), 2) == []
+    assert [p.targets for p in split(ImageBatch(torch.zeros(2, 3, 2, 2)), 2)] == [(), ()]
