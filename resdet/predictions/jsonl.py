@@ -16,11 +16,10 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from resdet.data.records import Classes, Records
 from resdet.errors import InputError
-from resdet.predictions.groups import MISSING, first_guesses
+from resdet.predictions.groups import MISSING
 from resdet.predictions.loc import MAX_GUESSES, LocPredictions, to_inclusive
 from resdet.predictions.match import by_name, reorder
 from resdet.structures import Detections
@@ -76,19 +75,21 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
     Raises:
         InputError: a malformed line, an image without a line, or twice, or unknown.
     """
-    places, names = [], []
-    labels: list[NDArray[np.int64]] = []
-    boxes: list[NDArray[np.float64]] = []
-    for place, result in results(file, text, records.classes):
-        kept = first_guesses(result.detections)
-        missing = MAX_GUESSES - len(kept)
-        pixels = to_inclusive(kept.boxes, result.width, result.height)
-        places.append(place)
+    lines = text.count("\n") + 1
+    labels = np.full((lines, MAX_GUESSES), MISSING, dtype=np.int64)
+    boxes = np.zeros((lines, MAX_GUESSES, 4), dtype=np.float32)
+    sizes = np.ones((lines, 2), dtype=np.int64)  # 1 x 1 where the image could not be read: there are no boxes
+    names, places = [], []
+    for row, (place, result) in enumerate(results(file, text, records.classes)):
         names.append(splitext(basename(result.file))[0])
-        labels.append(np.pad(kept.labels.numpy(), (0, missing), constant_values=MISSING))
-        boxes.append(np.pad(pixels.astype(np.float64), ((0, missing), (0, 0))))
+        places.append(place)
+        sizes[row] = result.width or 1, result.height or 1
+        count = min(len(result.detections), MAX_GUESSES)
+        labels[row, :count] = result.detections.labels[:count].numpy()
+        boxes[row, :count] = result.detections.boxes[:count].numpy()
+    pixels = to_inclusive(boxes, sizes[:, None, 0], sizes[:, None, 1]).astype(np.float64)
     images = by_name(records.names(), names, places, file)
-    return reorder(LocPredictions(np.stack(labels), np.stack(boxes)), images)
+    return reorder(LocPredictions(labels[: len(names)], pixels[: len(names)]), images)
 
 
 def _short(value: np.float32) -> float:
