@@ -1,0 +1,125 @@
+"""What the tools that run trained weights share: their options, and the model they name on its device."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resdet.errors import UsageError
+
+if TYPE_CHECKING:  # --help answers without waiting for torch
+    import torch
+
+    from resdet.build import Loaded
+    from resdet.config import LocConfig
+    from resdet.data.records import Classes
+    from resdet.models.localizer import Localizer
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a trained model is run."""
+
+    device: torch.device
+    precision: str  # "fp32", "bf16" or "fp16"
+    batch_size: int  # images
+    workers: int  # loader processes
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """``[--set section.key=value ...] [--device D] [--batch-size N] [--workers N] [--debug]``."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="section.key=value",
+        help="settings in place of those that the weights were trained with",
+    )
+    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
+    parser.add_argument(
+        "--batch-size", type=whole_number(1), metavar="N", help="images at once (default: the config's)"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def open_trained(weights: Path, settings: Sequence[str], args: argparse.Namespace) -> tuple[Loaded, RunOptions]:
+    """The model of a checkpoint on its device, and how to run it.
+
+    Args:
+        settings: ``section.key=value`` words on top of what it was trained with.
+        args: what :func:`add_options` asks for.
+
+    Raises:
+        UsageError: no such device or setting, or started as several processes.
+        InputError: the file is missing, damaged, or not a checkpoint.
+    """
+    from resdet.build import open_model, place
+
+    device = find_device(args.device)
+    loaded = open_model(weights, tuple(settings))
+    place(loaded.model, device, loaded.config.train.channels_last)
+    precision = loaded.config.train.precision
+    if precision == "fp16" and device.type == "cpu":
+        precision = "fp32"  # half precision is CUDA's: trained there, run here
+    batch_size = args.batch_size or loaded.config.test.batch_size
+    workers = loaded.config.data.workers if args.workers is None else args.workers
+    return loaded, RunOptions(device, precision, batch_size, workers)
+
+
+def open_localizer(
+    weights: Path, settings: Sequence[str], args: argparse.Namespace
+) -> tuple[Localizer, LocConfig, Classes, RunOptions]:
+    """As :func:`open_trained`, for what needs boxes.
+
+    Raises:
+        UsageError: a classifier, which has none.
+    """
+    from resdet.config import LocConfig
+    from resdet.models.localizer import Localizer
+
+    loaded, how = open_trained(weights, settings, args)
+    if not isinstance(loaded.model, Localizer) or not isinstance(loaded.config, LocConfig):
+        raise UsageError(
+            f"{weights}: a classifier, which gives no boxes: wanted a localizer (tools/train_loc.py makes one from it; "
+            "tools/eval_cls.py measures a classifier)"
+        )
+    return loaded.model, loaded.config, loaded.classes, how
+
+
+def find_device(name: str) -> torch.device:
+    """The device that a command names; an empty name: CUDA when there is one.
+
+    Raises:
+        UsageError: no device is called that, this machine has none of it, or ``torchrun`` started several of us.
+    """
+    import torch
+
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UsageError("runs as one process: start it with python, not with torchrun")
+    known = ["cpu", "cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in known or (name == "cuda" and not torch.cuda.is_available()):
+        there = [device for device in known if device != "cuda" or torch.cuda.is_available()]
+        raise UsageError(f"--device {name}: this machine has {', '.join(there)}")
+    return torch.device(name)
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: a whole number of at least ``least``, at most ``most``."""
+    wanted = f"a whole number from {least}" + (f" to {most}" if most is not None else "")
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not least <= int(text) <= (most or int(text)):
+            raise argparse.ArgumentTypeError(f"wanted {wanted}, got {text!r}")
+        return int(text)
+
+    return read
