@@ -21,6 +21,8 @@ FLOORS = (
         "training",
         "trained",
         "localization",
+        "second_classifier",
+        "folder",
     ),  # roof; above it only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
@@ -33,6 +35,8 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "training": ("build", "progress", "cli"),  # what scripts of a kind share
     "trained": ("build", "progress", "cli"),
     "localization": ("build", "progress"),
+    "second_classifier": ("trained", "progress"),
+    "folder": ("trained", "progress"),
 }
 FORBIDDEN = {  # arrows that point down and are still wrong
     "heads": ("config",),

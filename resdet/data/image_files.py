@@ -1,0 +1,116 @@
+"""Images named on a command line: files, folders, globs, and a name for each that no other has."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from resdet.errors import InputError
+
+ENDINGS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+class ImageFile(NamedTuple):
+    """An image to be read, and its place below what all that was asked for has in common."""
+
+    file: Path  # as it was asked for
+    name: str  # relative path with ``/``: "a.jpg" of one folder, "cats/a.jpg" where two folders were asked for
+
+
+def find_images(inputs: Sequence[str]) -> list[ImageFile]:
+    """The images that words of a command line mean, in the order of the words, each image once.
+
+    A folder gives all images below it, sorted, symbolic links followed: the files whose ending is one of
+    :data:`ENDINGS` in any case, hidden ones left out.  So does a glob (``**`` goes down), for all that it matches.
+    A file that is named itself is taken whatever its ending.
+
+    Raises:
+        InputError: a word names nothing, or nothing that is an image.
+    """
+    found: dict[str, Path] = {}  # by absolute path; the first mention counts
+    tops = []
+    for word in inputs:
+        top, files = _meaning(word)
+        tops.append(top)
+        for file in files:
+            found.setdefault(os.path.abspath(file), file)
+    common = _common(tops)
+    return [ImageFile(file, Path(os.path.relpath(path, common)).as_posix()) for path, file in found.items()]
+
+
+def row_ids(names: Sequence[str]) -> list[str]:
+    """How a table names each image: by its stem, as ILSVRC does, or where two share one, all by relative path."""
+    stems = [PurePosixPath(name).stem for name in names]
+    if len(set(stems)) == len(stems):
+        return stems
+    paths = [PurePosixPath(name).with_suffix("").as_posix() for name in names]
+    return paths if len(set(paths)) == len(paths) else list(names)
+
+
+def picture_names(names: Sequence[str]) -> list[str]:
+    """A ``.jpg`` for each relative path, no two the same: ``a.jpg``, then ``a.png.jpg`` for ``a.png`` beside it."""
+    taken: set[str] = set()
+    chosen = []
+    for name in names:
+        pick = next(pick for pick in _picture_names(name) if pick.lower() not in taken)  # not every disk knows case
+        taken.add(pick.lower())
+        chosen.append(pick)
+    return chosen
+
+
+def _picture_names(name: str) -> Iterator[str]:
+    stem = PurePosixPath(name).with_suffix("").as_posix()
+    yield f"{stem}.jpg"
+    yield f"{name}.jpg"
+    number = 2
+    while True:
+        yield f"{name}-{number}.jpg"
+        number += 1
+
+
+def _meaning(word: str) -> tuple[Path, list[Path]]:
+    """The folder that a word's images are named below, and the images."""
+    path = Path(word).expanduser()
+    if path.is_dir():
+        files = _below(path)
+        if not files:
+            raise InputError(f"{word}: no images in this folder or below; wanted files ending in {' '.join(ENDINGS)}")
+        return path, files
+    if path.is_file():
+        return path.parent, [path]
+    if not glob.has_magic(word):
+        raise InputError(f"{word}: no such file or folder")
+    matches = sorted(Path(match) for match in glob.iglob(str(path), recursive=True))
+    files = [file for match in matches for file in (_below(match) if match.is_dir() else _images([match]))]
+    if not files:
+        what = f"matches {len(matches)} files, none of them an image" if matches else "matches nothing"
+        raise InputError(f"{word}: {what}; wanted files ending in {' '.join(ENDINGS)}")
+    fixed = [part for part in path.parts[: next(i for i, p in enumerate(path.parts) if glob.has_magic(p))]]
+    return Path(*fixed), files
+
+
+def _below(folder: Path) -> list[Path]:
+    files = []
+    seen: set[str] = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real not in seen:  # a link may lead back up
+            files += [Path(here, name) for name in names if not name.startswith(".")]
+        seen.add(real)
+    return sorted(_images(files))
+
+
+def _images(files: Iterable[Path]) -> list[Path]:
+    return [file for file in files if file.suffix.lower() in ENDINGS]
+
+
+def _common(folders: Sequence[Path]) -> str:
+    paths = [os.path.abspath(folder) for folder in folders]
+    try:
+        return os.path.commonpath(paths)
+    except ValueError:  # two drives
+        raise InputError(f"{folders[0]} and others lie on several drives: run once for each") from None
