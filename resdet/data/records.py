@@ -7,6 +7,7 @@ that workers read the same pages, whether forked or spawned.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 
 from resdet.structures import Target
+
+SELECTED_AT_ONCE = 65536  # images: the places of all their paths' bytes, 8 bytes each, are a table of some 20 MB
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Records:
     def path(self, index: int) -> str:
         """The image's path relative to ``root``."""
         start, end = _span(self.path_ends, index)
-        return self.path_bytes[start:end].numpy().tobytes().decode()
+        return self.path_bytes.numpy()[start:end].tobytes().decode()
 
     def file(self, index: int) -> Path:
         """Where the image lies."""
@@ -94,8 +97,11 @@ class Records:
 
     def select(self, indices: Tensor) -> Records:
         """The records of these ``(n,)`` int64 indices, in their order."""
-        rows = [self[i] for i in indices.tolist()]
-        return pack(self.root, self.classes, rows)
+        path_bytes, path_ends = _runs(self.path_bytes, self.path_ends, indices)
+        boxes, box_ends = _runs(self.boxes, self.box_ends, indices)
+        box_labels, _ = _runs(self.box_labels, self.box_ends, indices)
+        arrays = (path_bytes, path_ends, self.labels[indices], boxes, box_labels, box_ends)
+        return Records(self.root, self.classes, *(a.share_memory_() for a in arrays))
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)
@@ -105,29 +111,51 @@ class Records:
 
 def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
     """Pack records, taken one at a time, into shared flat arrays."""
-    paths, path_ends, labels, box_ends = bytearray(), [], [], []
-    boxes: list[tuple[float, float, float, float]] = []
-    box_labels: list[int] = []
+    # array.array: lists of Python numbers would take ten times the memory of what comes out
+    paths, path_ends, labels = bytearray(), array("q"), array("q")
+    boxes, box_labels, box_ends = array("f"), array("q"), array("q")
     for row in rows:
         paths += row.path.encode()
         path_ends.append(len(paths))
         labels.append(row.label)
-        boxes.extend(row.boxes)
+        for box in row.boxes:
+            boxes.extend(box)
         box_labels.extend([row.label] * len(row.boxes) if row.box_labels is None else row.box_labels)
-        box_ends.append(len(boxes))
-    arrays = (
-        torch.from_numpy(np.frombuffer(bytes(paths), dtype=np.uint8).copy()),
-        torch.tensor(path_ends, dtype=torch.int64),
-        torch.tensor(labels, dtype=torch.int64),
-        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        torch.tensor(box_labels, dtype=torch.int64),
-        torch.tensor(box_ends, dtype=torch.int64),
+        box_ends.append(len(box_labels))
+        if len(boxes) != 4 * len(box_labels):
+            raise ValueError(f"{row.path}: {len(row.boxes)} boxes of four numbers came with labels {row.box_labels}")
+    return Records(
+        root,
+        classes,
+        path_bytes=_shared(paths, np.uint8),
+        path_ends=_shared(path_ends, np.int64),
+        labels=_shared(labels, np.int64),
+        boxes=_shared(boxes, np.float32).view(-1, 4),
+        box_labels=_shared(box_labels, np.int64),
+        box_ends=_shared(box_ends, np.int64),
     )
-    return Records(root, classes, *(a.share_memory_() for a in arrays))
+
+
+def _shared(numbers: bytearray | array, kind: type) -> Tensor:
+    """A copy in shared memory."""
+    flat = torch.from_numpy(np.frombuffer(numbers, dtype=kind))
+    return torch.empty_like(flat).share_memory_().copy_(flat)
+
+
+def _runs(values: Tensor, ends: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """The runs of ``values`` that end at ``ends[indices]``, one after another, and where each ends now."""
+    lengths = torch.diff(ends, prepend=ends.new_zeros(1))
+    parts = []
+    for some in indices.split(SELECTED_AT_ONCE):
+        count = lengths[some]
+        shift = ends[some] - count.cumsum(0)  # from a number's new place to its old one
+        parts.append(values[torch.arange(int(count.sum())) + shift.repeat_interleave(count)])
+    return torch.cat(parts), lengths[indices].cumsum(0)
 
 
 def _span(ends: Tensor, index: int) -> tuple[int, int]:
     if not -len(ends) <= index < len(ends):
         raise IndexError(f"record {index} of {len(ends)}")
     index %= len(ends)
-    return (int(ends[index - 1]) if index else 0), int(ends[index])
+    flat = ends.numpy()  # a view; one of its numbers costs a tenth of a tensor's
+    return (int(flat[index - 1]) if index else 0), int(flat[index])

@@ -29,9 +29,20 @@ def cut(image: np.ndarray, view: View) -> np.ndarray:
 
 
 def to_view(boxes: Tensor, view: View) -> Tensor:
-    """``(N, 4)`` boxes of the image in the view's pixels, not clipped; ``from_view`` takes them back."""
-    moved = (boxes - _offset(view, boxes)) * _scale(view, boxes)
-    return _mirrored(moved, view.width) if view.mirror else moved
+    """``(N, 4)`` boxes of the image in the view's pixels, not clipped; ``from_view`` takes them back.
+
+    The boxes are on the CPU: this runs once an image, where numpy takes a quarter of torch's time for one box.
+    """
+    return torch.from_numpy(moved(boxes.numpy(), view))
+
+
+def moved(boxes: np.ndarray, view: View) -> np.ndarray:
+    """:func:`to_view` of an ``(N, 4)`` float32 array."""
+    scale = np.array(view.scale * 2, dtype=np.float32)
+    boxes = (boxes - np.array(view.window[:2] * 2, dtype=np.float32)) * scale
+    if view.mirror:
+        boxes[:, [0, 2]] = view.width - boxes[:, [2, 0]]
+    return boxes
 
 
 def from_view(boxes: Tensor, view: View) -> Tensor:
@@ -43,8 +54,8 @@ def from_view(boxes: Tensor, view: View) -> Tensor:
 def whole(width: int, height: int, shorter_side: int, mirror: bool = False, multiple: int = 1) -> View:
     """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``."""
     scale = shorter_side / min(width, height)
-    sides = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
-    return View((0, 0, width, height), *sides, mirror)
+    drawn_width, drawn_height = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
+    return View((0, 0, width, height), drawn_width, drawn_height, mirror)
 
 
 def centre(width: int, height: int, resize: int, size: int) -> View:
