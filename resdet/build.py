@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from resdet.backbones.resnet import ResNet
+from resdet.backbones.resnet import ResNet, zero_init_residual
+from resdet.backbones.torchvision_weights import PREFIX, check_architecture, pretrained_resnet
+from resdet.backbones.weights import load_into, read_state
 from resdet.config import (
     BackboneConfig,
     ClsConfig,
@@ -30,7 +32,17 @@ from resdet.models.localizer import Localizer, LocalizerLoss
 
 def build_backbone(how: BackboneConfig, classes: int) -> ResNet:
     """A backbone with a classifier of ``classes`` outputs, its weights drawn at random."""
-    return ResNet(how.depth, classes, stem=how.stem, stride_in=how.stride_in, dilate_conv5=how.dilate_conv5)
+    backbone = ResNet(
+        how.depth,
+        classes,
+        stem=how.stem,
+        stride_in=how.stride_in,
+        width=how.width,
+        dilate_conv5=how.dilate_conv5,
+    )
+    if how.zero_init_residual:
+        zero_init_residual(backbone)
+    return backbone
 
 
 def build_classifier(config: ClsConfig, classes: int) -> Classifier:
@@ -112,16 +124,21 @@ def load_backbone(backbone: ResNet, how: BackboneConfig) -> None:
     """Start from the weights that ``how.weights`` names, if any."""
     if not how.weights:
         return
-    saved = checkpoint.load(Path(how.weights))
-    state = {k.removeprefix("backbone."): v for k, v in saved.model.items() if k.startswith("backbone.")}
-    backbone.load_state_dict(state)
+    if how.weights.startswith(PREFIX):
+        found = pretrained_resnet(how.weights)
+        check_architecture(found, how.depth, how.stride_in, how.stem)
+        state = found.state
+    else:
+        state = read_state(Path(how.weights))
+    load_into(backbone, state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
 
 
 def plan(data: DataConfig, train: TrainConfig, images: int, me: Process) -> Plan:
     """Which images each step of a training run takes."""
     sizes = train.sizes or ((0.0, data.size),)
     endless = Plan(images, train.batch_size, 0, train.seed, sizes, 0, me.rank, me.processes)
-    return replace(endless, steps=max(1, round(train.epochs * endless.steps_per_epoch)))
+    epochs = min(train.epochs, train.stop_epoch or train.epochs)
+    return replace(endless, steps=max(1, round(epochs * endless.steps_per_epoch)))
 
 
 def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:

@@ -73,6 +73,7 @@ class BackboneConfig:
     depth: int = 50
     stem: str = "7x7"  # or "3x3", "3x3-pool" for small images
     stride_in: str = "1x1"  # the bottleneck's convolution that strides: the paper's; "3x3" is torchvision's
+    width: int = 64  # channels of conv2_x, doubled at each later stage
     dilate_conv5: bool = False
     weights: str = ""  # what training starts from: a checkpoint, torchvision:NAME, torchvision:NAME=FILE
     zero_init_residual: bool = False  # every block starts as the identity: learns faster at first; not in the paper
@@ -87,6 +88,7 @@ class BackboneConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     epochs: float = 120.0
+    stop_epoch: float = 0.0  # end here though the schedule goes on: a first stage under a time limit; 0: never
     batch_size: int = 256  # images a step over all devices
     accumulate: int = 1  # parts a step is computed in, one after another, for little memory
     lr: float = 0.1  # for `batch_size` images; scale both together

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from resdet.backbones.blocks import BasicBlock, Bottleneck
 
-BLOCKS = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
+Block = type[BasicBlock] | type[Bottleneck]
+BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -29,11 +30,19 @@ class ResNet(nn.Module):
         stem: ``"7x7"``: stride 2, then a 3x3 max pool of stride 2 (the paper); for small images ``"3x3"``, without
             any stride, or ``"3x3-pool"``, the same with the pool behind it.  conv5 has stride 32, 8 or 16.
         stride_in: the bottleneck's convolution that strides, see :class:`~resdet.backbones.blocks.Bottleneck`.
+        width: channels of conv2_x's 3x3 convolutions, doubled at each later stage; 64 in the paper.
         dilate_conv5: conv5 keeps conv4's resolution, its 3x3 convolutions dilated by 2 instead.
     """
 
     def __init__(
-        self, depth: int, num_classes: int, *, stem: str = "7x7", stride_in: str = "1x1", dilate_conv5: bool = False
+        self,
+        depth: int,
+        num_classes: int,
+        *,
+        stem: str = "7x7",
+        stride_in: str = "1x1",
+        width: int = 64,
+        dilate_conv5: bool = False,
     ) -> None:
         super().__init__()
         if depth not in BLOCKS:
@@ -44,23 +53,22 @@ class ResNet(nn.Module):
             raise ValueError(f"stride_in must be one of {', '.join(STRIDE_IN)}, got {stride_in!r}")
         block, counts = BLOCKS[depth]
         large = stem == "7x7"
-        self.conv1 = nn.Conv2d(3, 64, 7 if large else 3, 2 if large else 1, padding=3 if large else 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, width, 7 if large else 3, 2 if large else 1, padding=3 if large else 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if stem == "3x3" else nn.MaxPool2d(3, 2, padding=1)
 
-        inputs = 64
+        inputs = width
         stages = []
         for stage, count in enumerate(counts):
-            width = 64 * 2**stage
             dilated = dilate_conv5 and stage == 3
             stride = 1 if stage == 0 or dilated else 2
             blocks = []
             for i in range(count):
                 # the first block of a dilated stage still reads conv4 as it is: only what follows is spread out
                 dilation = 2 if dilated and i > 0 else 1
-                blocks.append(block(inputs, width, stride if i == 0 else 1, dilation, stride_in))
-                inputs = width * block.expansion
+                blocks.append(block(inputs, width * 2**stage, stride if i == 0 else 1, dilation, stride_in))
+                inputs = width * 2**stage * block.expansion
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)

@@ -28,7 +28,7 @@ from resdet.structures import ImageBatch, Target, View
 class Draw(NamedTuple):
     """One image of a training step."""
 
-    index: int  # in the records
+    index: int  # type: ignore[assignment]  # in the records; tuple.index gives way
     seed: int  # of everything random about it
     size: int  # side of the crop, pixels
 
@@ -115,7 +115,7 @@ class TestImages:
 class ViewedImage(NamedTuple):
     """One image cut into the views that a test protocol wants of it."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     width: int  # of the whole upright image
     height: int
     views: tuple[View, ...]

@@ -21,6 +21,9 @@ class Classifier(nn.Module):
         label_smoothing: share of the target spread evenly over all classes.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, backbone: ResNet, mean: Sequence[float], std: Sequence[float], label_smoothing: float = 0.0
     ) -> None:

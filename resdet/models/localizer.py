@@ -48,6 +48,10 @@ class Localizer(nn.Module):
         mean, std: RGB in 0 .. 255.
     """
 
+    shapes: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         backbone: ResNet,
