@@ -1,0 +1,133 @@
+"""Views: the pixels that are cut and the boxes that are carried along agree."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resdet.data.views import centre, cut, from_view, to_view, whole
+from resdet.structures import View
+
+
+def painted(width, height, box):
+    """Black, with a white rectangle of whole pixels."""
+    x1, y1, x2, y2 = box
+    image = np.zeros((height, width, 3), np.uint8)
+    image[y1:y2, x1:x2] = 255
+    return image
+
+
+def found(pixels):
+    """The box of what is brighter than the middle, in continuous pixels; None where nothing is."""
+    bright = pixels[:, :, 0] > 127
+    if not bright.any():
+        return None
+    xs, ys = np.flatnonzero(bright.any(0)), np.flatnonzero(bright.any(1))
+    return [xs[0], ys[0], xs[-1] + 1, ys[-1] + 1]
+
+
+def box_in(view, box):
+    return to_view(torch.tensor([box], dtype=torch.float32), view)[0]
+
+
+def test_a_view_worked_by_hand():
+    view = View((10, 20, 60, 120), 25, 200)  # x by a half, y doubled
+    assert box_in(view, (10, 20, 60, 120)).tolist() == [0, 0, 25, 200]
+    assert box_in(view, (30, 30, 50, 40)).tolist() == [10, 20, 20, 40]
+    mirrored = View((10, 20, 60, 120), 25, 200, mirror=True)
+    assert box_in(mirrored, (30, 30, 50, 40)).tolist() == [5, 20, 15, 40]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    x=st.tuples(st.integers(0, 30), st.integers(20, 60)),
+    y=st.tuples(st.integers(0, 30), st.integers(20, 60)),
+    size=st.tuples(st.integers(20, 90), st.integers(20, 90)),
+    mirror=st.booleans(),
+    box=st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(8, 60), st.integers(8, 60)),
+)
+def test_a_painted_rectangle_is_where_to_view_says(x, y, size, mirror, box):
+    box = (box[0], box[1], min(box[0] + box[2], 100), min(box[1] + box[3], 100))
+    view = View((x[0], y[0], x[0] + x[1], y[0] + y[1]), *size, mirror)
+    seen = box_in(view, box).clamp(min=0).minimum(torch.tensor([*size, *size]))
+    pixels = cut(painted(100, 100, box), view)
+    assert pixels.shape == (size[1], size[0], 3)
+    if min(seen[2] - seen[0], seen[3] - seen[1]) < 2:
+        return  # too thin to be sure of a bright pixel
+    assert found(pixels) == pytest.approx(seen.tolist(), abs=1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    window=st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(1, 500), st.integers(1, 500)),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    mirror=st.booleans(),
+    box=st.tuples(*[st.floats(-100, 600, width=32)] * 4),
+)
+def test_from_view_undoes_to_view(window, size, mirror, box):
+    x, y, w, h = window
+    view = View((x, y, x + w, y + h), *size, mirror)
+    boxes = torch.tensor([box])
+    torch.testing.assert_close(from_view(to_view(boxes, view), view), boxes, rtol=1e-4, atol=0.05)
+
+
+def test_boxes_are_not_changed_where_they_lie():
+    boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    to_view(boxes, View((0, 0, 10, 10), 5, 5, mirror=True))
+    assert boxes.tolist() == [[1, 2, 3, 4]]
+
+
+def test_no_boxes_stay_no_boxes():
+    view = View((0, 0, 10, 10), 5, 5, mirror=True)
+    assert to_view(torch.zeros(0, 4), view).shape == (0, 4)
+    assert from_view(torch.zeros(0, 4), view).shape == (0, 4)
+
+
+def test_mirroring_is_the_last_thing_done_to_the_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for size in ((8, 8), (20, 30), (40, 60)):
+        straight = cut(image, View((0, 0, 30, 20), *size))
+        mirrored = cut(image, View((0, 0, 30, 20), *size, mirror=True))
+        assert (mirrored == straight[:, ::-1]).all()
+        assert mirrored.flags.c_contiguous
+
+
+def test_the_whole_image_at_its_own_size_is_itself():
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    assert (cut(image, whole(30, 20, 20)) == image).all()
+
+
+def test_shrinking_averages_every_pixel():
+    stripes = np.zeros((16, 16, 3), np.uint8)
+    stripes[:, ::2] = 200  # sampling alone would see one colour
+    assert (cut(stripes, whole(16, 16, 8)) == 100).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shorter", "multiple", "size"),
+    [
+        (500, 375, 224, 1, (299, 224)),
+        (375, 500, 224, 1, (224, 299)),
+        (500, 375, 224, 32, (288, 224)),  # 298.7 / 32 = 9.3
+        (64, 64, 96, 1, (96, 96)),
+        (3, 1000, 16, 1, (16, 5333)),
+        (100, 100, 8, 32, (32, 32)),
+    ],
+)
+def test_whole_keeps_the_aspect_to_a_pixel_or_a_multiple(width, height, shorter, multiple, size):
+    view = whole(width, height, shorter, multiple=multiple)
+    assert (view.width, view.height) == size
+    assert view.window == (0, 0, width, height)
+
+
+def test_the_centre_crop_is_that_of_the_resized_image():
+    # 500 x 375 at a shorter side of 256 is 341 x 256; its middle 224 is 328 pixels of the original
+    view = centre(500, 375, resize=256, size=224)
+    assert view.window == (86, 23, 414, 351)
+    assert (view.width, view.height, view.mirror) == (224, 224, False)
+
+
+def test_a_crop_larger_than_the_resized_image_is_the_whole_shorter_side():
+    assert centre(500, 375, resize=100, size=224).window == (62, 0, 437, 375)
+    assert centre(1, 1, resize=256, size=224).window == (0, 0, 1, 1)
