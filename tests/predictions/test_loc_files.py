@@ -40,8 +40,8 @@ def test_devkit_numbers_are_the_kits_for_imagenet_and_places_in_the_list_elsewhe
 
 
 def test_devkit_lines_belong_to_the_images_in_alphabetical_order(tmp_path):
-    predictions = read(tmp_path, "1 0 0 1 1\n2 0 0 1 1\n3 0 0 1 1\n", records_of(["val_2", "val_10", "val_1"]))
-    assert predictions.labels[:, 0].tolist() == [2, 1, 0]  # val_1, val_10, val_2
+    predictions = read(tmp_path, "1 0 0 1 1\n2 0 0 1 1\n3 0 0 1 1\n", records_of(["val_10", "val_2", "val_1"]))
+    assert predictions.labels[:, 0].tolist() == [1, 2, 0]  # the file: val_1, val_10, val_2
 
 
 def test_devkit_lines_may_be_short_long_padded_and_as_matlab_writes_them(tmp_path):
