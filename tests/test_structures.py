@@ -73,7 +73,10 @@ def test_moving_a_batch_keeps_its_targets_and_places():
     assert moved.targets[1].boxes.device.type == "cpu"
 
 
-@pytest.mark.parametrize(("images", "parts", "sizes"), [(6, 3, [2, 2, 2]), (5, 4, [1, 1, 1, 2]), (7, 2, [3, 4]), (2, 4, [1, 1]), (3, 1, [3])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("images", "parts", "sizes"),
+    [(6, 3, [2, 2, 2]), (5, 4, [1, 1, 1, 2]), (7, 2, [3, 4]), (2, 4, [1, 1]), (3, 1, [3])],
+)
 def test_split_makes_parts_that_differ_by_one_image_at_most(images, parts, sizes):
     found = split(batch(images), parts)
     assert sorted(len(part) for part in found) == sizes

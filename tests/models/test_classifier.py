@@ -1,0 +1,57 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from resdet.backbones.resnet import ResNet
+from resdet.models.classifier import Classifier
+from resdet.structures import ImageBatch, Target
+
+MEAN, STD = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(ResNet(18, 7, stem="3x3-pool"), MEAN, STD).eval()
+
+
+def batch(labels: list[int], side: int = 32) -> ImageBatch:
+    images = torch.randint(0, 256, (len(labels), 3, side, side), dtype=torch.uint8)
+    none = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    return ImageBatch(images, tuple(Target(label, *none) for label in labels))
+
+
+def test_loss_is_the_mean_of_minus_the_log_probability_of_the_true_class(model):
+    images = batch([3, 0, 6])
+    x = (images.images.float() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    probabilities = model.backbone(x).softmax(1).tolist()
+    expected = -sum(math.log(probabilities[i][t]) for i, t in enumerate((3, 0, 6))) / 3
+    assert model(images)["class"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_label_smoothing_is_a_share_of_the_loss_over_all_classes(model):
+    images = batch([3, 0])
+    smooth = Classifier(model.backbone, MEAN, STD, label_smoothing=0.1).eval()
+    log_probabilities = model.logits(images.images).log_softmax(1)
+    expected = 0.9 * functional.nll_loss(log_probabilities, torch.tensor([3, 0])) - 0.1 * log_probabilities.mean()
+    torch.testing.assert_close(smooth(images)["class"], expected)
+
+
+def test_probabilities_are_float32_and_sum_to_one_under_autocast_too(model):
+    images = batch([0, 0]).images
+    expected = model.classify(images)
+    torch.testing.assert_close(expected.sum(1), torch.ones(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.classify(images)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05)  # bfloat16 through 18 layers
+
+
+def test_state_dict_is_the_backbones_alone(model):
+    assert set(model.state_dict()) == {f"backbone.{name}" for name in model.backbone.state_dict()}
+
+
+def test_images_of_any_size_are_taken(model):
+    assert model.logits(batch([0], side=45).images).shape == (1, 7)
