@@ -54,7 +54,12 @@ def _one_line(error: Exception) -> str:
         return f"out of GPU memory, a smaller batch needs less: {str(error).split('. ')[0]}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error)
+    if text.startswith(
+        "Caught "
+    ):  # by a loader's worker, whose traceback torch makes the text; what it says comes last
+        text = text.rstrip().splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,14 @@ from torch import Tensor
 
 from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.records import Records
+from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference import Located, LocProtocol, locate
 from resdet.models.localizer import Localizer
 from resdet.predictions.loc import LocPredictions, to_inclusive
+from resdet.progress import follow
+from resdet.second_classifier import second_guesses
+from resdet.trained import open_localizer
 
 
 def predict(
@@ -35,8 +42,41 @@ def predict(
     """
     images = ViewedImages(records.file, len(records), protocol.views)
     batches = view_loader(images, batch_size, workers)
-    answers = list(locate(model, batches, protocol, device, precision, guesses=guesses, true_labels=records.labels))
+    shown = follow(batches, len(batches), "localize")
+    answers = list(locate(model, shown, protocol, device, precision, guesses=guesses, true_labels=records.labels))
     return as_predictions(answers)
+
+
+def predict_with(
+    weights: Path, settings: Sequence[str], classifier: Path | None, args: argparse.Namespace, records: Records
+) -> LocPredictions:
+    """What a checkpoint finds in a data set, with the data set's labels.
+
+    Args:
+        settings: ``section.key=value`` words on top of what it was trained with.
+        classifier: a second checkpoint to take the classes from; None: the localizer's own.
+        args: what :func:`resdet.trained.add_options` asks for.
+
+    Raises:
+        InputError: the classes are others than the data set's; no error could be counted; an unreadable image.
+        UsageError: not a localizer, or what :func:`resdet.trained.open_trained` refuses.
+    """
+    check_labelled(records, with_boxes=True)
+    model, protocol, classes, how = open_localizer(weights, settings, args)
+    as_trained = relabel(records, classes, weights)
+    images = ViewedImages(records.file, len(records), protocol.views)
+    found = predict(
+        model,
+        as_trained,
+        protocol,
+        how.device,
+        precision=how.precision,
+        batch_size=how.batch_size,
+        workers=how.workers,
+        guesses=second_guesses(classifier, args, classes, images) if classifier else None,
+    )
+    label = label_map(classes, records.classes, weights, records.root).numpy()
+    return replace(found, labels=label[found.labels])
 
 
 def as_predictions(answers: Sequence[Located]) -> LocPredictions:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
     import torch
 
     from resdet.build import Loaded
-    from resdet.config import LocConfig
     from resdet.data.records import Classes
+    from resdet.inference import LocProtocol
     from resdet.models.localizer import Localizer
 
 
@@ -77,22 +77,23 @@ def open_trained(weights: Path, settings: Sequence[str], args: argparse.Namespac
 
 def open_localizer(
     weights: Path, settings: Sequence[str], args: argparse.Namespace
-) -> tuple[Localizer, LocConfig, Classes, RunOptions]:
-    """As :func:`open_trained`, for what needs boxes.
+) -> tuple[Localizer, LocProtocol, Classes, RunOptions]:
+    """As :func:`open_trained`, for what needs boxes; with how it is tested, and its classes.
 
     Raises:
         UsageError: a classifier, which has none.
     """
-    from resdet.config import LocConfig
+    from resdet.build import build_protocol
     from resdet.models.localizer import Localizer
 
     loaded, how = open_trained(weights, settings, args)
-    if not isinstance(loaded.model, Localizer) or not isinstance(loaded.config, LocConfig):
+    if not isinstance(loaded.model, Localizer):
         raise UsageError(
             f"{weights}: a classifier, which gives no boxes: wanted a localizer (tools/train_loc.py makes one from it; "
             "tools/eval_cls.py measures a classifier)"
         )
-    return loaded.model, loaded.config, loaded.classes, how
+    protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a Localizer comes with a LocConfig
+    return loaded.model, protocol, loaded.classes, how
 
 
 def find_device(name: str) -> torch.device:

@@ -34,7 +34,7 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "inference": ("models",),  # it wraps around any of them
     "training": ("build", "progress", "cli"),  # what scripts of a kind share
     "trained": ("build", "progress", "cli"),
-    "localization": ("build", "progress"),
+    "localization": ("build", "progress", "trained", "second_classifier"),
     "second_classifier": ("trained", "progress"),
     "folder": ("trained", "progress"),
 }

@@ -9,10 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, trained
 
-EXAMPLE = """example:
-  python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json"""
+EXAMPLE = """examples:
+  python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
+  python tools/eval_loc.py --weights runs/loc/best.pt --protocol dense --data ilsvrc-loc:/data/ILSVRC:val --out found"""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -23,6 +24,7 @@ def arguments() -> argparse.ArgumentParser:
     source.add_argument(
         "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
     )
+    source.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of a localizer")
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
     parser.add_argument(
         "--blacklist",
@@ -30,8 +32,14 @@ def arguments() -> argparse.ArgumentParser:
         help="numbers of images to leave out, one a line (default: the official list for the official val set)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write them to DIR/eval.json")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write them to DIR/eval.json, and what weights predict beside them"
+    )
+    parser.add_argument("--classifier", type=Path, metavar="FILE", help="take the classes from this second network")
+    parser.add_argument(
+        "--protocol", choices=("1-crop", "dense"), help="how weights are tested (default: the config's)"
+    )
+    trained.add_options(parser)
     return parser
 
 
@@ -39,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
+    from resdet.errors import UsageError
     from resdet.eval.blacklist import blacklisted
     from resdet.eval.loc import loc_metrics, loc_outcomes
     from resdet.eval.loc_table import loc_table
@@ -46,7 +55,20 @@ def main(argv: list[str] | None = None) -> None:
 
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
-    predictions = read_loc(args.predictions, records)
+    if args.weights:
+        from resdet.localization import predict_with  # here: predictions are scored without the networks
+        from resdet.predictions.write import write_loc
+
+        settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
+        predictions = predict_with(args.weights, settings, args.classifier, args, records)
+        if args.out:
+            write_loc(args.out, predictions, records)
+    else:
+        if args.classifier or args.protocol or args.settings:
+            raise UsageError(
+                "--classifier, --protocol and --set say how --weights are tested; predictions are as they are"
+            )
+        predictions = read_loc(args.predictions, records)
     metrics = loc_metrics(loc_outcomes(predictions, records), left_out)
     print(loc_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):

@@ -44,15 +44,13 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
     from resdet import folder
-    from resdet.build import build_protocol
     from resdet.data.image_files import find_images
     from resdet.errors import InputError
     from resdet.second_classifier import second_guesses
 
     forms = folder.read_forms(args.format)
     files = find_images(args.inputs)
-    model, config, classes, how = trained.open_localizer(args.weights, args.settings, args)
-    protocol = build_protocol(config)
+    model, protocol, classes, how = trained.open_localizer(args.weights, args.settings, args)
     guesses = None
     if args.classifier:
         guesses = second_guesses(args.classifier, args, classes, folder.viewed(files, protocol))

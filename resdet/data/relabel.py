@@ -45,11 +45,14 @@ def relabel(records: Records, classes: Classes, weights: object) -> Records:
     return replace(records, classes=classes, labels=labels.share_memory_(), box_labels=box_labels.share_memory_())
 
 
-def check_labelled(records: Records) -> None:
-    """Whether errors can be counted at all.
+def check_labelled(records: Records, *, with_boxes: bool = False) -> None:
+    """Find out before hours of work, not after, that no error can be counted.
+
+    Args:
+        with_boxes: there must be a true box as well.
 
     Raises:
-        InputError: there are no images, or one whose class is not known.
+        InputError: there are no images, or one whose class is not known, or not one with a box.
     """
     if not len(records):
         raise InputError(f"{records.root}: no images to evaluate on")
@@ -58,6 +61,8 @@ def check_labelled(records: Records) -> None:
         raise InputError(
             f"{records.file(int(unknown[0]))}: its class is not known (so of {len(unknown)} of {len(records)} images)"
         )
+    if with_boxes and not len(records.boxes):
+        raise InputError(f"{records.root}: not one of the {len(records)} images has a box to hold predictions against")
 
 
 def _check_holds(holder: Classes, held: Classes, holder_name: object, held_name: object) -> None:

@@ -1,0 +1,110 @@
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from resdet import cli
+from resdet.build import open_model
+from resdet.data.image import load_image
+from resdet.data.records import Classes, Record, pack
+from resdet.data.relabel import label_map, relabel
+from resdet.errors import InputError
+
+EVAL_CLS = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "eval_cls.py"))
+
+
+def make_set(root, images, mapping):
+    """A val set of 32x32 noise; ``images`` are (name, class)."""
+    for folder in ("Data", "Annotations"):
+        (root / folder / "CLS-LOC/val").mkdir(parents=True)
+    (root / "ImageSets/CLS-LOC").mkdir(parents=True)
+    (root / "LOC_synset_mapping.txt").write_text("".join(f"{wnid} {wnid}\n" for wnid in mapping))
+    (root / "ImageSets/CLS-LOC/val.txt").write_text("".join(f"{name} 1\n" for name, _ in images))
+    for i, (name, wnid) in enumerate(images):
+        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"Data/CLS-LOC/val/{name}.JPEG", format="PNG")
+        box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>31</xmax><ymax>31</ymax></bndbox>"
+        size = "<size><width>32</width><height>32</height></size>"
+        text = f"<annotation>{size}<object><name>{wnid}</name>{box}</object></annotation>"
+        (root / f"Annotations/CLS-LOC/val/{name}.xml").write_text(text)
+    return f"ilsvrc-loc:{root}:val"
+
+
+IMAGES = [("a", "n02"), ("b", "n01"), ("c", "n02"), ("d", "n03")]
+
+
+def evaluate(*words):
+    return cli.run(EVAL_CLS["main"], [str(word) for word in words])
+
+
+def test_a_classifier_that_always_says_n02_is_wrong_on_the_rest(cls_weights, tmp_path, capsys):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    json_file = tmp_path / "new" / "eval.json"
+    assert evaluate("--weights", cls_weights, "--data", spec, "--json", json_file) == 0
+    metrics = json.loads(json_file.read_text())
+    assert {key: metrics[key] for key in ("images", "top1_error", "top5_error", "protocol")} == {
+        "images": 4,
+        "top1_error": 50.0,
+        "top5_error": 0.0,
+        "protocol": "1-crop",
+    }
+    low, high = metrics["ci95"]["top1_error"]
+    assert low < 50 < high
+    assert "50.00" in capsys.readouterr().out
+
+
+def test_the_order_of_the_data_sets_classes_does_not_matter(cls_weights, tmp_path):
+    errors = []
+    for i, mapping in enumerate((["n01", "n02", "n03"], ["n02", "n03", "n01"])):
+        spec = make_set(tmp_path / str(i), [("a", "n02"), ("b", "n02")], mapping)
+        assert evaluate("--weights", cls_weights, "--data", spec, "--json", tmp_path / "j") == 0
+        errors.append(json.loads((tmp_path / "j").read_text())["top1_error"])
+    assert errors == [0, 0]
+
+
+def test_a_localizers_own_classifier_is_evaluated(loc_weights, tmp_path):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    assert evaluate("--weights", loc_weights, "--data", spec, "--json", tmp_path / "j", "--batch-size", 3) == 0
+    loaded = open_model(loc_weights)
+    wrong = 0
+    for name, wnid in IMAGES:  # the crop is the whole image, so nothing is cut or resized
+        pixels = torch.from_numpy(load_image(tmp_path / f"set/Data/CLS-LOC/val/{name}.JPEG")).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            wrong += loaded.classes.ids[int(loaded.model.logits(pixels).argmax())] != wnid
+    assert json.loads((tmp_path / "j").read_text())["top1_error"] == 100 * wrong / len(IMAGES)
+
+
+def test_other_classes_than_the_weights_are_refused_by_name(cls_weights, tmp_path, capsys):
+    spec = make_set(tmp_path / "set", [("a", "n02")], ["n01", "n02", "n04"])
+    assert evaluate("--weights", cls_weights, "--data", spec) == 1
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert f"{cls_weights}: of the 3 classes of {tmp_path / 'set'} it lacks 1, the first is 'n04'" in err
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_image_is_one_line_also_from_a_worker(cls_weights, tmp_path, capsys, workers):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    bad = tmp_path / "set/Data/CLS-LOC/val/b.JPEG"
+    bad.write_text("no image")
+    assert evaluate("--weights", cls_weights, "--data", spec, "--workers", workers) == 1
+    err = capsys.readouterr().err
+    assert err.strip().endswith(f"{bad}: wanted an image, got something else or a damaged header")
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == 1
+
+
+def test_labels_are_carried_by_id_and_unknown_stays_unknown():
+    given, wanted = Classes(("a", "b", "c"), ("A", "B", "C")), Classes(("c", "a", "b"), ("C", "A", "B"))
+    assert label_map(given, wanted, "set", "weights").tolist() == [1, 2, 0]
+    rows = [Record("x", 0, [(0, 0, 1, 1)]), Record("y", -1), Record("z", 2, [(0, 0, 1, 1), (0, 0, 2, 2)], [1, 2])]
+    new = relabel(pack(Path("set"), given, rows), wanted, "weights")
+    assert [wanted.ids[i] if i >= 0 else None for i in new.labels.tolist()] == ["a", None, "c"]
+    assert [wanted.ids[i] for i in new.box_labels.tolist()] == ["a", "b", "c"]
+    assert new.classes == wanted
+    with pytest.raises(InputError, match="set: of the 4 classes of weights it lacks 1, the first is 'd'"):
+        label_map(given, Classes(("a", "b", "c", "d"), ("A", "B", "C", "D")), "set", "weights")
