@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -154,17 +154,33 @@ class ViewedImages:
         return self.count
 
 
-def view_loader(images: ViewedImages, batch_size: int, workers: int) -> DataLoader:
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a loader; a bad image is the same one-line :class:`InputError` with workers as without."""
+
+    loader: DataLoader
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self.loader
+        except InputError as error:  # a worker's: torch has put its whole traceback before the message
+            raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+
+def view_loader(images: ViewedImages, batch_size: int, workers: int) -> Batches:
     """Lists of ``batch_size`` viewed images, in order."""
     return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size), collate_fn=list)
 
 
-def training_loader(images: TrainingImages, plan: Plan, workers: int) -> DataLoader:
+def training_loader(images: TrainingImages, plan: Plan, workers: int) -> Batches:
     """Batches of :class:`ImageBatch`, one a step of ``plan``."""
     return _loader(images, workers, batch_sampler=plan)
 
 
-def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> DataLoader:
+def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> Batches:
     """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
     return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size)[rank::processes])
 
@@ -181,8 +197,8 @@ def _in_order(images: int, batch_size: int) -> list[list[int]]:
 
 def _loader(
     images: object, workers: int, *, batch_sampler: object, collate_fn: Callable[..., object] = collate
-) -> DataLoader:
-    return DataLoader(
+) -> Batches:
+    loader: DataLoader = DataLoader(
         images,  # type: ignore[arg-type]
         batch_sampler=batch_sampler,  # type: ignore[arg-type]
         num_workers=workers,
@@ -190,6 +206,7 @@ def _loader(
         worker_init_fn=_one_thread if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+    return Batches(loader)
 
 
 def _one_thread(worker: int) -> None:
