@@ -61,7 +61,7 @@ $(DEMO)/loc/eval.json: $(DEMO)/loc/.finished
 	@touch $@
 
 $(DEMO)/infer/.finished: $(DEMO)/loc/.finished
-	$(RUN) tools/infer.py --weights $(DEMO)/loc/best.pt $(DEMO)/data/Data/CLS-LOC/val --out $(@D) --format jsonl,images
+	$(RUN) tools/infer.py --weights $(DEMO)/loc/best.pt $(DEMO)/data/Data/CLS-LOC/val --out $(@D) --format jsonl,images --score-threshold 0.1
 	@touch $@
 
 clean: ## delete .venv, caches and build leftovers; runs/ stays

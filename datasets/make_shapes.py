@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="the folder to write to; files of that name are replaced"
     )
-    parser.add_argument("--train", type=int, default=4200, help="training images (default %(default)s)")
+    parser.add_argument("--train", type=int, default=8000, help="training images (default %(default)s)")
     parser.add_argument("--val", type=int, default=420, help="validation images (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
     parser.add_argument(
