@@ -23,6 +23,7 @@ FLOORS = (
         "localization",
         "second_classifier",
         "folder",
+        "timing",
     ),  # roof; above it only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported

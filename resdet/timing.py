@@ -1,0 +1,123 @@
+"""How long two ways to the same answer take, side by side."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Work = Callable[[], Sequence[Tensor]]  # does the work and gives its answer
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison, as a benchmark file holds it."""
+
+    suite: str
+    name: str
+    ours_ms: float
+    peer: str  # what is compared with
+    peer_ms: float
+    ratio: float | None  # peer_ms / ours_ms, above 1: ours is faster; None: the answers differ
+    agree: bool
+    spread: float  # the larger interquartile range of the two, as a share of its median
+    ours_mib: float | None  # memory at its peak beyond that before; None: not known here
+    peer_mib: float | None
+
+
+def compare(suite: str, name: str, ours: Work, peer: str, theirs: Work, *, device: torch.device, runs: int = 7) -> Row:
+    """Both ways once for their answers and their memory, then ``runs`` times in turn, medians of wall time.
+
+    In turn, because a busy machine or a warm one slows both alike then.  Memory is that of a first run, ours
+    first: what that leaves behind can only make the peer's look smaller.
+    """
+    ours_mib, answer = _peak(ours, device)
+    peer_mib, expected = _peak(theirs, device)
+    agree = _agree(answer, expected)
+    del answer, expected
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for work, taken in zip((ours, theirs), times, strict=True):
+            taken.append(_milliseconds(work, device))
+    ours_ms, peer_ms = median(times[0]), median(times[1])
+    ratio = peer_ms / ours_ms if agree else None
+    spread = max(_spread(taken) for taken in times)
+    return Row(suite, name, ours_ms, peer, peer_ms, ratio, agree, spread, ours_mib, peer_mib)
+
+
+def benchmark_file(rows: Sequence[Row], device: torch.device) -> dict[str, Any]:
+    """What ``benchmark.py --json`` writes: the rows, and on what they were measured."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    return {
+        "machine": platform.platform(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "device": f"{device} ({name})",
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def _agree(answer: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether the answers are the same to the tolerances of ``torch.testing.assert_close``."""
+    try:
+        torch.testing.assert_close(list(answer), list(expected))
+    except AssertionError:
+        return False
+    return True
+
+
+def _milliseconds(work: Work, device: torch.device) -> float:
+    _wait(device)
+    began = time.perf_counter()
+    work()
+    _wait(device)
+    return (time.perf_counter() - began) * 1000
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _spread(times: Sequence[float]) -> float:
+    low, high = torch.tensor(times).quantile(torch.tensor([0.25, 0.75])).tolist()
+    return (high - low) / median(times)
+
+
+def _peak(work: Work, device: torch.device) -> tuple[float | None, Sequence[Tensor]]:
+    """The most memory that ``work`` holds beyond what was held before, in MiB, and its answer."""
+    if device.type == "cuda":
+        _wait(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = float(torch.cuda.memory_allocated(device))
+        answer = work()
+        _wait(device)
+        return (torch.cuda.max_memory_allocated(device) - before) / MEBIBYTE, answer
+    try:  # Linux: writing 5 begins a new record of the most that lay in memory
+        _return_freed_memory()
+        Path("/proc/self/clear_refs").write_text("5")
+        before = _resident("VmRSS")
+    except OSError:
+        return None, work()
+    answer = work()
+    return max(0.0, _resident("VmHWM") - before), answer
+
+
+def _return_freed_memory() -> None:
+    """To the kernel (glibc): what earlier work has freed would be used again, and would not show."""
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
+def _resident(field: str) -> float:
+    """A line of this process's status, in MiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(field))
