@@ -19,6 +19,7 @@ from resdet.config import (
     TrainConfig,
     override,
 )
+from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.loading import Plan
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
@@ -98,12 +99,16 @@ class Loaded:
     classes: Classes
 
 
-def open_model(file: Path, overrides: tuple[str, ...] = ()) -> Loaded:
-    """The model of a checkpoint, on the CPU, in evaluation mode.
+def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
+    """The model that a string names, on the CPU, in evaluation mode.
 
     Args:
-        overrides: ``section.key=value`` words on top of the checkpoint's own config.
+        weights: a checkpoint of ours, or a classifier by torchvision's name, ``torchvision:NAME[=FILE]``.
+        overrides: ``section.key=value`` words on top of the weights' own config.
     """
+    if str(weights).startswith(PREFIX):
+        return _open_pretrained(str(weights), overrides)
+    file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
     model: Classifier | Localizer
@@ -116,8 +121,19 @@ def open_model(file: Path, overrides: tuple[str, ...] = ()) -> Loaded:
         model = build_localizer(config, len(classes))
     else:
         raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted cls or loc")
-    model.load_state_dict(saved.model)
+    load_into(model, saved.model, source=str(file))
     return Loaded(model.eval(), config, classes)
+
+
+def _open_pretrained(name: str, overrides: tuple[str, ...]) -> Loaded:
+    """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
+    found = pretrained_resnet(name)
+    backbone = {"depth": found.depth, "stride_in": found.stride_in, "stem": found.stem}
+    data = {"size": found.crop, "resize": found.resize, "mean": list(found.mean), "std": list(found.std)}
+    config = override(ClsConfig, {"model": {"backbone": backbone}, "data": data}, overrides, name)
+    model = build_classifier(config, len(imagenet_wnids()))
+    load_into(model.backbone, found.state, source=name)
+    return Loaded(model.eval(), config, Classes(imagenet_wnids(), imagenet_names()))
 
 
 def load_backbone(backbone: ResNet, how: BackboneConfig) -> None:

@@ -1,4 +1,4 @@
-"""Classification error of trained weights: top-1 and top-5 on the centre crop, with 95 % intervals."""
+"""Classification error, of trained weights on the centre crop or of a predictions file: top-1, top-5, intervals."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli, trained
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from resdet.data.records import Records
 
 EXAMPLE = """example:
   python tools/eval_cls.py --weights runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json"""
@@ -20,8 +26,12 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--weights", type=Path, required=True, metavar="FILE", help="checkpoint of a classifier, or of a localizer"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--weights", type=Path, metavar="FILE", help="checkpoint of a classifier or localizer, torchvision:NAME[=FILE]"
+    )
+    source.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
     )
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
@@ -37,24 +47,35 @@ def table(metrics: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ranks_of_weights(args: argparse.Namespace, records: Records) -> NDArray[np.int64]:
+    from resdet.data.loading import TestImages, test_loader
+    from resdet.data.relabel import relabel
+    from resdet.inference import classify_all
+    from resdet.progress import follow
+
+    loaded, how = trained.open_trained(args.weights, args.settings, args)
+    images = TestImages(
+        relabel(records, loaded.classes, args.weights), loaded.config.data.resize, loaded.config.data.size
+    )
+    batches = test_loader(images, how.batch_size, how.workers)
+    answers = classify_all(loaded.model, follow(batches, len(batches), "classify"), how.device, how.precision)
+    return answers.ranks.numpy()
+
+
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
-    from resdet.data.loading import TestImages, test_loader
-    from resdet.data.relabel import check_labelled, relabel
-    from resdet.eval.cls import cls_metrics
-    from resdet.inference import classify_all
-    from resdet.progress import follow
+    from resdet.data.relabel import check_labelled
+    from resdet.eval.cls import cls_metrics, guess_ranks
+    from resdet.predictions.read import read_loc
 
     records = open_records(args.data)
     check_labelled(records)
-    loaded, how = trained.open_trained(args.weights, args.settings, args)
-    records = relabel(records, loaded.classes, args.weights)
-    images = TestImages(records, loaded.config.data.resize, loaded.config.data.size)
-    batches = test_loader(images, how.batch_size, how.workers)
-    answers = classify_all(loaded.model, follow(batches, len(batches), "classify"), how.device, how.precision)
-    metrics = cls_metrics(answers.ranks.numpy(), "1-crop")
+    if args.weights:
+        metrics = cls_metrics(ranks_of_weights(args, records), "1-crop")
+    else:
+        metrics = cls_metrics(guess_ranks(read_loc(args.predictions, records).labels, records.labels), "predictions")
     print(table(metrics))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,20 @@ def true_class_ranks(scores: Tensor, labels: Tensor) -> Tensor:
     return ((scores > true_score) | ((scores == true_score) & lower_label)).sum(1)
 
 
+def guess_ranks(guesses: NDArray[np.int64], labels: Tensor) -> NDArray[np.int64]:
+    """The place of the true class among an image's guesses, best first.
+
+    Args:
+        guesses: ``(N, k)`` labels, -1 for a missing guess.
+        labels: ``(N,)`` int64, the true classes.
+
+    Returns:
+        ``(N,)`` int64; for a class that was not guessed, the first place that neither top-1 nor top-5 counts.
+    """
+    right = guesses == labels.numpy()[:, None]
+    return np.where(right.any(1), right.argmax(1), max(5, guesses.shape[1]))
+
+
 def cls_metrics(ranks: NDArray[np.int64], protocol: str) -> dict[str, object]:
     """Top-1 and top-5 error in percent with 95 % intervals, as ``eval_cls`` reports them.
 
