@@ -81,6 +81,7 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         _one_of("model.backbone.depth", self.depth, (18, 34, 50, 101, 152))
+        _at_least("model.backbone", self, 1, "width")
         _one_of("model.backbone.stem", self.stem, ("7x7", "3x3", "3x3-pool"))
         _one_of("model.backbone.stride_in", self.stride_in, ("1x1", "3x3"))
 
@@ -115,7 +116,7 @@ class TrainConfig:
         _one_of("train.batch_norm", self.batch_norm, ("train", "frozen"))
         _one_of("train.precision", self.precision, ("fp32", "bf16", "fp16"))
         _at_least("train", self, 1, "batch_size", "accumulate", "log_every")
-        _at_least("train", self, 0, "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
+        _at_least("train", self, 0, "stop_epoch", "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
         for name in ("epochs", "lr", "eval_every"):
             _each_above_zero(f"train.{name}", (getattr(self, name),))
         _share_below_one("train", self, "momentum", "label_smoothing", "ema")

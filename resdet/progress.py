@@ -17,36 +17,42 @@ class TrainingProgress:
     """Loss, images/s and time left of a training run, on stderr.
 
     Args:
-        steps: of the whole run.
-        start: the step it starts from.
+        steps: of the whole run; a resumed one begins where its first report says.
         images_per_step: to give a rate in images.
     """
 
-    def __init__(self, steps: int, start: int, images_per_step: int) -> None:
-        self.images_per_step = images_per_step
-        self.bar = tqdm(
-            total=steps,
-            initial=start,
-            unit="step",
-            disable=not sys.stderr.isatty(),
-            dynamic_ncols=True,
-        )
-        self.steps, self.start = steps, start
-        self.began = self.said = time.monotonic()
+    def __init__(self, steps: int, images_per_step: int) -> None:
+        self.steps, self.images_per_step = steps, images_per_step
+        self.bar = tqdm(total=steps, unit="step", disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self.began = self.said = self.last = time.monotonic()
+        self.elsewhere = 0.0  # seconds that evaluations took
+        self.start: int | None = None
 
     def __call__(self, step: int, row: dict[str, Any]) -> None:
         """Take note of a step's losses or of an evaluation's metrics (their names begin with ``val/``)."""
+        now = time.monotonic()
         if any(name.startswith("val/") for name in row):
+            self.elsewhere += now - self.last
             self._say(f"step {step}/{self.steps}: {_numbers(row)}")
-            return
-        rate = (step - self.start) * self.images_per_step / max(time.monotonic() - self.began, 1e-9)
+        else:
+            if self.start is None:
+                self.start = self.bar.initial = self.bar.n = step - 1
+            self._step(step, step - self.start, row["loss"], now)
+        self.last = now
+
+    def _step(self, step: int, done: int, loss: float, now: float) -> None:
+        rate = done * self.images_per_step / max(now - self.began - self.elsewhere, 1e-9)
         if not self.bar.disable:
-            self.bar.set_postfix_str(f"loss {row['loss']:.3f}, {rate:.0f} images/s")
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {rate:.0f} images/s", refresh=False)
             self.bar.update(step - self.bar.n)
-        elif time.monotonic() - self.said > SECONDS_BETWEEN_LINES:
-            self.said = time.monotonic()
-            left = (self.steps - step) * self.images_per_step / rate
-            self._say(f"step {step}/{self.steps}: loss {row['loss']:.3f}, {rate:.0f} images/s, {left:.0f} s left")
+        elif now - self.said > SECONDS_BETWEEN_LINES:
+            self.said = now
+            left = (now - self.began) / done * (self.steps - step)  # evaluations go on taking their share
+            self._say(f"step {step}/{self.steps}: loss {loss:.3f}, {rate:.0f} images/s, {left:.0f} s left")
+
+    def close(self) -> None:
+        """Leave the bar as it stands and the cursor below it."""
+        self.bar.close()
 
     def _say(self, line: str) -> None:
         tqdm.write(line, file=sys.stderr)

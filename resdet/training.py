@@ -8,18 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from torch import nn
 
 from resdet import build
-from resdet.config import ClsConfig, LocConfig, to_dict
+from resdet.config import ClsConfig, DataConfig, LocConfig, to_dict
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, TrainingImages, training_loader
 from resdet.data.records import Records
+from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 from resdet.progress import TrainingProgress
 
 
@@ -53,17 +55,42 @@ def open_data(config: ClsConfig | LocConfig, *, with_boxes: bool = False) -> Tra
     """
     for key, spec in (("data.train", config.data.train), ("data.val", config.data.val)):
         if not spec:
-            raise InputError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
+            raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
     train, val = open_records(config.data.train), open_records(config.data.val)
-    if train.classes.ids != val.classes.ids:
-        raise InputError(
-            f"{config.data.train} has {len(train.classes)} classes, {config.data.val} {len(val.classes)}, or others"
-        )
+    _check_same_classes(config.data, train.classes.ids, val.classes.ids)
     if with_boxes and not bool(train.box_counts().all()):
         train = train.select(train.box_counts().nonzero()[:, 0])
-    if not len(train):
-        raise InputError(f"{config.data.train}: no images{' with a box' if with_boxes else ''}")
+    for spec, records, what in (
+        (config.data.train, train, " with a box" if with_boxes else ""),
+        (config.data.val, val, ""),
+    ):
+        if not len(records):
+            raise InputError(f"{spec}: no images{what}")
+        if nameless := int((records.labels < 0).sum()):
+            raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
     return TrainingData(train, val)
+
+
+def _check_same_classes(data: DataConfig, train: tuple[str, ...], val: tuple[str, ...]) -> None:
+    if train == val:
+        return
+    if len(train) != len(val):
+        raise InputError(f"{data.train} has {len(train)} classes, {data.val} has {len(val)}: they must be the same")
+    label = next(i for i, (one, other) in enumerate(zip(train, val, strict=True)) if one != other)
+    raise InputError(f"class {label} of {data.train} is {train[label]!r}, of {data.val} {val[label]!r}")
+
+
+def start(config: ClsConfig | LocConfig, device: str) -> Process:
+    """Join the run on a device; the weights that are drawn next follow from the config's seed.
+
+    Raises:
+        UsageError: no such device; a batch that does not split evenly over the processes.
+    """
+    me = distributed.start(device)
+    if config.train.batch_size % me.processes:
+        raise UsageError(f"train.batch_size {config.train.batch_size} does not split over {me.processes} processes")
+    torch.manual_seed(config.train.seed)
+    return me
 
 
 def launch(
@@ -92,7 +119,9 @@ def launch(
         side = plan.size_at(step - 1)
         return evaluate(TestImages(data.val, round(config.data.resize * side / config.data.size), side))
 
-    progress = TrainingProgress(plan.steps, 0, config.train.batch_size)
+    if len(data.train) < me.processes:
+        raise InputError(f"{config.data.train}: {len(data.train)} images are too few for {me.processes} processes")
+    progress = TrainingProgress(plan.steps, config.train.batch_size)
     run = Run(
         out=out,
         how=config.train,
@@ -109,3 +138,5 @@ def launch(
         if not (out / "last.pt").exists():
             (out / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fit(run, model, me, resume=resume)
+    progress.close()
+    distributed.stop(me)

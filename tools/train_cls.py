@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import build, cli, training
 from resdet.config import ClsConfig, load_config
 from resdet.data.loading import TestImages, test_loader
-from resdet.engine import distributed
 from resdet.eval.cls import cls_metrics
 from resdet.inference import classify_all
 
@@ -20,10 +19,10 @@ def main(argv: list[str] | None = None) -> None:
     args = training.arguments(
         __doc__ or "",
         "python tools/train_cls.py configs/cls/shapes.yaml data.train=shapes:DIR:train data.val=shapes:DIR:val",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
     config = load_config(ClsConfig, args.config, args.overrides)
+    me = training.start(config, args.device)
     data = training.open_data(config)
-    me = distributed.start(args.device)
     model = build.build_classifier(config, len(data.train.classes))
     build.load_backbone(model.backbone, config.model.backbone)
     build.place(model, me.device, config.train.channels_last)
@@ -48,4 +47,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(cli.run(main))

@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import build, cli, localization, training
 from resdet.config import LocConfig, load_config
 from resdet.data.loading import TestImages, test_loader
-from resdet.engine import distributed
 from resdet.inference import mean_losses
 
 
@@ -20,10 +19,10 @@ def main(argv: list[str] | None = None) -> None:
         __doc__ or "",
         "python tools/train_loc.py configs/loc/shapes.yaml model.backbone.weights=runs/cls/best.pt "
         "data.train=shapes:DIR:train data.val=shapes:DIR:val",
-    ).parse_args(argv)
+    ).parse_intermixed_args(argv)
     config = load_config(LocConfig, args.config, args.overrides)
+    me = training.start(config, args.device)
     data = training.open_data(config, with_boxes=True)
-    me = distributed.start(args.device)
     model = build.build_localizer(config, len(data.train.classes))
     build.load_backbone(model.backbone, config.model.backbone)
     build.place(model, me.device, config.train.channels_last)
@@ -57,4 +56,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    sys.exit(cli.run(main))

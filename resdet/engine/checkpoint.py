@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import pickle
-from dataclasses import dataclass, field
+import zipfile
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from resdet.errors import InputError
+from resdet.tensor_file import read_tensors
 
 FORMAT = 1
 
@@ -34,16 +36,16 @@ def save(file: Path, checkpoint: Checkpoint) -> None:
     """Write to a file beside ``file``, flush it to the disk, then rename: readers see the old one or the new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
-    with part.open("wb") as stream:
-        torch.save({"format": FORMAT, **vars(checkpoint)}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
-
-
-def is_checkpoint(content: Any) -> bool:
-    """Whether loaded content is one of our checkpoints (and not a bare state dict)."""
-    return isinstance(content, dict) and "format" in content and "model" in content
+    content = {"format": FORMAT, **vars(checkpoint), "metrics": _plain(checkpoint.metrics)}
+    try:
+        with part.open("wb") as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)  # half a checkpoint is of no use, and as large as a whole one
+        raise
 
 
 def load(file: Path) -> Checkpoint:
@@ -53,24 +55,31 @@ def load(file: Path) -> Checkpoint:
         InputError: no such file, damaged, not a checkpoint of resdet's, or one of a newer format.
     """
     content = read_tensors(file)
-    if not is_checkpoint(content):
+    if not isinstance(content, dict) or not {"format", "model"} <= set(content):
         raise InputError(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
     if content["format"] != FORMAT:
-        raise InputError(f"{file}: format {content['format']}, this version reads {FORMAT}")
-    return Checkpoint(**{k: v for k, v in content.items() if k != "format"})
+        raise InputError(f"{file}: a checkpoint of format {content['format']}, this version reads {FORMAT}")
+    names = [f.name for f in fields(Checkpoint)]
+    missing = [name for name in names if name not in content]
+    if missing or not isinstance(content["model"], dict):
+        raise InputError(f"{file}: a checkpoint without {missing[0] if missing else 'weights'}: not one of resdet's")
+    _check_sums(file)
+    return Checkpoint(**{name: content[name] for name in names})
 
 
-def read_tensors(file: Path) -> Any:
-    """``torch.load`` of tensors and plain types, every failure one line that names the file."""
+def _check_sums(file: Path) -> None:
+    """The zip's checksums, which torch writes and does not look at: changed weights would only be bad at their task."""
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"{file}: no such file") from None
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{file}: refused, it holds more than tensors and plain types: {_line(error)}") from None
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise InputError(f"{file}: damaged or not a checkpoint: {_line(error)}") from None
+        with zipfile.ZipFile(file) as parts:
+            damaged = parts.testzip()
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{file}: damaged: {error}") from None
+    if damaged:
+        raise InputError(f"{file}: damaged: {damaged} is not as it was written")
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _plain(value: Any) -> Any:
+    """Numbers of numpy's as Python's own: ``weights_only`` loading refuses to make them."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

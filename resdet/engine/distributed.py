@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed, nn
+
+from resdet.errors import UsageError
+
+LONGEST_WAIT = timedelta(hours=6)  # the others wait while the first evaluates; torch gives up after 10 minutes
 
 
 @dataclass(frozen=True)
@@ -28,26 +33,58 @@ def start(device: str = "") -> Process:
 
     Args:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``...; empty: CUDA when there is one, this process's own.
+
+    Raises:
+        UsageError: no such device.
     """
     rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda":
-        name = f"cuda:{local}"
-        torch.cuda.set_device(name)
+    mine = find_device(device, int(os.environ.get("LOCAL_RANK", 0)))
+    if mine.type == "cuda":
+        torch.cuda.set_device(mine)
     if processes > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if name.startswith("cuda") else "gloo")
-    return Process(rank, processes, torch.device(name))
+        backend = "nccl" if mine.type == "cuda" else "gloo"
+        distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    return Process(rank, processes, mine)
+
+
+def find_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device that a user names; ``"cuda"`` and an empty name: this process's own.
+
+    Raises:
+        UsageError: no device is called that, or this machine has none of it.
+    """
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    wanted = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda":
+        wanted = f"cuda:{local_rank}"
+    if wanted not in there:
+        raise UsageError(f"--device {name or wanted}: this machine has {', '.join(there)}")
+    return torch.device(wanted)
 
 
 def wrap(model: nn.Module, me: Process) -> nn.Module:
-    """The model itself, or with gradients averaged over the processes when there are several."""
+    """The model itself, or with gradients averaged over the processes when there are several.
+
+    What does not learn must not require gradients by now; what learns may be without one in a step (a loss of
+    weight 0).
+    """
     if me.processes == 1:
         return model
     return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model that :func:`wrap` was given."""
+    return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
 def wait(me: Process) -> None:
     """Until every process is here."""
     if me.processes > 1:
         distributed.barrier()
+
+
+def stop(me: Process) -> None:
+    """Leave the run."""
+    if me.processes > 1 and distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -18,8 +18,8 @@ from resdet.engine.distributed import Process
 from resdet.engine.log import MetricsLog
 from resdet.engine.memory import keep_freed_memory
 from resdet.engine.optim import AveragedWeights, learning_rate, sgd
-from resdet.engine.train import train
-from resdet.errors import InputError
+from resdet.engine.train import set_training, train
+from resdet.errors import InputError, UsageError
 from resdet.structures import ImageBatch
 
 
@@ -46,28 +46,34 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
     """Train to the last step; ``last.pt``, ``best.pt`` and ``metrics.jsonl`` lie in ``run.out``.
 
     Raises:
-        InputError: the folder holds a run and ``resume`` is not set; or a run of another config is resumed.
+        UsageError: the folder holds a run and ``resume`` is not set; or fp16 is to run on the CPU.
+        InputError: what is to be resumed is another run: other settings, classes or another task.
         FloatingPointError: a loss is not finite.
     """
     if me.device.type == "cpu":
+        if run.how.precision == "fp16":
+            raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
         keep_freed_memory()
+    set_training(model, run.how)  # what is frozen must be so before the optimizer and DDP look for what learns
     state = _State(run, model, me)
     state.restore(resume)
     if state.step >= run.steps:
         return
-    train(
-        distributed.wrap(model, me),
-        run.batches(state.step),
-        state.optimizer,
-        state.scaler,
-        run.how,
-        device=me.device,
-        start=state.step,
-        steps_per_epoch=run.steps_per_epoch,
-        average=state.average,
-        after_step=state.after_step,
-    )
-    state.close()
+    try:
+        train(
+            distributed.wrap(model, me),
+            run.batches(state.step),
+            state.optimizer,
+            state.scaler,
+            run.how,
+            device=me.device,
+            start=state.step,
+            steps_per_epoch=run.steps_per_epoch,
+            average=state.average,
+            after_step=state.after_step,
+        )
+    finally:
+        state.close()
 
 
 class _State:
@@ -77,6 +83,7 @@ class _State:
         self.run, self.model, self.me = run, model, me
         self.step = 0
         self.best = float("inf")
+        self.metrics: dict[str, Any] = {}  # of the last evaluation
         self.optimizer = sgd(model, run.how)
         self.scaler = torch.amp.GradScaler(me.device.type, enabled=run.how.precision == "fp16")
         self.average = AveragedWeights(model, run.how.ema) if run.how.ema else None
@@ -88,84 +95,113 @@ class _State:
         """Take up the run in the folder, or begin one."""
         last = self.run.out / "last.pt"
         if last.exists() and not resume:
-            raise InputError(f"{self.run.out} holds a run already: --resume continues it, --out names another folder")
+            raise UsageError(f"{self.run.out} holds a run already: --resume continues it, --out names another folder")
         if last.exists():
             saved = checkpoint.load(last)
-            _check_same(self.run.identity.config, saved.config, last)
+            _check_same(self.run.identity, saved, last)
             self.model.load_state_dict(saved.resume["model"])
             self.optimizer.load_state_dict(saved.resume["optimizer"])
             self.scaler.load_state_dict(saved.resume["scaler"])
             if self.average is not None:
                 self.average.load_state_dict(saved.resume["average"])
-            self.step, self.best = saved.step, saved.resume["best"]
+            self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
         if self.me.is_main and self.step < self.run.steps:
             self.log = MetricsLog(self.run.out, self.step)
 
     def after_step(self, step: int, losses: dict[str, float]) -> None:
-        """Log, and at the end of an epoch evaluate and save."""
+        """Log, at the end of an epoch evaluate, and save then and every now and then."""
         self.step = step
-        self.images += self.run.how.batch_size
-        if not self.me.is_main:
-            if self._evaluates(step):
-                distributed.wait(self.me)
-            return
-        epoch = step / self.run.steps_per_epoch
-        row = {"epoch": epoch, "loss": sum(losses.values()), **{f"loss/{k}": v for k, v in losses.items()}}
-        if step % self.run.how.log_every == 0 or step == self.run.steps:
-            row["lr"] = learning_rate((step - 1) / self.run.steps_per_epoch, self.run.how)
-            row["images_per_s"] = self.images / (time.perf_counter() - self.since)
-            self.since, self.images = time.perf_counter(), 0
-            self._write(step, row)
-        self.run.report(step, row)
-        if self._evaluates(step):
+        evaluates = step % self.eval_steps == 0 or step == self.run.steps
+        saves = self.run.how.save_every and step % self.run.how.save_every == 0
+        if self.me.is_main:
+            self._log(losses)
             began = time.perf_counter()
-            self._evaluate_and_save(step, epoch)
+            if evaluates:
+                self._evaluate()
+            if evaluates or saves:
+                self._save_last()
             self.since += time.perf_counter() - began  # the rate is training's alone
+        if evaluates:
             distributed.wait(self.me)
 
-    def _evaluates(self, step: int) -> bool:
-        return step % self.eval_steps == 0 or step == self.run.steps
+    @property
+    def epoch(self) -> float:
+        return self.step / self.run.steps_per_epoch
 
-    def _evaluate_and_save(self, step: int, epoch: float) -> None:
-        learning = {k: v.clone() for k, v in self.model.state_dict().items()}
+    def _log(self, losses: dict[str, float]) -> None:
+        self.images += self.run.how.batch_size
+        row = {"epoch": self.epoch, "loss": sum(losses.values()), **{f"loss/{k}": v for k, v in losses.items()}}
+        if self.step % self.run.how.log_every == 0 or self.step == self.run.steps:
+            row["lr"] = learning_rate((self.step - 1) / self.run.steps_per_epoch, self.run.how)
+            row["images_per_s"] = self.images / (time.perf_counter() - self.since)
+            self.since, self.images = time.perf_counter(), 0
+            self._write(row)
+        self.run.report(self.step, row)
+
+    def _evaluate(self) -> None:
+        learning = None
         if self.average is not None:
+            learning = {k: v.clone() for k, v in self.model.state_dict().items()}
             self.model.load_state_dict(self.average.state)
         self.model.eval()
-        metrics = self.run.evaluate(step)
-        self._write(step, {"epoch": epoch, **{f"val/{k}": v for k, v in metrics.items()}})
-        self.run.report(step, {f"val/{k}": v for k, v in metrics.items()})
-        found = replace(self.run.identity, step=step, metrics=metrics, model=self.model.state_dict())
-        if metrics[self.run.best_by] <= self.best:
-            self.best = metrics[self.run.best_by]
-            checkpoint.save(self.run.out / "best.pt", found)
+        try:
+            self.metrics = self.run.evaluate(self.step)
+        finally:
+            if learning is not None:
+                self.model.load_state_dict(learning)
+        row = {f"val/{k}": v for k, v in self.metrics.items()}
+        self._write({"epoch": self.epoch, **row})
+        self.run.report(self.step, row)
+        error = float(self.metrics[self.run.best_by])
+        if error <= self.best:
+            self.best = error
+            checkpoint.save(self.run.out / "best.pt", self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        weights = self.model.state_dict() if self.average is None else self.average.state
+        return replace(self.run.identity, step=self.step, metrics=self.metrics, model=weights)
+
+    def _save_last(self) -> None:
         progress = {
-            "model": learning,
+            "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best,
         }
-        checkpoint.save(self.run.out / "last.pt", replace(found, resume=progress))
-        if self.average is not None:
-            self.model.load_state_dict(learning)
+        checkpoint.save(self.run.out / "last.pt", replace(self._checkpoint(), resume=progress))
 
-    def _write(self, step: int, row: dict[str, Any]) -> None:
+    def _write(self, row: dict[str, Any]) -> None:
         if self.log is not None:
-            self.log.write(step, row)
+            self.log.write(self.step, row)
 
     def close(self) -> None:
         if self.log is not None:
             self.log.close()
 
 
-def _check_same(now: dict[str, Any], saved: dict[str, Any], file: Path) -> None:
-    """Resuming under other settings would be another run under the same name; what only paces it may change."""
-    free = {"data.workers", "train.log_every", "train.eval_every", "train.accumulate"}
-    old, new = _flat(saved), _flat(now)
-    changed = [k for k in new if k not in free and not k.startswith("test.") and old.get(k) != new[k]]
-    if changed:
-        key = changed[0]
-        raise InputError(f"{file} was trained with {key} = {old.get(key)!r}, now {new[key]!r}: not the same run")
+# what only paces a run, or says where it ends, may be another when it is resumed
+FREE = {
+    "data.workers",
+    "train.log_every",
+    "train.eval_every",
+    "train.save_every",
+    "train.accumulate",
+    "train.stop_epoch",
+}
+
+
+def _check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
+    """Resuming under other settings would be another run under the same name."""
+    if saved.task != now.task:
+        raise InputError(f"{file} is of a run of the kind {saved.task!r}, this one is {now.task!r}: not the same run")
+    if saved.class_ids != now.class_ids:
+        raise InputError(f"{file} was trained on other classes ({len(saved.class_ids)}; now {len(now.class_ids)})")
+    old, new = _flat(saved.config), _flat(now.config)
+    for key, value in new.items():
+        # a setting that the saved run does not know came later: its default is what was done before
+        if key in old and old[key] != value and key not in FREE and not key.startswith("test."):
+            raise InputError(f"{file} was trained with {key} = {old[key]!r}, now {value!r}: not the same run")
 
 
 def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:

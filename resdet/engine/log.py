@@ -1,8 +1,9 @@
-"""What a run tells: ``metrics.jsonl``, TensorBoard, and one line of progress."""
+"""What a run tells: ``metrics.jsonl`` and TensorBoard."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,13 @@ class MetricsLog:
 
         self.file = folder / "metrics.jsonl"
         _drop_after(self.file, step)
-        self.board: Any = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Log numbers of a step; what is not a number is left to the JSON file alone."""
-        with self.file.open("a") as stream:
-            stream.write(json.dumps({"step": step, **values}) + "\n")
+        """Log numbers of a step; what is not a number is left to the JSON file alone, where NaN becomes null."""
+        row = {"step": step, **{name: None if _is_nan(value) else value for name, value in values.items()}}
+        with self.file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
         for name, value in values.items():
             if isinstance(value, int | float):
                 self.board.add_scalar(name, value, step)
@@ -35,17 +37,20 @@ class MetricsLog:
         self.board.close()
 
 
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def _drop_after(file: Path, step: int) -> None:
     if not file.exists():
         return
-    rows = []
-    for line in file.read_text().splitlines():
+    kept = []
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, TypeError, KeyError):
             break  # the line that was being written when the run was cut off
-        if row["step"] <= step:
-            rows.append(line)
     part = file.with_name(file.name + ".part")
-    part.write_text("".join(row + "\n" for row in rows))
+    part.write_text("".join(kept), encoding="utf-8")
     part.replace(file)

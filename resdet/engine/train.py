@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
+from resdet.engine import distributed
 from resdet.engine.optim import AveragedWeights, learning_rate
 from resdet.structures import ImageBatch, split
 
@@ -32,11 +33,12 @@ def train(
 
     Args:
         model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.
+        average: of the same model, updated after each step.
         scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
         after_step: called with the number of steps done and the losses as numbers.
 
     Raises:
-        FloatingPointError: a loss is not finite; the model is as it was before that step.
+        FloatingPointError: a loss is not finite; the parameters are as they were before that step.
     """
     for step, batch in enumerate(batches, start):
         set_training(model, how)
@@ -51,7 +53,7 @@ def train(
         scaler.step(optimizer)
         scaler.update()
         if average is not None:
-            average.update(model)
+            average.update(distributed.unwrap(model))
         after_step(step + 1, values)
 
 

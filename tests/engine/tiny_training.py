@@ -1,0 +1,73 @@
+"""A network of a few numbers and batches that follow from a step's number: what the engine's tests train."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from resdet.config import ClsConfig, TrainConfig, to_dict
+from resdet.engine.checkpoint import Checkpoint
+from resdet.engine.distributed import Process
+from resdet.engine.fit import Run
+from resdet.structures import ImageBatch, Target
+
+ALONE = Process(0, 1, torch.device("cpu"))
+HOW = TrainConfig(
+    epochs=3.0, batch_size=8, lr=0.05, lr_drop_epochs=(2.0,), ema=0.9, log_every=1, save_every=0, channels_last=False
+)
+STEPS_PER_EPOCH = 4
+
+
+class TinyNet(nn.Module):
+    """A convolution with batch norm, a classifier, and a layer that only a second loss uses."""
+
+    def __init__(self, seed=0, second_loss=False, dropout=0.0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.bn = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(dropout)
+        self.fc = nn.Linear(4, 3)
+        self.second = nn.Linear(4, 1)
+        self.second_loss = second_loss
+
+    def forward(self, batch):
+        x = functional.relu(self.bn(self.conv(batch.images.float() / 255)))
+        x = self.drop(x.mean((2, 3)))
+        losses = {"class": functional.cross_entropy(self.fc(x), batch.labels)}
+        if self.second_loss:
+            losses["second"] = self.second(x).square().mean()
+        return losses
+
+
+def batch_of(step, images=8):
+    draw = torch.Generator().manual_seed(step)
+    pixels = torch.randint(0, 256, (images, 3, 6, 6), generator=draw, dtype=torch.uint8)
+    labels = torch.randint(0, 3, (images,), generator=draw).tolist()
+    empty = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
+    return ImageBatch(pixels, tuple(Target(label, *empty) for label in labels), tuple(range(images)))
+
+
+def batches(start, steps=12):
+    return [batch_of(step) for step in range(start, steps)]
+
+
+def run_of(out, model, how=HOW, *, report=lambda step, row: None, evaluate=None, steps=12):
+    """A run in ``out`` whose error is the mean of the weights that are evaluated."""
+    config = to_dict(replace(ClsConfig(), train=how))
+
+    def mean_weight(step):
+        return {"loss": 1.0, "error": model.fc.weight.mean().item()}
+
+    return Run(
+        out=out,
+        how=how,
+        steps=steps,
+        steps_per_epoch=STEPS_PER_EPOCH,
+        batches=lambda start: batches(start, steps),
+        evaluate=evaluate or mean_weight,
+        best_by="error",
+        identity=Checkpoint("cls", config, ("a", "b", "c"), ("A", "B", "C"), 0, {}),
+        report=report,
+    )
