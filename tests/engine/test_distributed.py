@@ -1,0 +1,110 @@
+"""Several processes train one model: on the CPU, over gloo."""
+
+import os
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_training import HOW, TinyNet, run_of
+from torch import multiprocessing
+
+from resdet.engine import checkpoint, distributed
+from resdet.engine.distributed import Process, find_device, start
+from resdet.engine.fit import fit
+from resdet.errors import UsageError
+from resdet.structures import ImageBatch
+
+FROZEN = replace(HOW, batch_norm="frozen")  # batch norm would see half the batch
+
+
+class Unused(TinyNet):
+    """``second`` gets no gradient, as ``fc`` of a localizer whose classifier does not learn."""
+
+
+def shares(run, rank):
+    """The run with every batch's images dealt out to two processes."""
+
+    def part(batch):
+        return ImageBatch(batch.images[rank::2], batch.targets[rank::2], batch.indices[rank::2])
+
+    return replace(run, batches=lambda start: [part(batch) for batch in run.batches(start)])
+
+
+def train_as(rank, port, out):
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    me = start("cpu")
+    assert (me.rank, me.processes, me.is_main) == (rank, 2, rank == 0)
+    for name, how in (("trained", HOW), ("frozen", FROZEN)):
+        model = Unused(seed=rank)  # the first process's weights are the ones that count
+        for steps, resume in ((8, False), (12, True)):
+            fit(shares(run_of(out / name, model, how, steps=steps), rank), model, me, resume=resume)
+        torch.save(model.state_dict(), out / f"{name}{rank}.pt")
+    distributed.stop(me)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    """Where two processes have trained, stopped, resumed and ended."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(train_as, (port, folder), nprocs=2)
+    return folder
+
+
+def test_both_end_with_the_same_weights_and_one_of_them_saves(out):
+    one, other = (torch.load(out / f"trained{rank}.pt") for rank in range(2))
+    learnt = [name for name in one if not name.startswith("bn.running")]  # each has seen its own images since
+    assert all(torch.equal(one[name], other[name]) for name in learnt)
+    assert not torch.equal(one["fc.weight"], Unused(seed=0).fc.weight)
+    assert torch.equal(one["second.weight"], Unused(seed=0).second.weight)
+    last = checkpoint.load(out / "trained" / "last.pt")
+    assert last.step == 12
+    assert all(torch.equal(last.resume["model"][name], one[name]) for name in one)
+
+
+def test_two_processes_give_the_weights_and_the_average_of_one(out, tmp_path):
+    model = Unused(seed=0)
+    fit(run_of(tmp_path, model, FROZEN), model, Process(0, 1, torch.device("cpu")), resume=False)
+    together = torch.load(out / "frozen0.pt")
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(together[name], value)
+    expected, found = (checkpoint.load(folder / "last.pt").model for folder in (tmp_path, out / "frozen"))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+
+
+def test_alone_nothing_is_wrapped_or_waited_for():
+    me = Process(0, 1, torch.device("cpu"))
+    model = TinyNet()
+    assert distributed.wrap(model, me) is model
+    distributed.wait(me)
+    distributed.stop(me)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:1", "meta", "cuda:-1"])
+def test_a_device_that_is_not_there_is_told_with_those_that_are(name):
+    with pytest.raises(UsageError, match=rf"--device {name}: this machine has cpu"):
+        find_device(name)
+
+
+def test_without_cuda_the_cpu_is_taken_and_cuda_is_told_to_be_missing(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert find_device("") == torch.device("cpu")
+    with pytest.raises(UsageError, match="--device cuda: this machine has cpu"):
+        find_device("cuda")
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [find_device(name, 1) for name in ("", "cuda", "cuda:0", "cpu")] == [
+        torch.device(name) for name in ("cuda:1", "cuda:1", "cuda:0", "cpu")
+    ]
+    with pytest.raises(UsageError, match="this machine has cpu, cuda:0, cuda:1"):
+        find_device("", 2)
