@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.geometry import clip
+from resdet.boxes.overlap import pairwise_iou
 from resdet.data.loading import ViewedImage
 from resdet.data.views import centre, from_view, whole
 from resdet.engine.train import autocast
@@ -17,7 +18,7 @@ from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
 from resdet.postprocess.merge import best_box
-from resdet.structures import ImageBatch, View
+from resdet.structures import ImageBatch, Target, View
 
 GUESSES = 5  # classes that ILSVRC lets one guess
 
@@ -130,6 +131,38 @@ def locate(
             yield answers.get(image.index) or _failed(image)
 
 
+@torch.inference_mode()
+def best_candidates(
+    model: Localizer,
+    batches: Iterable[Sequence[ViewedImage]],
+    truth: Callable[[int], Target],
+    device: torch.device,
+    precision: str = "fp32",
+) -> Tensor:
+    """How well the best of all candidates fits, were it known which that is: what choosing the box costs.
+
+    Args:
+        truth: an image's target by its index.
+
+    Returns:
+        ``(N,)`` IoU of the true class's candidate that overlaps a true box most; 0 where there is no true box.
+    """
+    model.eval()
+    best = []
+    for batch in batches:
+        groups = _same_size(batch)
+        targets = [truth(image.index) for image in batch]
+        labels = torch.tensor([[max(0, target.label)] for target in targets])
+        with autocast(device, precision):
+            maps = [model.features(_stack(batch, group, device)) for group in groups]
+            found = _candidates(model, batch, groups, maps, labels, device)
+        for image, target, (_, boxes) in zip(batch, targets, found, strict=True):
+            inside = clip(boxes[0], boxes.new_tensor([image.width, image.height]))
+            of_class = target.boxes[target.labels == target.label]
+            best.append(pairwise_iou(inside, of_class).max() if len(of_class) else boxes.new_tensor(0.0))
+    return torch.stack(best)
+
+
 def _locate(
     model: Localizer,
     images: Sequence[ViewedImage],
@@ -147,23 +180,34 @@ def _locate(
         labels, scores = (column[indices] for column in guesses)
     asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
 
-    candidates: list[list[tuple[Tensor, Tensor]]] = [[] for _ in images]
-    for features, group in zip(maps, groups, strict=True):
-        rows = torch.tensor([row for row, _ in group])
-        box_scores, boxes = model.boxes(features, asked[rows].to(device))
-        for i, (row, view) in enumerate(group):
-            candidates[row].append((box_scores[i].cpu(), from_view(boxes[i].cpu(), images[row].views[view])))
-
     answers = []
-    for row, image in enumerate(images):
-        each_scores, each_boxes = zip(*candidates[row], strict=True)
-        boxes, box_scores = best_box(torch.cat(each_scores, 1), torch.cat(each_boxes, 1), protocol.vote_iou)
+    for row, (each_scores, each_boxes) in enumerate(_candidates(model, images, groups, maps, asked, device)):
+        image = images[row]
+        boxes, box_scores = best_box(each_scores, each_boxes, protocol.vote_iou)
         boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
         k = labels.shape[1]
         true_box = None if true_labels is None else boxes[k]
         answer = (labels[row], scores[row], boxes[:k], box_scores[:k], true_box)
         answers.append(Located(image.index, image.width, image.height, *answer))
     return answers
+
+
+def _candidates(
+    model: Localizer,
+    images: Sequence[ViewedImage],
+    groups: list[list[tuple[int, int]]],
+    maps: list[dict[str, Tensor]],
+    asked: Tensor,
+    device: torch.device,
+) -> list[tuple[Tensor, Tensor]]:
+    """For each image, of all anchors of all its views: scores ``(k, P)`` and boxes ``(k, P, 4)`` in its own pixels."""
+    found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in images]
+    for features, group in zip(maps, groups, strict=True):
+        rows = torch.tensor([row for row, _ in group])
+        scores, boxes = model.boxes(features, asked[rows].to(device))
+        for i, (row, view) in enumerate(group):
+            found[row].append((scores[i].cpu(), from_view(boxes[i].cpu(), images[row].views[view])))
+    return [(torch.cat([s for s, _ in each], 1), torch.cat([b for _, b in each], 1)) for each in found]
 
 
 def _guess(

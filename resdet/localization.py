@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.records import Records
 from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.eval.loc import loc_metrics, loc_outcomes
-from resdet.inference import Located, LocProtocol, locate
+from resdet.inference import Located, LocProtocol, best_candidates, locate
 from resdet.models.localizer import Localizer
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
@@ -77,6 +78,22 @@ def predict_with(
     )
     label = label_map(classes, records.classes, weights, records.root).numpy()
     return replace(found, labels=label[found.labels])
+
+
+def oracle_misses(
+    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records
+) -> NDArray[np.bool_]:
+    """The images on which not even the best candidate box for the true class hits; arguments as :func:`predict_with`.
+
+    Returns:
+        ``(N,)``: their share is the true-class error that a perfect choice among the candidates would leave.
+    """
+    model, protocol, classes, how = open_localizer(weights, settings, args)
+    images = ViewedImages(records.file, len(records), protocol.views)
+    batches = view_loader(images, how.batch_size, how.workers)
+    truth = relabel(records, classes, weights).target
+    shown = follow(batches, len(batches), "oracle")
+    return best_candidates(model, shown, truth, how.device, how.precision).numpy() < 0.5
 
 
 def as_predictions(answers: Sequence[Located]) -> LocPredictions:

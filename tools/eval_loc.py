@@ -39,6 +39,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol", choices=("1-crop", "dense"), help="how weights are tested (default: the config's)"
     )
+    parser.add_argument(
+        "--oracle", action="store_true", help="also: the true-class error, were the best candidate box always chosen"
+    )
     trained.add_options(parser)
     return parser
 
@@ -56,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
-        from resdet.localization import predict_with  # here: predictions are scored without the networks
+        from resdet.localization import oracle_misses, predict_with  # here: predictions are scored without the networks
         from resdet.predictions.write import write_loc
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
@@ -64,13 +67,18 @@ def main(argv: list[str] | None = None) -> None:
         if args.out:
             write_loc(args.out, predictions, records)
     else:
-        if args.classifier or args.protocol or args.settings:
+        if args.classifier or args.protocol or args.settings or args.oracle:
             raise UsageError(
-                "--classifier, --protocol and --set say how --weights are tested; predictions are as they are"
+                "--classifier, --protocol, --oracle and --set are for --weights; predictions are as they are"
             )
         predictions = read_loc(args.predictions, records)
     metrics = loc_metrics(loc_outcomes(predictions, records), left_out)
     print(loc_table(metrics))
+    if args.oracle:
+        metrics["oracle_loc_error"] = 100.0 * float(
+            oracle_misses(args.weights, settings, args, records)[~left_out].mean()
+        )
+        print(f"\nbest candidate box always chosen, true class given: {metrics['oracle_loc_error']:.2f}")
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

@@ -14,6 +14,9 @@ from torch import Tensor
 from resdet.structures import View
 
 
+LONGEST = 4
+
+
 def cut(image: np.ndarray, view: View) -> np.ndarray:
     """The view's pixels: ``(H, W, 3)`` uint8 -> ``(view.height, view.width, 3)`` uint8, contiguous."""
     x1, y1, x2, y2 = view.window
@@ -52,8 +55,11 @@ def from_view(boxes: Tensor, view: View) -> Tensor:
 
 
 def whole(width: int, height: int, shorter_side: int, mirror: bool = False, multiple: int = 1) -> View:
-    """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``."""
-    scale = shorter_side / min(width, height)
+    """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``.
+
+    The longer side is at most :data:`LONGEST` times ``shorter_side``, or one thin strip would fill the memory.
+    """
+    scale = min(shorter_side / min(width, height), LONGEST * shorter_side / max(width, height))
     drawn_width, drawn_height = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
     return View((0, 0, width, height), drawn_width, drawn_height, mirror)
 

@@ -131,3 +131,9 @@ def test_the_centre_crop_is_that_of_the_resized_image():
 def test_a_crop_larger_than_the_resized_image_is_the_whole_shorter_side():
     assert centre(500, 375, resize=100, size=224).window == (62, 0, 437, 375)
     assert centre(1, 1, resize=256, size=224).window == (0, 0, 1, 1)
+
+
+def test_a_thin_strip_is_drawn_smaller_than_its_scale_asks_for():
+    view = whole(2000, 1, 640)
+    assert (view.width, view.height) == (4 * 640, 1)
+    assert (whole(400, 100, 50).width, whole(400, 100, 50).height) == (200, 50)  # just within

@@ -108,3 +108,25 @@ def test_labels_are_carried_by_id_and_unknown_stays_unknown():
     assert new.classes == wanted
     with pytest.raises(InputError, match="set: of the 4 classes of weights it lacks 1, the first is 'd'"):
         label_map(given, Classes(("a", "b", "c", "d"), ("A", "B", "C", "D")), "set", "weights")
+
+
+def test_a_predictions_file_scores_as_counted_by_hand(tmp_path, capsys):
+    root = tmp_path / "set"
+    (root / "Annotations/CLS-LOC/val").mkdir(parents=True)
+    (root / "ImageSets/CLS-LOC").mkdir(parents=True)
+    (root / "LOC_synset_mapping.txt").write_text("".join(f"n0{i} c{i}\n" for i in range(1, 8)))
+    (root / "ImageSets/CLS-LOC/val.txt").write_text("a 1\nb 2\nc 3\nd 4\n")
+    box = "<bndbox><xmin>0</xmin><ymin>0</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    for name in "abcd":
+        text = f"<annotation><object><name>n01</name>{box}</object></annotation>"
+        (root / f"Annotations/CLS-LOC/val/{name}.xml").write_text(text)
+    rows = {"a": "n01", "b": "n02 n01", "c": "n02 n03 n04 n05 n06 n01", "d": ""}  # right; second; sixth is cut; none
+    lines = [f"{name}," + " ".join(f"{c} 0 0 9 9" for c in guesses.split()) for name, guesses in rows.items()]
+    file = tmp_path / "loc.csv"
+    file.write_text("ImageId,PredictionString\n" + "\n".join(lines) + "\n")
+    out = tmp_path / "metrics.json"
+    words = ["--predictions", file, "--data", f"ilsvrc-loc:{root}:val", "--json", out]
+    assert cli.run(EVAL_CLS["main"], [str(word) for word in words]) == 0
+    metrics = json.loads(out.read_text())
+    assert (metrics["images"], metrics["top1_error"], metrics["top5_error"]) == (4, 75.0, 50.0)
+    assert metrics["protocol"] == "predictions"

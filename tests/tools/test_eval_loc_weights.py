@@ -74,3 +74,13 @@ def test_settings_of_weights_with_a_predictions_file_are_wrong_usage(val, tmp_pa
 def test_a_classifier_is_refused(val, cls_weights, tmp_path, capsys):
     assert evaluate(tmp_path, "--weights", cls_weights, "--data", val) == (2, None)
     assert "a classifier, which gives no boxes" in capsys.readouterr().err
+
+
+def test_an_oracle_never_does_worse_than_the_choice_by_score(val, loc_weights, tmp_path, capsys):
+    words = ("--weights", loc_weights, "--data", val, "--set", "test.voting=never")
+    code, metrics = evaluate(tmp_path, *words, "--oracle")
+    assert code == 0
+    assert metrics["oracle_loc_error"] <= metrics["gt_class_loc_error"]
+    assert "best candidate box always chosen" in capsys.readouterr().out
+    code, _ = evaluate(tmp_path, "--predictions", "nowhere.csv", "--data", val, "--oracle")
+    assert code == 2
