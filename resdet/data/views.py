@@ -13,7 +13,6 @@ from torch import Tensor
 
 from resdet.structures import View
 
-
 LONGEST = 4
 
 
