@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from resdet.backbones import Backbone
+from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
 from resdet.backbones.torchvision_weights import PREFIX, check_architecture, pretrained_resnet
 from resdet.backbones.weights import load_into, read_state
@@ -31,19 +33,29 @@ from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer, LocalizerLoss
 
 
-def build_backbone(how: BackboneConfig, classes: int) -> ResNet:
+def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
     """A backbone with a classifier of ``classes`` outputs, its weights drawn at random."""
-    backbone = ResNet(
-        how.depth,
-        classes,
-        stem=how.stem,
-        stride_in=how.stride_in,
-        width=how.width,
-        dilate_conv5=how.dilate_conv5,
-    )
+    backbone: Backbone
+    if how.family == "cifar":
+        backbone = CifarResNet(how.depth, classes, shortcut=_shortcut(how))
+    else:
+        backbone = ResNet(
+            how.depth,
+            classes,
+            stem=how.stem,
+            stride_in=how.stride_in,
+            width=how.width,
+            dilate_conv5=how.dilate_conv5,
+            shortcut=_shortcut(how),
+        )
     if how.zero_init_residual:
         zero_init_residual(backbone)
     return backbone
+
+
+def _shortcut(how: BackboneConfig) -> str:
+    """The option that is meant: the paper's own where none is named (Table 4; Sec. 4.2)."""
+    return how.shortcut or ("A" if how.family == "cifar" else "B")
 
 
 def build_classifier(config: ClsConfig, classes: int) -> Classifier:
@@ -136,13 +148,13 @@ def _open_pretrained(name: str, overrides: tuple[str, ...]) -> Loaded:
     return Loaded(model.eval(), config, Classes(imagenet_wnids(), imagenet_names()))
 
 
-def load_backbone(backbone: ResNet, how: BackboneConfig) -> None:
+def load_backbone(backbone: Backbone, how: BackboneConfig) -> None:
     """Start from the weights that ``how.weights`` names, if any."""
     if not how.weights:
         return
     if how.weights.startswith(PREFIX):
         found = pretrained_resnet(how.weights)
-        check_architecture(found, how.depth, how.stride_in, how.stem)
+        check_architecture(found, how.depth, how.stride_in, how.stem, how.family, _shortcut(how))
         state = found.state
     else:
         state = read_state(Path(how.weights))

@@ -70,7 +70,9 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
+    family: str = "imagenet"  # or "cifar": the thin nets of 6n + 2 layers for 32x32 images (Sec. 4.2)
     depth: int = 50
+    shortcut: str = ""  # A, B, C, none (a plain net) or gated; empty: the paper's, B and for cifar A
     stem: str = "7x7"  # or "3x3", "3x3-pool" for small images
     stride_in: str = "1x1"  # the bottleneck's convolution that strides: the paper's; "3x3" is torchvision's
     width: int = 64  # channels of conv2_x, doubled at each later stage
@@ -80,10 +82,19 @@ class BackboneConfig:
     new_classifier: bool = False  # leave the weights' own classifier out: the classes are others
 
     def __post_init__(self) -> None:
-        _one_of("model.backbone.depth", self.depth, (18, 34, 50, 101, 152))
+        _one_of("model.backbone.family", self.family, ("imagenet", "cifar"))
+        cifar = self.family == "cifar"
+        depths = (20, 32, 44, 56, 110, 1202) if cifar else (18, 34, 50, 101, 152)
+        _one_of("model.backbone.depth", self.depth, depths)
+        _one_of("model.backbone.shortcut", self.shortcut, ("A", "B", "C", "none", "gated", ""))
         _at_least("model.backbone", self, 1, "width")
         _one_of("model.backbone.stem", self.stem, ("7x7", "3x3", "3x3-pool"))
         _one_of("model.backbone.stride_in", self.stride_in, ("1x1", "3x3"))
+        for name, default in (("stem", "7x7"), ("stride_in", "1x1"), ("width", 64), ("dilate_conv5", False)):
+            if cifar and getattr(self, name) != default:
+                raise UsageError(f"model.backbone.{name} is a setting of the family imagenet: leave it out for cifar")
+        if self.shortcut == "none" and self.zero_init_residual:
+            raise UsageError("model.backbone.zero_init_residual would stop all signal in a plain net (shortcut none)")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from resdet.backbones.shortcuts import join, shortcut_path, transform_gate
+
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
     """A 3x3 convolution that keeps the map's size at stride 1; no bias, batch norm follows."""
@@ -16,11 +18,11 @@ def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class BasicBlock(nn.Module):
-    """``relu(bn(3x3(relu(bn(3x3(x))))) + shortcut(x))``, as in ResNet-18 and 34."""
+    """``relu(bn(3x3(relu(bn(3x3(x))))) + shortcut(x))``, as in ResNet-18 and 34 and in the nets for CIFAR."""
 
     expansion = 1
 
-    def __init__(self, inputs: int, width: int, stride: int, dilation: int, stride_in: str) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, dilation: int, stride_in: str, shortcut: str) -> None:
         """``inputs -> width`` channels; ``stride_in`` has no meaning here and is ignored (the first 3x3 strides)."""
         super().__init__()
         self.conv1 = conv3x3(inputs, width, stride, dilation)
@@ -28,14 +30,15 @@ class BasicBlock(nn.Module):
         self.conv2 = conv3x3(width, width, 1, dilation)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = projection(inputs, width * self.expansion, stride)
+        self.shortcut = shortcut
+        self.downsample = shortcut_path(shortcut, inputs, width * self.expansion, stride)  # torchvision's name
+        self.gate = transform_gate(shortcut, inputs, width * self.expansion, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W) -> (B, width, H/stride, W/stride)``."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return self.relu(y)
+        return self.relu(join(y, x, self.shortcut, self.downsample, self.gate))
 
 
 class Bottleneck(nn.Module):
@@ -43,12 +46,13 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, width: int, stride: int, dilation: int, stride_in: str) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, dilation: int, stride_in: str, shortcut: str) -> None:
         """``inputs -> 4 * width`` channels.
 
         Args:
             stride_in: which convolution carries the stride: ``"1x1"``, the first one, as in the paper's released
                 nets (and in its Table 1's FLOPs), or ``"3x3"``, as in torchvision's.
+            shortcut: see :mod:`resdet.backbones.shortcuts`.
         """
         super().__init__()
         first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
@@ -59,19 +63,41 @@ class Bottleneck(nn.Module):
         self.conv3 = conv1x1(width, width * self.expansion)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = projection(inputs, width * self.expansion, stride)
+        self.shortcut = shortcut
+        self.downsample = shortcut_path(shortcut, inputs, width * self.expansion, stride)  # torchvision's name
+        self.gate = transform_gate(shortcut, inputs, width * self.expansion, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W) -> (B, 4 * width, H/stride, W/stride)``."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return self.relu(y)
+        return self.relu(join(y, x, self.shortcut, self.downsample, self.gate))
 
 
-def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
-    """Option B's shortcut: a 1x1 projection with batch norm where the shape changes, None (identity) where not."""
-    if stride == 1 and inputs == outputs:
-        return None
-    return nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+Block = type[BasicBlock] | type[Bottleneck]
+
+
+def stage(
+    block: Block,
+    inputs: int,
+    width: int,
+    count: int,
+    stride: int,
+    *,
+    shortcut: str,
+    stride_in: str = "1x1",
+    dilated: bool = False,
+) -> nn.Sequential:
+    """``count`` blocks at one resolution, the first of which strides: ``inputs -> width * block.expansion`` channels.
+
+    Args:
+        dilated: the 3x3 convolutions are spread out by 2, which leaves them their reach where ``stride`` is 1 for 2.
+    """
+    blocks = []
+    for i in range(count):
+        # the first block of a dilated stage still reads conv4 as it is: only what follows is spread out
+        dilation = 2 if dilated and i > 0 else 1
+        blocks.append(block(inputs, width, stride if i == 0 else 1, dilation, stride_in, shortcut))
+        inputs = width * block.expansion
+    return nn.Sequential(*blocks)

@@ -1,13 +1,16 @@
-"""ResNet-18 to 152 (Table 1), with torchvision's module names, so that its state dicts load as they are."""
+"""ResNet-18 to 152 and their plain counterparts (Table 1), with torchvision's module names.
+
+Its state dicts load as they are into nets with shortcut option B, which is what it has.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from resdet.backbones.blocks import BasicBlock, Bottleneck
+from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
+from resdet.backbones.shortcuts import SHORTCUTS
 
-Block = type[BasicBlock] | type[Bottleneck]
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
@@ -20,7 +23,7 @@ STRIDE_IN = ("1x1", "3x3")
 
 
 class ResNet(nn.Module):
-    """A residual network with its classifier.
+    """A residual network with its classifier, or the plain network of the same layers.
 
     ``features`` gives the maps that heads stand on, ``classify`` the class scores from the last of them.
 
@@ -32,6 +35,8 @@ class ResNet(nn.Module):
         stride_in: the bottleneck's convolution that strides, see :class:`~resdet.backbones.blocks.Bottleneck`.
         width: channels of conv2_x's 3x3 convolutions, doubled at each later stage; 64 in the paper.
         dilate_conv5: conv5 keeps conv4's resolution, its 3x3 convolutions dilated by 2 instead.
+        shortcut: ``"A"``, ``"B"`` or ``"C"`` (Sec. 3.3), ``"none"`` for a plain net, ``"gated"`` as in Highway
+            networks; see :mod:`resdet.backbones.shortcuts`.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class ResNet(nn.Module):
         stride_in: str = "1x1",
         width: int = 64,
         dilate_conv5: bool = False,
+        shortcut: str = "B",
     ) -> None:
         super().__init__()
         if depth not in BLOCKS:
@@ -51,6 +57,8 @@ class ResNet(nn.Module):
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
         if stride_in not in STRIDE_IN:
             raise ValueError(f"stride_in must be one of {', '.join(STRIDE_IN)}, got {stride_in!r}")
+        if shortcut not in SHORTCUTS:
+            raise ValueError(f"shortcut must be one of {', '.join(SHORTCUTS)}, got {shortcut!r}")
         block, counts = BLOCKS[depth]
         large = stem == "7x7"
         self.conv1 = nn.Conv2d(3, width, 7 if large else 3, 2 if large else 1, padding=3 if large else 1, bias=False)
@@ -60,23 +68,21 @@ class ResNet(nn.Module):
 
         inputs = width
         stages = []
-        for stage, count in enumerate(counts):
-            dilated = dilate_conv5 and stage == 3
-            stride = 1 if stage == 0 or dilated else 2
-            blocks = []
-            for i in range(count):
-                # the first block of a dilated stage still reads conv4 as it is: only what follows is spread out
-                dilation = 2 if dilated and i > 0 else 1
-                blocks.append(block(inputs, width * 2**stage, stride if i == 0 else 1, dilation, stride_in))
-                inputs = width * 2**stage * block.expansion
-            stages.append(nn.Sequential(*blocks))
+        for number, count in enumerate(counts):
+            dilated = dilate_conv5 and number == 3
+            stride = 1 if number == 0 or dilated else 2
+            here = width * 2**number
+            stages.append(
+                stage(block, inputs, here, count, stride, shortcut=shortcut, stride_in=stride_in, dilated=dilated)
+            )
+            inputs = here * block.expansion
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, num_classes)
         self.channels = {"conv4": inputs // 2, "conv5": inputs}
         stride4 = {"7x7": 16, "3x3-pool": 8, "3x3": 4}[stem]
         self.strides = {"conv4": stride4, "conv5": stride4 if dilate_conv5 else 2 * stride4}  # pixels a cell
-        _initialise(self)
+        he_initialise(self)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The feature maps ``conv4`` and ``conv5`` of normalised ``(B, 3, H, W)`` images."""
@@ -93,15 +99,22 @@ class ResNet(nn.Module):
         return self.classify(self.features(images)["conv5"])
 
 
-def _initialise(net: nn.Module) -> None:
-    """He normal for convolutions (Sec. 3.4, "Delving deep into rectifiers"); ``fc`` as torch has it."""
+def he_initialise(net: nn.Module) -> None:
+    """He normal for convolutions (Sec. 3.4); ``fc`` as torch has it.
+
+    "Delving deep into rectifiers" (Sec. 2.2) keeps the variance either of the activations (fan in) or of the gradients
+    (fan out) and finds either enough; it is fan out here, as in torchvision.
+    """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-def zero_init_residual(net: ResNet) -> None:
-    """Start every block as the identity: gamma of its last batch norm 0 (Goyal et al. 2017, Sec. 5.1)."""
+def zero_init_residual(net: nn.Module) -> None:
+    """Start every block as its shortcut: gamma of its last batch norm 0 (Goyal et al. 2017, Sec. 5.1).
+
+    Not for plain nets, which would be 0 from there on and never learn.
+    """
     for module in net.modules():
         if isinstance(module, BasicBlock):
             nn.init.zeros_(module.bn2.weight)

@@ -36,6 +36,8 @@ class PretrainedResNet:
     # have it on the first 1x1, so a wrong choice loads without a word and costs most of the accuracy.
     stride_in: str = "3x3"
     stem: str = "7x7"
+    family: str = "imagenet"
+    shortcut: str = "B"
 
 
 def pretrained_resnet(name: str) -> PretrainedResNet:
@@ -65,13 +67,20 @@ def pretrained_resnet(name: str) -> PretrainedResNet:
     )
 
 
-def check_architecture(weights: PretrainedResNet, depth: int, stride_in: str, stem: str) -> None:
+def check_architecture(
+    weights: PretrainedResNet, depth: int, stride_in: str, stem: str, family: str = "imagenet", shortcut: str = "B"
+) -> None:
     """Refuse weights for a network that they are not of, before a hundred keys say so, or none does.
 
     Raises:
-        InputError: the depth, the stem, or a bottleneck's stride is another.
+        InputError: the family, the depth, the stem, the shortcuts, or a bottleneck's stride is another.
     """
-    settings = [("depth", weights.depth, depth), ("stem", weights.stem, stem)]
+    settings: list[tuple[str, object, object]] = [
+        ("family", weights.family, family),
+        ("depth", weights.depth, depth),
+        ("stem", weights.stem, stem),
+        ("shortcut", weights.shortcut, shortcut),
+    ]
     if weights.depth >= 50:  # basic blocks know no stride_in
         settings.append(("stride_in", weights.stride_in, stride_in))
     for setting, theirs, ours in settings:

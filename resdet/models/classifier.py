@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.backbones.resnet import ResNet, normalise
+from resdet.backbones import Backbone
+from resdet.backbones.resnet import normalise
 from resdet.structures import ImageBatch
 
 
@@ -25,7 +26,7 @@ class Classifier(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: ResNet, mean: Sequence[float], std: Sequence[float], label_smoothing: float = 0.0
+        self, backbone: Backbone, mean: Sequence[float], std: Sequence[float], label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
         self.backbone = backbone

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet import losses
-from resdet.backbones.resnet import ResNet, normalise
+from resdet.backbones import Backbone
+from resdet.backbones.resnet import normalise
 from resdet.boxes.anchors import anchor_grid, anchor_shapes
 from resdet.boxes.coder import decode, encode
 from resdet.heads.per_class_rpn import PerClassRPN
@@ -54,7 +55,7 @@ class Localizer(nn.Module):
 
     def __init__(
         self,
-        backbone: ResNet,
+        backbone: Backbone,
         rpn: PerClassRPN,
         *,
         feature: str,
