@@ -131,6 +131,16 @@ def interrupted(out, how, where):
         fit(run_of(out, model, how, report=report), model, ALONE, resume=False)
 
 
+def test_a_resumed_run_knows_what_was_best(tmp_path):
+    errors = {4: 1.0, 8: 2.0, 12: 3.0}
+    for end, resume in ((8, False), (12, True)):
+        model = TinyNet()
+        run = run_of(tmp_path, model, evaluate=lambda step: {"error": errors[step]}, steps=end)
+        fit(run, model, ALONE, resume=resume)
+    assert checkpoint.load(tmp_path / "best.pt").step == 4
+    assert checkpoint.load(tmp_path / "last.pt").resume["best"] == 1.0
+
+
 CUTS = {
     "after an epoch": lambda step, row: step == 5,
     "while an epoch's evaluation is told": lambda step, row: step == 8 and "val/error" in row,

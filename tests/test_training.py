@@ -1,0 +1,62 @@
+"""What a training run refuses before it begins."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from resdet import training
+from resdet.config import ClsConfig, DataConfig
+from resdet.data.records import Classes, Record, pack
+from resdet.engine.distributed import Process
+from resdet.errors import InputError, UsageError
+
+BOX = [(0.0, 0.0, 5.0, 5.0)]
+CONFIG = replace(ClsConfig(), data=DataConfig(train="set:t", val="set:v"))
+
+
+def given(monkeypatch, train, val):
+    """Have the two specs name these rows."""
+    classes = Classes(("a", "b"), ("a", "b"))
+    sets = {"set:t": pack(Path(), classes, train), "set:v": pack(Path(), classes, val)}
+    monkeypatch.setattr(training, "open_records", sets.__getitem__)
+
+
+def test_images_without_a_box_are_left_out_where_boxes_are_learnt(monkeypatch):
+    rows = [Record("1", 0, BOX), Record("2", 1), Record("3", 1, BOX * 2)]
+    given(monkeypatch, rows, rows)
+    boxed = training.open_data(CONFIG, with_boxes=True)
+    assert [boxed.train.path(i) for i in range(len(boxed.train))] == ["1", "3"]
+    assert len(boxed.val) == 3
+    assert len(training.open_data(CONFIG).train) == 3
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "line"),
+    [
+        ([], [Record("1", 0, BOX)], "set:t: no images with a box"),
+        ([Record("1", 0)], [Record("1", 0, BOX)], "set:t: no images with a box"),
+        ([Record("1", 0, BOX)], [], "set:v: no images"),
+        ([Record("1", 0, BOX), Record("2", -1, BOX)], [Record("1", 0)], "set:t: 1 of 2 images have no class"),
+        ([Record("1", 0, BOX)], [Record("1", -1)], "set:v: 1 of 1 images have no class"),
+    ],
+)
+def test_sets_that_cannot_be_learnt_from_are_refused(monkeypatch, train, val, line):
+    given(monkeypatch, train, val)
+    with pytest.raises(InputError, match=f"^{line}"):
+        training.open_data(CONFIG, with_boxes=True)
+
+
+def test_a_batch_must_split_evenly_over_the_processes(monkeypatch):
+    monkeypatch.setattr(training.distributed, "start", lambda device: Process(0, 3, torch.device("cpu")))
+    with pytest.raises(UsageError, match=r"train\.batch_size 256 does not split over 3 processes"):
+        training.start(CONFIG, "cpu")
+
+
+def test_the_seed_decides_what_is_drawn_next():
+    drawn = []
+    for seed in (1, 2, 1):
+        training.start(replace(CONFIG, train=replace(CONFIG.train, seed=seed)), "cpu")
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[2] != drawn[1]
