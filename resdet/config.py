@@ -86,7 +86,7 @@ class BackboneConfig:
         cifar = self.family == "cifar"
         depths = (20, 32, 44, 56, 110, 1202) if cifar else (18, 34, 50, 101, 152)
         _one_of("model.backbone.depth", self.depth, depths)
-        _one_of("model.backbone.shortcut", self.shortcut, ("A", "B", "C", "none", "gated", ""))
+        _one_of("model.backbone.shortcut", self.shortcut or "B", ("A", "B", "C", "none", "gated"))
         _at_least("model.backbone", self, 1, "width")
         _one_of("model.backbone.stem", self.stem, ("7x7", "3x3", "3x3-pool"))
         _one_of("model.backbone.stride_in", self.stride_in, ("1x1", "3x3"))
@@ -115,6 +115,7 @@ class TrainConfig:
     clip_norm: float = 0.0  # largest norm of the gradient; 0: not clipped
     ema: float = 0.0  # decay of the averaged weights a step; 0: none
     batch_norm: str = "train"  # or "frozen": statistics and affine stay as they came
+    batch_norm_images: int = 51_200  # --finish averages batch norm's statistics over so many, or all; 0: it does not
     precision: str = "fp32"  # or "bf16", "fp16" (CUDA, with loss scaling)
     channels_last: bool = True
     seed: int = 0
@@ -128,6 +129,7 @@ class TrainConfig:
         _one_of("train.precision", self.precision, ("fp32", "bf16", "fp16"))
         _at_least("train", self, 1, "batch_size", "accumulate", "log_every")
         _at_least("train", self, 0, "stop_epoch", "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
+        _at_least("train", self, 0, "batch_norm_images")
         for name in ("epochs", "lr", "eval_every"):
             _each_above_zero(f"train.{name}", (getattr(self, name),))
         _share_below_one("train", self, "momentum", "label_smoothing", "ema")
@@ -211,9 +213,18 @@ class LocTestConfig:
 
 @dataclass(frozen=True)
 class ClsTestConfig:
+    protocol: str = "1-crop"  # or "10-crop", or "dense": fully convolutional over `scales`
+    scales: tuple[int, ...] = (224, 256, 384, 480, 640)  # shorter sides
+    mirror: bool = False  # dense: each scale's mirror image too
+    dense_average: str = "logits"  # over positions: before the softmax, or "probabilities", after it
     batch_size: int = 64
 
     def __post_init__(self) -> None:
+        _one_of("test.protocol", self.protocol, ("1-crop", "10-crop", "dense"))
+        _one_of("test.dense_average", self.dense_average, ("logits", "probabilities"))
+        if not self.scales:
+            raise UsageError("test.scales must name one at least, got none")
+        _each_above_zero("test.scales", self.scales)
         _at_least("test", self, 1, "batch_size")
 
 

@@ -6,7 +6,16 @@ import pytest
 import torch
 import torchvision
 
-from resdet.build import build_classifier, build_localizer, build_protocol, load_backbone, open_model, plan
+from resdet.backbones.cifar import CifarResNet
+from resdet.build import (
+    build_backbone,
+    build_classifier,
+    build_localizer,
+    build_protocol,
+    load_backbone,
+    open_model,
+    plan,
+)
 from resdet.config import BackboneConfig, ClsConfig, LocConfig, load_config
 from resdet.data.lists import imagenet_wnids
 from resdet.engine.distributed import Process
@@ -54,6 +63,46 @@ def test_weights_of_other_classes_are_refused_by_key_unless_the_classifier_is_ne
         load_backbone(backbone, how)
     load_backbone(backbone, BackboneConfig(depth=18, weights=how.weights, new_classifier=True))
     assert backbone.fc.out_features == 7
+
+
+@pytest.mark.parametrize("shortcut", ["A", "C", "none", "gated"])
+def test_torchvisions_weights_fit_option_b_alone(resnet18_file: Path, shortcut: str) -> None:
+    how = BackboneConfig(depth=18, shortcut=shortcut, weights=f"{NAME}={resnet18_file}")
+    with torch.device("meta"):
+        backbone = build_backbone(how, 1000)
+    with pytest.raises(InputError, match=f"the network's shortcut must be B, got {shortcut}$"):
+        load_backbone(backbone, how)
+
+
+def test_torchvisions_weights_do_not_fit_a_cifar_net(resnet18_file: Path) -> None:
+    how = BackboneConfig(family="cifar", depth=20, weights=f"{NAME}={resnet18_file}")
+    with pytest.raises(InputError, match=r"the network's family must be imagenet, got cifar$"):
+        load_backbone(build_backbone(how, 1000), how)
+
+
+def test_each_family_has_the_papers_shortcut_unless_one_is_named() -> None:
+    def keys(family: str, depth: int, shortcut: str = "") -> str:
+        with torch.device("meta"):
+            net = build_backbone(BackboneConfig(family=family, depth=depth, shortcut=shortcut), 10)
+        return " ".join(net.state_dict())
+
+    assert "downsample" in keys("imagenet", 18)
+    assert "downsample" not in keys("imagenet", 18, "A")
+    assert "gate" in keys("imagenet", 18, "gated")
+    assert "downsample" not in keys("cifar", 20)
+    assert "downsample" in keys("cifar", 20, "B")
+
+
+def test_a_classifier_and_a_localizer_stand_on_a_cifar_net_too() -> None:
+    words = ["model.backbone.family=cifar", "model.backbone.depth=20"]
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    classifier = build_classifier(load_config(ClsConfig, None, words), 10).eval()
+    assert isinstance(classifier.backbone, CifarResNet)
+    assert classifier.logits(images).shape == (2, 10)
+    localizer = build_localizer(load_config(LocConfig, None, [*words, "model.anchor_sizes=[16]"]), 10).eval()
+    hidden = localizer.rpn(localizer.features(images)["conv5"])
+    assert hidden.shape[-2:] == (8, 8)
+    assert localizer.anchors(hidden).max() <= 8 * 4 + 16
 
 
 def test_the_sibling_convolutions_have_the_papers_sizes_for_one_anchor() -> None:

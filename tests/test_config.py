@@ -211,6 +211,8 @@ BAD = [
     ("augment.hue=0.6", "augment.hue must be at most 0.5"),
     ("augment.crop_tries=0", "augment.crop_tries must be 1 or more"),
     ("model.backbone.depth=20", "model.backbone.depth must be one of 18, 34, 50, 101, 152, got 20"),
+    ("model.backbone.family=mnist", "model.backbone.family must be one of imagenet, cifar, got 'mnist'"),
+    ("model.backbone.shortcut=D", "model.backbone.shortcut must be one of A, B, C, none, gated, got 'D'"),
     ("model.backbone.stem=5x5", "model.backbone.stem must be one of 7x7, 3x3, 3x3-pool, got '5x5'"),
     ("train.batch_size=0", "train.batch_size must be 1 or more, got 0"),
     ("train.batch_size=-8", "train.batch_size must be 1 or more, got -8"),
@@ -247,6 +249,23 @@ BAD_LOC = [
     ("test.protocol=10-crop", "test.protocol must be one of 1-crop, dense"),
     ("test.vote_iou=2", "test.vote_iou must be from 0 to 1"),
 ]
+
+
+@pytest.mark.parametrize("word", ["stem=3x3", "stride_in=3x3", "width=16", "dilate_conv5=true"])
+def test_a_cifar_net_has_no_setting_of_the_imagenet_nets(word):
+    line = f"model.backbone.{word.split('=')[0]} is a setting of the family imagenet: leave it out for cifar"
+    assert line in refusal("model.backbone.family=cifar", "model.backbone.depth=20", f"model.backbone.{word}")
+
+
+def test_each_family_has_its_own_depths():
+    line = "model.backbone.depth must be one of 20, 32, 44, 56, 110, 1202, got 50"
+    assert line in refusal("model.backbone.family=cifar")  # 50 is the other family's default, and 6n + 2
+    assert "one of 18, 34, 50, 101, 152, got 110" in refusal("model.backbone.depth=110")
+
+
+def test_a_plain_net_whose_blocks_start_at_zero_would_never_learn():
+    words = ["model.backbone.shortcut=none", "model.backbone.zero_init_residual=true"]
+    assert "zero_init_residual would stop all signal in a plain net (shortcut none)" in refusal(*words)
 
 
 @pytest.mark.parametrize(("word", "line"), BAD)
