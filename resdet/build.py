@@ -13,9 +13,11 @@ from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
 from resdet.backbones.torchvision_weights import PREFIX, check_architecture, pretrained_resnet
 from resdet.backbones.weights import load_into, read_state
+from resdet.classification import ClsProtocol
 from resdet.config import (
     BackboneConfig,
     ClsConfig,
+    ClsTestConfig,
     DataConfig,
     LocConfig,
     TrainConfig,
@@ -100,6 +102,13 @@ def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
     size = size or data.size
     resize = round(data.resize * size / data.size)
     return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, test.vote_iou if votes else None)
+
+
+def build_cls_protocol(config: ClsConfig | LocConfig, name: str = "") -> ClsProtocol:
+    """How a classifier is tested, a localizer's own too; ``name``: the protocol where it is not the config's."""
+    data, test = config.data, config.test
+    per_position = isinstance(test, ClsTestConfig) and test.dense_average == "probabilities"
+    return ClsProtocol(name or test.protocol, data.size, data.resize, test.scales, test.mirror, per_position)
 
 
 @dataclass(frozen=True)

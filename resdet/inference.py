@@ -150,11 +150,11 @@ def best_candidates(
     model.eval()
     best = []
     for batch in batches:
-        groups = _same_size(batch)
+        groups = same_size(batch)
         targets = [truth(image.index) for image in batch]
         labels = torch.tensor([[max(0, target.label)] for target in targets])
         with autocast(device, precision):
-            maps = [model.features(_stack(batch, group, device)) for group in groups]
+            maps = [model.features(stack(batch, group, device)) for group in groups]
             found = _candidates(model, batch, groups, maps, labels, device)
         for image, target, (_, boxes) in zip(batch, targets, found, strict=True):
             inside = clip(boxes[0], boxes.new_tensor([image.width, image.height]))
@@ -172,8 +172,8 @@ def _locate(
     true_labels: Tensor | None,
 ) -> list[Located]:
     indices = torch.tensor([image.index for image in images])
-    groups = _same_size(images)
-    maps = [model.features(_stack(images, group, device)) for group in groups]
+    groups = same_size(images)
+    maps = [model.features(stack(images, group, device)) for group in groups]
     if guesses is None:
         labels, scores = _guess(model, maps, groups, len(images))
     else:
@@ -227,7 +227,7 @@ def _guess(
     return top.indices, top.values
 
 
-def _same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:
+def same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:
     """All (image, view) pairs, those of one pixel size together: what a network can take at once."""
     groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for row, image in enumerate(images):
@@ -236,7 +236,8 @@ def _same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:
     return list(groups.values())
 
 
-def _stack(images: Sequence[ViewedImage], group: list[tuple[int, int]], device: torch.device) -> Tensor:
+def stack(images: Sequence[ViewedImage], group: list[tuple[int, int]], device: torch.device) -> Tensor:
+    """The pixels of views of one size: ``(B, 3, H, W)`` uint8 on the device."""
     pixels = np.stack([images[row].pixels[view] for row, view in group])  # (B, H, W, 3)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
 

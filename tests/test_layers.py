@@ -13,7 +13,7 @@ FLOORS = (
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
-    ("models", "inference", "report"),  # third
+    ("models", "inference", "classification", "report"),  # third
     (
         "build",
         "progress",
@@ -21,6 +21,8 @@ FLOORS = (
         "training",
         "trained",
         "localization",
+        "ensemble",
+        "finishing",
         "second_classifier",
         "folder",
         "timing",
@@ -33,9 +35,12 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "inference": ("models",),  # it wraps around any of them
+    "classification": ("models", "inference"),
     "training": ("build", "progress", "cli"),  # what scripts of a kind share
     "trained": ("build", "progress", "cli"),
     "localization": ("build", "progress", "trained", "second_classifier"),
+    "ensemble": ("build", "trained", "progress"),
+    "finishing": ("build", "training", "progress"),
     "second_classifier": ("trained", "progress"),
     "folder": ("trained", "progress"),
 }
@@ -44,6 +49,7 @@ FORBIDDEN = {  # arrows that point down and are still wrong
     "postprocess": ("config",),
     "models": ("config",),  # build.py translates settings into arguments
     "inference": ("config",),
+    "classification": ("config",),
 }
 OUTSIDE = ("tools", "tests", "datasets")
 JUNK_DRAWERS = ("util", "utils", "misc", "common", "helper", "helpers")

@@ -1,4 +1,4 @@
-"""Classification error, of trained weights on the centre crop or of a predictions file: top-1, top-5, intervals."""
+"""Classification error, of trained weights or of a predictions file: top-1, top-5, intervals."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli, trained
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from resdet.data.records import Records
-
-EXAMPLE = """example:
-  python tools/eval_cls.py --weights runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json"""
+EXAMPLE = """examples:
+  python tools/eval_cls.py --weights runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
+  python tools/eval_cls.py --weights runs/a/best.pt runs/b/best.pt --protocol dense --data tiny-imagenet:DIR:val"""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,38 +23,31 @@ def arguments() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--weights", type=Path, metavar="FILE", help="checkpoint of a classifier or localizer, torchvision:NAME[=FILE]"
+        "--weights",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="checkpoint of a classifier or localizer, torchvision:NAME[=FILE]; of several, the scores are averaged",
     )
     source.add_argument(
         "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
     )
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    parser.add_argument(
+        "--protocol", choices=("1-crop", "10-crop", "dense"), help="how weights are tested (default: the config's)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
     trained.add_options(parser)
     return parser
 
 
 def table(metrics: dict[str, Any]) -> str:
-    lines = [f"{metrics['images']} images, {metrics['protocol']}; errors in %, 95 % intervals", ""]
+    networks = f", {n} networks" if (n := metrics.get("networks", 1)) > 1 else ""
+    lines = [f"{metrics['images']} images, {metrics['protocol']}{networks}; errors in %, 95 % intervals", ""]
     for key, name in (("top1_error", "top-1"), ("top5_error", "top-5")):
         low, high = metrics["ci95"][key]
         lines.append(f"{name:<12}{metrics[key]:5.2f} [{low:.2f}, {high:.2f}]")
     return "\n".join(lines)
-
-
-def ranks_of_weights(args: argparse.Namespace, records: Records) -> NDArray[np.int64]:
-    from resdet.data.loading import TestImages, test_loader
-    from resdet.data.relabel import relabel
-    from resdet.inference import classify_all
-    from resdet.progress import follow
-
-    loaded, how = trained.open_trained(args.weights, args.settings, args)
-    images = TestImages(
-        relabel(records, loaded.classes, args.weights), loaded.config.data.resize, loaded.config.data.size
-    )
-    batches = test_loader(images, how.batch_size, how.workers)
-    answers = classify_all(loaded.model, follow(batches, len(batches), "classify"), how.device, how.precision)
-    return answers.ranks.numpy()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,14 +55,19 @@ def main(argv: list[str] | None = None) -> None:
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.data.relabel import check_labelled
+    from resdet.errors import UsageError
     from resdet.eval.cls import cls_metrics, guess_ranks
     from resdet.predictions.read import read_loc
 
     records = open_records(args.data)
     check_labelled(records)
     if args.weights:
-        metrics = cls_metrics(ranks_of_weights(args, records), "1-crop")
+        from resdet.ensemble import evaluate_together  # here: predictions are scored without the networks
+
+        metrics = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
     else:
+        if args.protocol or args.settings:
+            raise UsageError("--protocol and --set are for --weights; predictions are as they are")
         metrics = cls_metrics(guess_ranks(read_loc(args.predictions, records).labels, records.labels), "predictions")
     print(table(metrics))
     if args.json:

@@ -70,6 +70,18 @@ def centre(width: int, height: int, resize: int, size: int) -> View:
     return View((x1, y1, x1 + side, y1 + side), size, size)
 
 
+def ten_crops(width: int, height: int, resize: int, size: int) -> list[View]:
+    """Of the image with its shorter side at ``resize``: four corners and the centre, each ``size`` wide, and mirrored.
+
+    As AlexNet was tested, and the nets of Tables 2 and 3.
+    """
+    middle = centre(width, height, resize, size)
+    side = middle.window[2] - middle.window[0]
+    right, bottom = width - side, height - side
+    corners = [(x1, y1, x1 + side, y1 + side) for y1 in (0, bottom) for x1 in (0, right)]
+    return [View(window, size, size, mirror) for mirror in (False, True) for window in (*corners, middle.window)]
+
+
 def _mirrored(boxes: Tensor, width: int) -> Tensor:
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack((width - x2, y1, width - x1, y2), -1)

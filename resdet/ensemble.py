@@ -1,0 +1,63 @@
+"""Trained classifiers on a whole data set, one or several together: their probabilities are averaged (Table 5)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from resdet.build import build_cls_protocol
+from resdet.classification import probabilities
+from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.records import Records
+from resdet.data.relabel import label_map
+from resdet.eval.cls import cls_metrics, true_class_ranks
+from resdet.progress import follow
+from resdet.trained import open_trained
+
+
+def evaluate_together(
+    weights: Sequence[Path], settings: Sequence[str], args: argparse.Namespace, records: Records, protocol: str = ""
+) -> dict[str, Any]:
+    """The errors of checkpoints that vote on each image, every one by its own protocol and at its own size.
+
+    Args:
+        weights: classifiers, or localizers, whose own classifiers are taken; one after another is held in memory.
+        settings: ``section.key=value`` words on top of what each was trained with.
+        args: what :func:`resdet.trained.add_options` asks for.
+        records: every image has a class; their classes' order need not be the weights'.
+        protocol: of all of them; empty: each one's own.
+
+    Returns:
+        As :func:`resdet.eval.cls.cls_metrics`; with ``networks``, their number.
+
+    Raises:
+        InputError: other classes than the data set's; a file that cannot be read.
+        UsageError: what :func:`resdet.trained.open_trained` refuses.
+    """
+    total: Tensor | None = None
+    protocols = []
+    for i, file in enumerate(weights, 1):
+        title = "classify" if len(weights) == 1 else f"classify {i}/{len(weights)}"
+        found, name = _answers(file, settings, args, records, protocol, title)
+        total = found if total is None else total.add_(found)
+        protocols.append(name)
+    if total is None:
+        raise ValueError("evaluate_together wants one checkpoint at least, got none")
+    ranks = true_class_ranks(total, records.labels).numpy()  # a sum ranks as an average does
+    return {**cls_metrics(ranks, " and ".join(dict.fromkeys(protocols))), "networks": len(weights)}
+
+
+def _answers(
+    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, name: str, title: str
+) -> tuple[Tensor, str]:
+    """``(N, K)`` probabilities in the order of the data set's classes, and the protocol that gave them."""
+    loaded, how = open_trained(weights, settings, args)
+    label = label_map(records.classes, loaded.classes, records.root, weights)
+    protocol = build_cls_protocol(loaded.config, name)
+    batches = view_loader(ViewedImages(records.file, len(records), protocol.views), how.batch_size, how.workers)
+    shown = follow(batches, len(batches), title)
+    return probabilities(loaded.model, shown, protocol, how.device, how.precision)[:, label], protocol.name
