@@ -93,6 +93,11 @@ def start(config: ClsConfig | LocConfig, device: str) -> Process:
     return me
 
 
+def validation_images(config: ClsConfig | LocConfig, records: Records, side: int) -> TestImages:
+    """The centre crops of ``side`` pixels, whatever the config's own side is."""
+    return TestImages(records, round(config.data.resize * side / config.data.size), side)
+
+
 def launch(
     task: str,
     config: ClsConfig | LocConfig,
@@ -116,8 +121,7 @@ def launch(
     classes = data.train.classes
 
     def evaluate_at(step: int) -> dict[str, Any]:
-        side = plan.size_at(step - 1)
-        return evaluate(TestImages(data.val, round(config.data.resize * side / config.data.size), side))
+        return evaluate(validation_images(config, data.val, plan.size_at(step - 1)))
 
     if len(data.train) < me.processes:
         raise InputError(f"{config.data.train}: {len(data.train)} images are too few for {me.processes} processes")

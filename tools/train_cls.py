@@ -1,4 +1,8 @@
-"""Train a classifier: the pretraining that localization and detection start from."""
+"""Train a classifier: the pretraining that localization and detection start from.
+
+With --finish: take the best weights of a run that has ended, recompute batch norm's statistics as a plain average
+over training images, and write them to finished.pt.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,23 @@ from resdet import build, cli, training
 from resdet.config import ClsConfig, load_config
 from resdet.data.loading import TestImages, test_loader
 from resdet.eval.cls import cls_metrics
+from resdet.finishing import finish
 from resdet.inference import classify_all
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = training.arguments(
+    parser = training.arguments(
         __doc__ or "",
         "python tools/train_cls.py configs/cls/shapes.yaml data.train=shapes:DIR:train data.val=shapes:DIR:val",
-    ).parse_intermixed_args(argv)
+    )
+    parser.add_argument("--finish", action="store_true", help="recompute batch norm's statistics of an ended run")
+    args = parser.parse_intermixed_args(argv)
     config = load_config(ClsConfig, args.config, args.overrides)
     me = training.start(config, args.device)
     data = training.open_data(config)
     model = build.build_classifier(config, len(data.train.classes))
-    build.load_backbone(model.backbone, config.model.backbone)
+    if not args.finish:
+        build.load_backbone(model.backbone, config.model.backbone)
     build.place(model, me.device, config.train.channels_last)
 
     def evaluate(images: TestImages) -> dict[str, Any]:
@@ -33,6 +41,13 @@ def main(argv: list[str] | None = None) -> None:
         errors = cls_metrics(answers.ranks.numpy(), "1-crop")
         return {"loss": answers.losses.mean().item(), **{k: v for k, v in errors.items() if isinstance(v, float)}}
 
+    out = args.out or Path("runs") / args.config.stem
+    if args.finish:
+        done = finish(config, model, data, me, evaluate=evaluate, out=out)
+        print(f"{done.file}: batch norm's statistics of {done.images} training images; errors in %")
+        for key, name in (("top1_error", "top-1"), ("top5_error", "top-5")):
+            print(f"{name} {done.before[key]:.2f} before, {done.after[key]:.2f} after")
+        return
     training.launch(
         "cls",
         config,
@@ -41,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         me,
         evaluate=evaluate,
         best_by="top1_error",
-        out=args.out or Path("runs") / args.config.stem,
+        out=out,
         resume=args.resume,
     )
 

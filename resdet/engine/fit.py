@@ -98,7 +98,7 @@ class _State:
             raise UsageError(f"{self.run.out} holds a run already: --resume continues it, --out names another folder")
         if last.exists():
             saved = checkpoint.load(last)
-            _check_same(self.run.identity, saved, last)
+            check_same(self.run.identity, saved, last)
             self.model.load_state_dict(saved.resume["model"])
             self.optimizer.load_state_dict(saved.resume["optimizer"])
             self.scaler.load_state_dict(saved.resume["scaler"])
@@ -188,10 +188,11 @@ FREE = {
     "train.save_every",
     "train.accumulate",
     "train.stop_epoch",
+    "train.batch_norm_images",  # of what --finish does afterwards
 }
 
 
-def _check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
+def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
     """Resuming under other settings would be another run under the same name."""
     if saved.task != now.task:
         raise InputError(f"{file} is of a run of the kind {saved.task!r}, this one is {now.task!r}: not the same run")

@@ -1,0 +1,111 @@
+"""After training: batch norm's statistics recomputed over training images, and what that does to the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from resdet import build
+from resdet.backbones.weights import load_into
+from resdet.config import ClsConfig, to_dict
+from resdet.data.loading import Plan, TestImages, TrainingImages, training_loader
+from resdet.engine import checkpoint
+from resdet.engine.batch_norm import recompute
+from resdet.engine.checkpoint import Checkpoint
+from resdet.engine.distributed import Process
+from resdet.engine.fit import check_same
+from resdet.errors import InputError, UsageError
+from resdet.progress import follow
+from resdet.training import TrainingData, validation_images
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a run."""
+
+    file: Path  # a checkpoint like best.pt
+    images: int  # that the statistics are of
+    before: dict[str, Any]  # metrics with training's moving averages
+    after: dict[str, Any]
+
+
+def finish(
+    config: ClsConfig,
+    model: nn.Module,
+    data: TrainingData,
+    me: Process,
+    *,
+    evaluate: Callable[[TestImages], dict[str, Any]],
+    out: Path,
+) -> Finished:
+    """Recompute the statistics of the finished run in ``out`` and save it as ``finished.pt`` there.
+
+    ``best.pt`` is what is finished, as it is what one goes on with; ``last.pt`` where there is none.  The images are
+    ``train.batch_norm_images`` of the training set, none twice, in batches as training took them and in training's
+    views: their scales and crops are those that the weights were fitted to.  Their colours are left alone, though:
+    what the weights are used on has its own, and jitter would widen every variance.
+
+    Args:
+        model: of the config, on its device; its weights are replaced.
+
+    Raises:
+        UsageError: the statistics were frozen, no images are asked for, fp16 on the CPU, or several processes.
+        InputError: no finished run is there, or one of other settings or classes.
+    """
+    _check_usable(config, me)
+    plan = build.plan(config.data, config.train, len(data.train), me)
+    side = plan.size_at(plan.steps - 1)
+    classes = data.train.classes
+    identity = Checkpoint("cls", to_dict(config), classes.ids, classes.names, 0, {})
+    file, trained = _trained(out, identity, plan.steps)
+    load_into(model, trained.model, source=str(file))
+
+    val = validation_images(config, data.val, side)
+    before = evaluate(val)
+    draws = _draws(config, len(data.train), side)
+    images = TrainingImages(data.train, replace(config.augment, color_probability=0.0))
+    batches = training_loader(images, draws, config.data.workers)
+    count = recompute(model, follow(batches, len(batches), "batch norm"), me.device, config.train.precision)
+    after = evaluate(val)
+
+    finished = replace(trained, config=identity.config, model=model.state_dict(), metrics=after, resume={})
+    checkpoint.save(out / "finished.pt", finished)
+    return Finished(out / "finished.pt", count, before, after)
+
+
+def _check_usable(config: ClsConfig, me: Process) -> None:
+    if me.processes > 1:
+        raise UsageError("--finish runs as one process: start it with python, not with torchrun")
+    if config.train.batch_norm == "frozen":
+        raise UsageError("train.batch_norm is frozen: the weights were fitted to the statistics that they have")
+    if not config.train.batch_norm_images:
+        raise UsageError("train.batch_norm_images is 0: there is nothing to finish")
+    if config.train.precision == "fp16" and me.device.type == "cpu":
+        raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
+
+
+def _trained(out: Path, identity: Checkpoint, steps: int) -> tuple[Path, Checkpoint]:
+    last = out / "last.pt"
+    if not last.exists():
+        raise InputError(f"{out} holds no run to finish: train first, or name its folder with --out")
+    saved = checkpoint.load(last)
+    check_same(identity, saved, last)
+    if saved.step < steps:
+        raise InputError(f"{last} is of step {saved.step} of {steps}: end the run first, with --resume")
+    best = out / "best.pt"
+    if not best.exists():
+        return last, saved
+    found = checkpoint.load(best)
+    check_same(identity, found, best)
+    return best, found
+
+
+def _draws(config: ClsConfig, images: int, side: int) -> Plan:
+    """Whole batches, of the size that batch norm saw in training, and at least one."""
+    batch = min(config.train.batch_size // config.train.accumulate, images)
+    steps = max(1, min(config.train.batch_norm_images, images) // batch)
+    return Plan(images, batch, steps, config.train.seed, ((0.0, side),))
