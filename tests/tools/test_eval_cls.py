@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 
 from resdet import cli
-from resdet.build import open_model
+from resdet.build import build_classifier, open_model
+from resdet.config import ClsConfig, override, to_dict
 from resdet.data.image import load_image
 from resdet.data.records import Classes, Record, pack
 from resdet.data.relabel import label_map, relabel
+from resdet.engine.checkpoint import Checkpoint, save
 from resdet.errors import InputError
 
 EVAL_CLS = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "eval_cls.py"))
@@ -130,3 +132,75 @@ def test_a_predictions_file_scores_as_counted_by_hand(tmp_path, capsys):
     metrics = json.loads(out.read_text())
     assert (metrics["images"], metrics["top1_error"], metrics["top5_error"]) == (4, 75.0, 50.0)
     assert metrics["protocol"] == "predictions"
+
+
+def errors_of(tmp_path, *words):
+    assert evaluate(*words, "--json", tmp_path / "protocol.json") == 0
+    return json.loads((tmp_path / "protocol.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("weights", "protocol"), [("cls_weights", "10-crop"), ("cls_weights", "dense"), ("loc_weights", "dense")]
+)
+def test_every_protocol_is_named_in_the_metrics(weights, protocol, tmp_path, request, capsys):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    file = request.getfixturevalue(weights)
+    scales = "test.scales=[32, 40]"
+    metrics = errors_of(tmp_path, "--weights", file, "--data", spec, "--protocol", protocol, "--set", scales)
+    assert (metrics["protocol"], metrics["images"], metrics["networks"]) == (protocol, 4, 1)
+    if weights == "cls_weights":
+        assert (metrics["top1_error"], metrics["top5_error"]) == (50.0, 0.0)  # n02 of every view
+    assert f"4 images, {protocol}; errors in %" in capsys.readouterr().out
+
+
+def test_the_weights_own_protocol_is_taken_where_none_is_asked_for(cls_weights, tmp_path):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    words = ["--weights", cls_weights, "--data", spec, "--set", "test.protocol=10-crop"]
+    assert errors_of(tmp_path, *words)["protocol"] == "10-crop"
+    assert errors_of(tmp_path, *words, "--protocol", "1-crop")["protocol"] == "1-crop"
+
+
+def saying(file, ids, logits):
+    """A small classifier that gives every image these logits, its classes in this order."""
+    words = ("data.size=32", "data.resize=32", "data.workers=0", "model.backbone.depth=18", "model.backbone.width=8")
+    config = override(ClsConfig, {}, words, "test")
+    model = build_classifier(config, len(ids))
+    torch.nn.init.zeros_(model.backbone.fc.weight)
+    with torch.no_grad():
+        model.backbone.fc.bias.copy_(torch.tensor(logits))
+    save(file, Checkpoint("cls", to_dict(config), ids, ids, 1, model.state_dict()))
+    return file
+
+
+def test_an_ensemble_averages_probabilities_by_class_id_worked_by_hand(tmp_path, capsys):
+    # shares of n01, n02, n03: 0.5 0.3 0.2, then 0.1 0.3 0.6, then 0.1 0.6 0.3
+    rows = {"a": (("n01", "n02", "n03"), (0.5, 0.3, 0.2)), "b": (("n03", "n01", "n02"), (0.6, 0.1, 0.3))}
+    files = [saying(tmp_path / f"{name}.pt", ids, np.log(shares).tolist()) for name, (ids, shares) in rows.items()]
+    third = saying(tmp_path / "c.pt", ("n02", "n03", "n01"), np.log((0.6, 0.3, 0.1)).tolist())
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])  # of n02, n01, n02, n03
+    assert errors_of(tmp_path, "--weights", files[0], "--data", spec)["top1_error"] == 75.0  # says n01
+    two = errors_of(tmp_path, "--weights", *files, "--data", spec)
+    assert (two["top1_error"], two["networks"]) == (75.0, 2)  # 0.30 0.30 0.40: n03
+    assert "4 images, 1-crop, 2 networks; errors in %" in capsys.readouterr().out
+    three = errors_of(tmp_path, "--weights", *files, third, "--data", spec)
+    assert (three["top1_error"], three["networks"]) == (50.0, 3)  # 0.23 0.40 0.37: n02
+
+
+def test_an_ensemble_of_a_classifier_and_a_localizer(cls_weights, loc_weights, tmp_path):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    assert errors_of(tmp_path, "--weights", loc_weights, cls_weights, "--data", spec)["networks"] == 2
+
+
+def test_a_member_of_other_classes_is_named(tmp_path, capsys):
+    first = saying(tmp_path / "first.pt", ("n02", "n01", "n03"), [0.0, 0.0, 0.0])
+    other = saying(tmp_path / "other.pt", ("n01", "n02", "n09"), [0.0, 0.0, 0.0])
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    assert evaluate("--weights", first, other, "--data", spec) == 1
+    assert f"{other}: of the 3 classes of" in (err := capsys.readouterr().err)
+    assert "'n03'" in err
+
+
+def test_protocol_and_settings_are_not_for_predictions(tmp_path, capsys):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    assert evaluate("--predictions", tmp_path / "x.csv", "--data", spec, "--protocol", "dense") == 2
+    assert "--protocol and --set are for --weights" in capsys.readouterr().err
