@@ -126,8 +126,9 @@ def test_losses_are_those_of_the_slow_computation(feature, dilate, stem, class_l
     assert {name: loss.item() for name, loss in found.items()} == pytest.approx(expected, rel=1e-4)
 
 
-def test_slots_left_over_count_for_nothing(drawn):
-    model = localizer(anchors_per_image=80)  # of 9 cells with 6 anchors each
+@pytest.mark.parametrize("class_loss", ["true", "all"])
+def test_slots_left_over_count_for_nothing(class_loss, drawn):
+    model = localizer(class_loss=class_loss, anchors_per_image=80)  # of 9 cells with 6 anchors each
     images = batch(*MIXED)
     found = model(images)
     assert (drawn[0].label == -1).any(1).all()
