@@ -27,7 +27,7 @@ setup(
         # Headless, and only that: opencv-python unpacks into the same cv2/ folder, so with both installed the last
         # one wins, and it wants GUI libraries (libGL) that servers and containers lack.  albumentations asks for
         # the headless one too.
-        "opencv-python-headless",
+        "opencv-python-headless>=4.11",
         # The last MIT release, pinned: its successor goes by another name (albumentationsx) and is AGPL.
         "albumentations==2.0.8",
         "pycocotools",
