@@ -98,10 +98,12 @@ def build_localizer(config: LocConfig, classes: int) -> Localizer:
 def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
     """How a localizer is tested; ``size``: the crop's side where it is not the config's."""
     data, test = config.data, config.test
-    votes = test.voting == "always" or (test.voting == "dense" and test.protocol == "dense")
+    votes = test.voting in ("always", "greedy") or (test.voting == "dense" and test.protocol == "dense")
     size = size or data.size
     resize = round(data.resize * size / data.size)
-    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, test.vote_iou if votes else None)
+    vote_iou = test.vote_iou if votes else None
+    greedy = test.voting == "greedy"
+    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, vote_iou, greedy)
 
 
 def build_cls_protocol(config: ClsConfig | LocConfig, name: str = "") -> ClsProtocol:

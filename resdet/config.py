@@ -197,13 +197,13 @@ class LocTestConfig:
     protocol: str = "1-crop"  # or "dense": fully convolutional over `scales`
     scales: tuple[int, ...] = (224, 256, 384, 480, 640)  # shorter sides
     mirror: bool = False  # dense: each scale's mirror image too
-    voting: str = "dense"  # the best box is averaged with its neighbours: "dense", "always" or "never"
+    voting: str = "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or "greedy" merging
     vote_iou: float = 0.5
     batch_size: int = 64
 
     def __post_init__(self) -> None:
         _one_of("test.protocol", self.protocol, ("1-crop", "dense"))
-        _one_of("test.voting", self.voting, ("dense", "always", "never"))
+        _one_of("test.voting", self.voting, ("dense", "always", "never", "greedy"))
         if not self.scales:
             raise UsageError("test.scales must name one at least, got none")
         _each_above_zero("test.scales", self.scales)

@@ -17,7 +17,7 @@ from resdet.engine.train import autocast
 from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
-from resdet.postprocess.merge import best_box
+from resdet.postprocess.merge import best_box, greedy_merge
 from resdet.structures import ImageBatch, Target, View
 
 GUESSES = 5  # classes that ILSVRC lets one guess
@@ -78,6 +78,7 @@ class LocProtocol:
     scales: tuple[int, ...]  # dense: shorter sides
     mirror: bool  # dense: each scale's mirror image too
     vote_iou: float | None  # candidates that vote on the box; None: the best candidate as it is
+    greedy: bool = False  # they are merged pair by pair (VGG, OverFeat) and do not vote
 
     def views(self, width: int, height: int) -> list[View]:
         """The views of an image of this size."""
@@ -183,7 +184,10 @@ def _locate(
     answers = []
     for row, (each_scores, each_boxes) in enumerate(_candidates(model, images, groups, maps, asked, device)):
         image = images[row]
-        boxes, box_scores = best_box(each_scores, each_boxes, protocol.vote_iou)
+        if protocol.greedy and protocol.vote_iou is not None:
+            boxes, box_scores = greedy_merge(each_scores, each_boxes, protocol.vote_iou)
+        else:
+            boxes, box_scores = best_box(each_scores, each_boxes, protocol.vote_iou)
         boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
         k = labels.shape[1]
         true_box = None if true_labels is None else boxes[k]
