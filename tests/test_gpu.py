@@ -13,7 +13,7 @@ from resdet.data.views import cut
 from resdet.engine.optim import sgd
 from resdet.engine.train import train
 from resdet.heads.per_class_rpn import PerClassRPN
-from resdet.inference import LocProtocol, locate
+from resdet.inference.loc import LocProtocol, locate
 from resdet.models.localizer import Localizer
 from resdet.structures import ImageBatch, Target
 

@@ -13,20 +13,9 @@ FLOORS = (
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
-    ("models", "inference", "classification", "report"),  # third
-    (
-        "build",
-        "progress",
-        "cli",
-        "training",
-        "trained",
-        "localization",
-        "ensemble",
-        "finishing",
-        "second_classifier",
-        "folder",
-        "timing",
-    ),  # roof; above it only tools/, tests/ and datasets/
+    ("models", "inference", "report"),  # third
+    ("build", "progress", "cli", "timing"),  # roof
+    ("jobs",),  # whole jobs; above them only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
     "structures": ("errors",),
@@ -35,21 +24,12 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "inference": ("models",),  # it wraps around any of them
-    "classification": ("models", "inference"),
-    "training": ("build", "progress", "cli"),  # what scripts of a kind share
-    "trained": ("build", "progress", "cli"),
-    "localization": ("build", "progress", "trained", "second_classifier"),
-    "ensemble": ("build", "trained", "progress"),
-    "finishing": ("build", "training", "progress"),
-    "second_classifier": ("trained", "progress"),
-    "folder": ("trained", "progress"),
 }
 FORBIDDEN = {  # arrows that point down and are still wrong
     "heads": ("config",),
     "postprocess": ("config",),
     "models": ("config",),  # build.py translates settings into arguments
     "inference": ("config",),
-    "classification": ("config",),
 }
 OUTSIDE = ("tools", "tests", "datasets")
 JUNK_DRAWERS = ("util", "utils", "misc", "common", "helper", "helpers")

@@ -10,7 +10,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli, trained
+from resdet import cli
+from resdet.jobs import trained
 
 EXAMPLE = """examples:
   python tools/eval_cls.py --weights runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     records = open_records(args.data)
     check_labelled(records)
     if args.weights:
-        from resdet.ensemble import evaluate_together  # here: predictions are scored without the networks
+        from resdet.jobs.ensemble import evaluate_together  # here: predictions are scored without the networks
 
         metrics = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
     else:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli, trained
+from resdet import cli
+from resdet.jobs import trained
 
 EXAMPLE = """examples:
   python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
@@ -59,7 +60,10 @@ def main(argv: list[str] | None = None) -> None:
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
-        from resdet.localization import oracle_misses, predict_with  # here: predictions are scored without the networks
+        from resdet.jobs.localization import (  # here: predictions are scored without the networks
+            oracle_misses,
+            predict_with,
+        )
         from resdet.predictions.write import write_loc
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli, trained
+from resdet import cli
+from resdet.jobs import trained
 
 EXAMPLE = """example:
   python tools/infer.py --weights runs/loc/best.pt photographs/ 'more/**/*.png' --out runs/found --format jsonl,images
@@ -43,10 +44,10 @@ def main(argv: list[str] | None = None) -> None:
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
-    from resdet import folder
     from resdet.data.image_files import find_images
     from resdet.errors import InputError
-    from resdet.second_classifier import second_guesses
+    from resdet.jobs import folder
+    from resdet.jobs.second_classifier import second_guesses
 
     forms = folder.read_forms(args.format)
     files = find_images(args.inputs)

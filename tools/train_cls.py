@@ -12,12 +12,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import build, cli, training
+from resdet import build, cli
 from resdet.config import ClsConfig, load_config
 from resdet.data.loading import TestImages, test_loader
 from resdet.eval.cls import cls_metrics
-from resdet.finishing import finish
-from resdet.inference import classify_all
+from resdet.inference.loc import classify_all
+from resdet.jobs import training
+from resdet.jobs.finishing import finish
 
 
 def main(argv: list[str] | None = None) -> None:

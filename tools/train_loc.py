@@ -8,10 +8,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import build, cli, localization, training
+from resdet import build, cli
 from resdet.config import LocConfig, load_config
 from resdet.data.loading import TestImages, test_loader
-from resdet.inference import mean_losses
+from resdet.inference.loc import mean_losses
+from resdet.jobs import localization, training
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,9 +6,9 @@ import torch
 
 from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet
-from resdet.classification import ClsProtocol, probabilities
 from resdet.data.loading import ViewedImage
 from resdet.data.views import cut, ten_crops
+from resdet.inference.cls import ClsProtocol, probabilities
 from resdet.models.classifier import Classifier
 from resdet.structures import View
 

@@ -19,8 +19,8 @@ from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import check_same
 from resdet.errors import InputError, UsageError
+from resdet.jobs.training import TrainingData, validation_images
 from resdet.progress import follow
-from resdet.training import TrainingData, validation_images
 
 
 @dataclass(frozen=True)

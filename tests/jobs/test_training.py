@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from resdet import training
 from resdet.config import ClsConfig, DataConfig
 from resdet.data.records import Classes, Record, pack
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
+from resdet.jobs import training
 
 BOX = [(0.0, 0.0, 5.0, 5.0)]
 CONFIG = replace(ClsConfig(), data=DataConfig(train="set:t", val="set:v"))

@@ -10,13 +10,13 @@ from typing import Any
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.classification import probabilities
 from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.records import Records
 from resdet.data.relabel import label_map
 from resdet.eval.cls import cls_metrics, true_class_ranks
+from resdet.inference.cls import probabilities
+from resdet.jobs.trained import open_trained
 from resdet.progress import follow
-from resdet.trained import open_trained
 
 
 def evaluate_together(
@@ -27,7 +27,7 @@ def evaluate_together(
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken; one after another is held in memory.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.trained.add_options` asks for.
+        args: what :func:`resdet.jobs.trained.add_options` asks for.
         records: every image has a class; their classes' order need not be the weights'.
         protocol: of all of them; empty: each one's own.
 
@@ -36,7 +36,7 @@ def evaluate_together(
 
     Raises:
         InputError: other classes than the data set's; a file that cannot be read.
-        UsageError: what :func:`resdet.trained.open_trained` refuses.
+        UsageError: what :func:`resdet.jobs.trained.open_trained` refuses.
     """
     total: Tensor | None = None
     protocols = []

@@ -17,12 +17,12 @@ from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.records import Records
 from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.eval.loc import loc_metrics, loc_outcomes
-from resdet.inference import Located, LocProtocol, best_candidates, locate
+from resdet.inference.loc import Located, LocProtocol, best_candidates, locate
+from resdet.jobs.second_classifier import second_guesses
+from resdet.jobs.trained import open_localizer
 from resdet.models.localizer import Localizer
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
-from resdet.second_classifier import second_guesses
-from resdet.trained import open_localizer
 
 
 def predict(
@@ -39,7 +39,7 @@ def predict(
     """Localize every image of ``records``, the box for its true class included.
 
     Args:
-        guesses: labels and probabilities from another classifier, see :func:`resdet.inference.locate`.
+        guesses: labels and probabilities from another classifier, see :func:`resdet.inference.loc.locate`.
     """
     images = ViewedImages(records.file, len(records), protocol.views)
     batches = view_loader(images, batch_size, workers)
@@ -56,11 +56,11 @@ def predict_with(
     Args:
         settings: ``section.key=value`` words on top of what it was trained with.
         classifier: a second checkpoint to take the classes from; None: the localizer's own.
-        args: what :func:`resdet.trained.add_options` asks for.
+        args: what :func:`resdet.jobs.trained.add_options` asks for.
 
     Raises:
         InputError: the classes are others than the data set's; no error could be counted; an unreadable image.
-        UsageError: not a localizer, or what :func:`resdet.trained.open_trained` refuses.
+        UsageError: not a localizer, or what :func:`resdet.jobs.trained.open_trained` refuses.
     """
     check_labelled(records, with_boxes=True)
     model, protocol, classes, how = open_localizer(weights, settings, args)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from resdet.data.loading import ViewedImage
-from resdet.inference import best_candidates
+from resdet.inference.loc import best_candidates
 from resdet.structures import Target, View
 
 CPU = torch.device("cpu")

@@ -15,11 +15,11 @@ from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.engine.train import autocast
-from resdet.inference import GUESSES, LocProtocol
+from resdet.inference.loc import GUESSES, LocProtocol
+from resdet.jobs.trained import open_trained
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
 from resdet.progress import follow
-from resdet.trained import open_trained
 
 
 def second_guesses(
@@ -29,7 +29,7 @@ def second_guesses(
 
     Args:
         weights: a classifier, or a localizer, whose own classifier is taken.
-        args: what :func:`resdet.trained.add_options` asks for; its ``--set`` is not for this network.
+        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not for this network.
         classes: whose labels are answered.
         images: what is classified; how it is cut does not matter.
 

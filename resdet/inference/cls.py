@@ -13,7 +13,7 @@ from resdet.backbones.resnet import normalise
 from resdet.data.loading import ViewedImage
 from resdet.data.views import centre, ten_crops, whole
 from resdet.engine.train import autocast
-from resdet.inference import same_size, stack
+from resdet.inference.loc import same_size, stack
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
 from resdet.structures import View

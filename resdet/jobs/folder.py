@@ -16,14 +16,14 @@ from resdet.data.image_files import ImageFile, picture_names, row_ids
 from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.records import Classes
 from resdet.errors import UsageError
-from resdet.inference import Located, LocProtocol, locate
+from resdet.inference.loc import Located, LocProtocol, locate
+from resdet.jobs.trained import RunOptions
 from resdet.models.localizer import Localizer
 from resdet.predictions import devkit, jsonl, kaggle
 from resdet.predictions.jsonl import ImageResult, failed
 from resdet.progress import follow
 from resdet.report import pictures
 from resdet.structures import Detections
-from resdet.trained import RunOptions
 
 FORMS = ("jsonl", "csv", "devkit", "images")
 OF_DETECTION = ("coco", "voc")
@@ -65,8 +65,8 @@ def localize(
     in memory.
 
     Args:
-        guesses: classes from a second network, see :func:`resdet.second_classifier.second_guesses`.
-        top_k: classes an image, the most probable first, at most those that :func:`resdet.inference.locate` answers.
+        guesses: classes from a second network, see :func:`resdet.jobs.second_classifier.second_guesses`.
+        top_k: classes an image, the most probable first, at most those that ``locate`` answers.
         score_threshold: classes that are less probable are left out.
     """
     batches = view_loader(viewed(files, protocol), how.batch_size, how.workers)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
 
     from resdet.build import Loaded
     from resdet.data.records import Classes
-    from resdet.inference import LocProtocol
+    from resdet.inference.loc import LocProtocol
     from resdet.models.localizer import Localizer
 
 

@@ -1,0 +1,12 @@
+"""From settings to objects: the only room that knows both the config and the models."""
+
+from resdet.build.backbone import build_backbone as build_backbone
+from resdet.build.backbone import load_backbone as load_backbone
+from resdet.build.backbone import place as place
+from resdet.build.cls import build_classifier as build_classifier
+from resdet.build.cls import build_cls_protocol as build_cls_protocol
+from resdet.build.loc import build_localizer as build_localizer
+from resdet.build.loc import build_protocol as build_protocol
+from resdet.build.schedule import plan as plan
+from resdet.build.trained import Loaded as Loaded
+from resdet.build.trained import open_model as open_model

@@ -1,0 +1,47 @@
+"""What values a setting may have; every comparison is written so that NaN fails it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from resdet.errors import UsageError
+
+
+def one_of(name: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{name} must be one of {', '.join(map(str, known))}, got {value!r}")
+
+
+def at_least(section: str, config: object, least: int, *names: str) -> None:
+    for name in names:
+        if not least <= (value := getattr(config, name)) < float("inf"):
+            raise UsageError(f"{section}.{name} must be {least} or more, got {value!r}")
+
+
+def share(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(config, name)) <= 1:
+            raise UsageError(f"{section}.{name} must be from 0 to 1, got {value!r}")
+
+
+def share_below_one(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not 0 <= (value := getattr(config, name)) < 1:
+            raise UsageError(f"{section}.{name} must be from 0 to below 1, got {value!r}")
+
+
+def each_above_zero(name: str, values: Sequence[float]) -> None:
+    for value in values:
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{name} must be above 0, got {value!r}")
+
+
+def low_high(name: str, values: Sequence[float]) -> None:
+    if len(values) != 2 or not 0 < values[0] <= values[1] < float("inf"):
+        raise UsageError(f"{name} must be two values above 0, the lower first, got {values}")
+
+
+def rising(name: str, values: Sequence[float]) -> None:
+    if not all(before < after for before, after in pairwise(values)):
+        raise UsageError(f"{name} must rise, got {tuple(values)}")

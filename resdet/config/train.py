@@ -1,0 +1,64 @@
+"""The optimizer, its schedule, and how a run is paced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdet.config.checks import at_least, each_above_zero, one_of, rising, share_below_one
+from resdet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    epochs: float = 120.0
+    stop_epoch: float = 0.0  # end here though the schedule goes on: a first stage under a time limit; 0: never
+    batch_size: int = 256  # images a step over all devices
+    accumulate: int = 1  # parts a step is computed in, one after another, for little memory
+    lr: float = 0.1  # for `batch_size` images; scale both together
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    decay_norm_and_bias: bool = True  # the paper decays everything
+    schedule: str = "step"  # or "cosine"
+    warmup_epochs: float = 0.0  # lr rises linearly from 0
+    lr_drop_epochs: tuple[float, ...] = (30.0, 60.0, 90.0)  # for "step": lr is divided by 10 at each
+    label_smoothing: float = 0.0
+    sizes: tuple[tuple[float, int], ...] = ()  # progressive crops: (from epoch, side); () is data.size throughout
+    clip_norm: float = 0.0  # largest norm of the gradient; 0: not clipped
+    ema: float = 0.0  # decay of the averaged weights a step; 0: none
+    batch_norm: str = "train"  # or "frozen": statistics and affine stay as they came
+    batch_norm_images: int = 51_200  # --finish averages batch norm's statistics over so many, or all; 0: it does not
+    precision: str = "fp32"  # or "bf16", "fp16" (CUDA, with loss scaling)
+    channels_last: bool = True
+    seed: int = 0
+    log_every: int = 20  # steps
+    save_every: int = 1000  # steps between saves of last.pt within an epoch; 0: where it is evaluated alone
+    eval_every: float = 1.0  # epochs
+
+    def __post_init__(self) -> None:
+        one_of("train.schedule", self.schedule, ("step", "cosine"))
+        one_of("train.batch_norm", self.batch_norm, ("train", "frozen"))
+        one_of("train.precision", self.precision, ("fp32", "bf16", "fp16"))
+        at_least("train", self, 1, "batch_size", "accumulate", "log_every")
+        at_least("train", self, 0, "stop_epoch", "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
+        at_least("train", self, 0, "batch_norm_images")
+        for name in ("epochs", "lr", "eval_every"):
+            each_above_zero(f"train.{name}", (getattr(self, name),))
+        share_below_one("train", self, "momentum", "label_smoothing", "ema")
+        if self.batch_size % self.accumulate:
+            raise UsageError(f"train.batch_size {self.batch_size} does not split into {self.accumulate} equal parts")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        if self.warmup_epochs > self.epochs:
+            raise UsageError(f"train.warmup_epochs {self.warmup_epochs} reaches past train.epochs {self.epochs}")
+        rising("train.lr_drop_epochs", self.lr_drop_epochs)
+        # the default too: a run of 12 epochs that would drop its rate at 30 never does, which nobody wants unsaid
+        if self.schedule == "step" and any(drop >= self.epochs for drop in self.lr_drop_epochs):
+            raise UsageError(
+                f"train.lr_drop_epochs {self.lr_drop_epochs} reach past train.epochs {self.epochs}: "
+                "set them, or train.schedule=cosine"
+            )
+        rising("train.sizes", [start for start, _ in self.sizes])
+        if self.sizes and self.sizes[0][0] != 0:
+            raise UsageError(f"train.sizes must begin at epoch 0, got {self.sizes[0][0]}")
+        each_above_zero("train.sizes", [side for _, side in self.sizes])

@@ -1,0 +1,1 @@
+"""Whole jobs, as the scripts in tools/ run them: training, evaluation and inference from options to files."""
