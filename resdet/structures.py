@@ -34,27 +34,41 @@ class View:
 
 @dataclass(frozen=True)
 class Target:
-    """What is in one image: its class and the boxes that have been drawn around objects of that class."""
+    """What is in one image: its class and the boxes that have been drawn around objects, each with its own class."""
 
     label: int  # the image's class, 0 .. K-1, or -1 where it is not known
     boxes: Tensor  # (N, 4) float32, in the frame of the image it comes with
     labels: Tensor  # (N,) int64, the class of each box
+    ignored: Tensor = None  # type: ignore[assignment]  # (N,) bool: neither learnt nor counted; left out: none is
 
     def __post_init__(self) -> None:
         _check_boxes(self.boxes, "Target.boxes")
-        if self.labels.shape != self.boxes.shape[:1]:
-            raise ValueError(f"Target.labels must be ({len(self.boxes)},) as boxes, got {tuple(self.labels.shape)}")
+        if self.ignored is None:
+            object.__setattr__(self, "ignored", torch.zeros(len(self.boxes), dtype=torch.bool))
+        for name in ("labels", "ignored"):
+            if (shape := getattr(self, name).shape) != self.boxes.shape[:1]:
+                raise ValueError(f"Target.{name} must be ({len(self.boxes)},) as boxes, got {tuple(shape)}")
+
+    def __getitem__(self, keep: Tensor) -> Target:
+        """The same image with the boxes of an index or a mask."""
+        return Target(self.label, self.boxes[keep], self.labels[keep], self.ignored[keep])
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Images of one size, as they enter a network, and what is in them."""
+    """Images as they enter a network, and what is in them.
+
+    Images of different sizes lie in the upper left corners of one tensor, the rest of which means nothing.
+    """
 
     images: Tensor  # (B, 3, H, W) uint8 RGB; the model subtracts the mean
     targets: tuple[Target, ...] = ()  # one an image, or none at all
     indices: tuple[int, ...] = ()  # each image's place in its data set
+    sizes: tuple[tuple[int, int], ...] = ()  # width and height of each image; none at all: all are W x H
 
     def __post_init__(self) -> None:
+        if self.sizes and len(self.sizes) != len(self.images):
+            raise ValueError(f"{len(self.images)} images came with {len(self.sizes)} sizes")
         if self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(f"ImageBatch.images must be (B, 3, H, W), got {tuple(self.images.shape)}")
         if self.targets and len(self.targets) != len(self.images):
@@ -81,7 +95,8 @@ def split(batch: ImageBatch, parts: int) -> list[ImageBatch]:
     """The batch in ``parts`` runs of images, as equal as they can be; one an image when it has fewer."""
     parts = min(parts, len(batch))
     ends = [len(batch) * i // parts for i in range(parts + 1)] if parts else []
-    return [ImageBatch(batch.images[i:j], batch.targets[i:j], batch.indices[i:j]) for i, j in pairwise(ends)]
+    fields_of = (batch.images, batch.targets, batch.indices, batch.sizes)
+    return [ImageBatch(*(field[i:j] for field in fields_of)) for i, j in pairwise(ends)]  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,22 @@ def test_fields_of_unequal_length_are_refused():
         ImageBatch(torch.zeros(3, 8, 8))
 
 
+def test_boxes_of_a_target_are_ignored_only_where_that_is_said():
+    boxes, labels = torch.zeros(2, 4), torch.tensor([3, 4])
+    assert Target(-1, boxes, labels).ignored.tolist() == [False, False]
+    picked = Target(-1, boxes, labels, torch.tensor([False, True]))[torch.tensor([1])]
+    assert (picked.label, picked.labels.tolist(), picked.ignored.tolist()) == (-1, [4], [True])
+    with pytest.raises(ValueError, match=r"Target\.ignored must be \(2,\) as boxes, got \(1,\)"):
+        Target(-1, boxes, labels, torch.tensor([True]))
+
+
+def test_a_batch_of_unequal_images_says_how_large_each_is_and_keeps_that_when_split():
+    unequal = ImageBatch(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), targets(2), (5, 6), ((8, 4), (3, 8)))
+    assert [part.sizes for part in split(unequal, 2)] == [((8, 4),), ((3, 8),)]
+    with pytest.raises(ValueError, match="3 images came with 2 sizes"):
+        ImageBatch(torch.zeros(3, 3, 8, 8), sizes=((8, 8), (8, 8)))
+
+
 def test_detections_are_picked_by_index_or_mask_every_field_alike():
     for keep in (torch.tensor([2, 0]), torch.tensor([True, False, True])):
         kept = detections()[keep]

@@ -53,8 +53,9 @@ def visible(target: Target, view: View, min_visible: float, clip: bool = True) -
     """
     boxes = moved(target.boxes.numpy(), view)
     inside, keep = _visible(boxes, view, min_visible)
-    labels = target.labels.numpy()[keep]
-    return Target(target.label, torch.from_numpy((inside if clip else boxes)[keep]), torch.from_numpy(labels))
+    kept = torch.from_numpy(keep)
+    boxes = torch.from_numpy((inside if clip else boxes)[keep])
+    return Target(target.label, boxes, target.labels[kept], target.ignored[kept])
 
 
 def _visible(boxes: np.ndarray, view: View, min_visible: float) -> tuple[np.ndarray, np.ndarray]:

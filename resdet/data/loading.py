@@ -7,7 +7,7 @@ workers or of what ran before: a resumed run continues with the very images it w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -106,7 +106,7 @@ class TestImages:
         image = load_image(self.records.file(index))
         view = centre(image.shape[1], image.shape[0], self.resize, self.size)
         target = self.records.target(index)
-        return cut(image, view), Target(target.label, to_view(target.boxes, view), target.labels), index
+        return cut(image, view), replace(target, boxes=to_view(target.boxes, view)), index
 
     def __len__(self) -> int:
         return len(self.records)

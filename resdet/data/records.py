@@ -30,10 +30,14 @@ class Classes:
 
     ids: tuple[str, ...]  # WNIDs for ImageNet; the class's name where a set has nothing else
     names: tuple[str, ...]
+    numbers: tuple[int, ...] = ()  # what files of results call them where that is a number (COCO's category ids, the
+    # devkit's ids of DET); none where it is not
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.names):
             raise ValueError(f"{len(self.ids)} class ids came with {len(self.names)} names")
+        if self.numbers and len(self.numbers) != len(self.ids):
+            raise ValueError(f"{len(self.ids)} class ids came with {len(self.numbers)} numbers")
         if len(set(self.ids)) != len(self.ids):
             twice = next(i for i in self.ids if self.ids.count(i) > 1)
             raise ValueError(f"class id {twice!r} is listed twice")
@@ -49,6 +53,9 @@ class Record(NamedTuple):
     label: int  # 0 .. K-1, or -1 where it is not known
     boxes: Sequence[tuple[float, float, float, float]] = ()  # xyxy, continuous pixels of the upright image
     box_labels: Sequence[int] | None = None  # as many as boxes; None: every box is of the image's class
+    box_ignored: Sequence[bool] | None = None  # VOC's difficult, COCO's crowds: not learnt, not counted; None: none is
+    size: tuple[int, int] = (0, 0)  # width, height of the upright image by its annotation; 0, 0: it does not say
+    number: int = -1  # what files of results call the image where that is a number (COCO's id, ILSVRC's index)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,9 @@ class Records:
     boxes: Tensor  # (M, 4) float32
     box_labels: Tensor  # (M,) int64
     box_ends: Tensor  # (N,) int64: where each image's boxes end
+    box_ignored: Tensor  # (M,) bool
+    sizes: Tensor  # (N, 2) int32: width, height; 0 where the annotation does not say
+    numbers: Tensor  # (N,) int64, -1 where there is none
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,7 +99,8 @@ class Records:
     def target(self, index: int) -> Target:
         """The image's class and boxes, in pixels of the whole image."""
         start, end = _span(self.box_ends, index)
-        return Target(int(self.labels[index]), self.boxes[start:end], self.box_labels[start:end])
+        boxes, labels = self.boxes[start:end], self.box_labels[start:end]
+        return Target(int(self.labels[index]), boxes, labels, self.box_ignored[start:end])
 
     def box_counts(self) -> Tensor:
         """``(N,)`` int64: how many boxes each image has."""
@@ -100,20 +111,25 @@ class Records:
         path_bytes, path_ends = _runs(self.path_bytes, self.path_ends, indices)
         boxes, box_ends = _runs(self.boxes, self.box_ends, indices)
         box_labels, _ = _runs(self.box_labels, self.box_ends, indices)
-        arrays = (path_bytes, path_ends, self.labels[indices], boxes, box_labels, box_ends)
+        box_ignored, _ = _runs(self.box_ignored, self.box_ends, indices)
+        arrays = (path_bytes, path_ends, self.labels[indices], boxes, box_labels, box_ends, box_ignored)
+        arrays += (self.sizes[indices], self.numbers[indices])
         return Records(self.root, self.classes, *(a.share_memory_() for a in arrays))
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)
         boxes = [tuple(box) for box in target.boxes.tolist()]
-        return Record(self.path(index), target.label, boxes, target.labels.tolist())
+        width, height = self.sizes[index].tolist()
+        flags, number = target.ignored.tolist(), int(self.numbers[index])
+        return Record(self.path(index), target.label, boxes, target.labels.tolist(), flags, (width, height), number)
 
 
 def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
     """Pack records, taken one at a time, into shared flat arrays."""
     # array.array: lists of Python numbers would take ten times the memory of what comes out
     paths, path_ends, labels = bytearray(), array("q"), array("q")
-    boxes, box_labels, box_ends = array("f"), array("q"), array("q")
+    boxes, box_labels, box_ends, box_ignored = array("f"), array("q"), array("q"), bytearray()
+    sizes, numbers = array("i"), array("q")
     for row in rows:
         paths += row.path.encode()
         path_ends.append(len(paths))
@@ -121,9 +137,14 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
         for box in row.boxes:
             boxes.extend(box)
         box_labels.extend([row.label] * len(row.boxes) if row.box_labels is None else row.box_labels)
+        box_ignored.extend([0] * len(row.boxes) if row.box_ignored is None else map(bool, row.box_ignored))
         box_ends.append(len(box_labels))
+        sizes.extend(row.size)
+        numbers.append(row.number)
         if len(boxes) != 4 * len(box_labels):
             raise ValueError(f"{row.path}: {len(row.boxes)} boxes of four numbers came with labels {row.box_labels}")
+        if len(box_ignored) != len(box_labels):
+            raise ValueError(f"{row.path}: {len(row.boxes)} boxes came with flags {row.box_ignored}")
     return Records(
         root,
         classes,
@@ -133,6 +154,9 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
         boxes=_shared(boxes, np.float32).view(-1, 4),
         box_labels=_shared(box_labels, np.int64),
         box_ends=_shared(box_ends, np.int64),
+        box_ignored=_shared(box_ignored, np.bool_),
+        sizes=_shared(sizes, np.int32).view(-1, 2),
+        numbers=_shared(numbers, np.int64),
     )
 
 

@@ -14,13 +14,14 @@ CLASSES = Classes(("a", "b", "c"), ("A", "B", "C"))
 ROWS = [
     Record("train/ä/x.JPEG", 2, [(0.0, 1.0, 2.0, 3.0), (4.0, 5.0, 6.5, 7.0)]),
     Record("y.png", -1),
-    Record("z/z.tar.gz", 0, [(1.0, 1.0, 2.0, 2.0)], [1]),
+    Record("z/z.tar.gz", 0, [(1.0, 1.0, 2.0, 2.0)], [1], [True], (640, 480), 17),
 ]
 
 
 def same(record, row):
     labels = [row.label] * len(row.boxes) if row.box_labels is None else list(row.box_labels)
-    return record == Record(row.path, row.label, list(row.boxes), labels)
+    flags = [False] * len(row.boxes) if row.box_ignored is None else list(row.box_ignored)
+    return record == Record(row.path, row.label, list(row.boxes), labels, flags, row.size, row.number)
 
 
 def tensors(records):
@@ -40,7 +41,7 @@ def test_records_give_back_what_was_packed():
 
 def test_a_target_has_the_image_class_and_each_boxs_own():
     target = pack(Path(), CLASSES, ROWS).target(2)
-    assert (target.label, target.labels.tolist()) == (0, [1])
+    assert (target.label, target.labels.tolist(), target.ignored.tolist()) == (0, [1], [True])
     empty = pack(Path(), CLASSES, ROWS).target(1)
     assert (empty.label, empty.boxes.shape, empty.labels.shape) == (-1, (0, 4), (0,))
 
@@ -57,25 +58,35 @@ def test_labels_that_do_not_match_the_boxes_are_refused(labels):
         pack(Path(), CLASSES, [Record("x.jpg", 0, [(0.0, 0.0, 1.0, 1.0)] * 2, labels)])
 
 
+def test_flags_that_do_not_match_the_boxes_are_refused():
+    with pytest.raises(ValueError, match=r"x\.jpg: 2 boxes came with flags"):
+        pack(Path(), CLASSES, [Record("x.jpg", 0, [(0.0, 0.0, 1.0, 1.0)] * 2, None, [True])])
+
+
 def test_an_empty_set_and_a_set_without_boxes_are_records_too():
     nothing = pack(Path(), CLASSES, [])
     assert (len(nothing), nothing.boxes.shape, nothing.names()) == (0, (0, 4), [])
     assert len(nothing.select(torch.tensor([], dtype=torch.int64))) == 0
     boxless = pack(Path(), CLASSES, [Record("a", 0), Record("b", 1)])
     assert (boxless.boxes.shape, boxless.box_counts().tolist()) == ((0, 4), [0, 0])
-    assert boxless.select(torch.tensor([1]))[0] == Record("b", 1, [], [])
+    assert boxless.select(torch.tensor([1]))[0] == Record("b", 1, [], [], [])
 
 
 def test_every_array_is_in_shared_memory_also_after_a_selection():
     records = pack(Path(), CLASSES, ROWS)
     for some in (records, records.select(torch.tensor([2, 0]))):
-        assert len(tensors(some)) == 6
+        assert len(tensors(some)) == 9
         assert all(t.is_shared() for t in tensors(some))
 
 
 boxes = st.lists(st.tuples(*[st.floats(0, 512, width=32)] * 4), max_size=3)
+sides = st.tuples(st.integers(0, 5000), st.integers(0, 5000))
 rows = st.lists(
-    st.builds(Record, st.text("ab/ü", max_size=6), st.integers(-1, 2), boxes, st.none()), min_size=1, max_size=8
+    st.builds(
+        Record, st.text("ab/ü", max_size=6), st.integers(-1, 2), boxes, st.none(), st.none(), sides, st.integers(-1, 9)
+    ),
+    min_size=1,
+    max_size=8,
 )
 
 
