@@ -53,9 +53,8 @@ def visible(target: Target, view: View, min_visible: float, clip: bool = True) -
     """
     boxes = moved(target.boxes.numpy(), view)
     inside, keep = _visible(boxes, view, min_visible)
-    kept = torch.from_numpy(keep)
-    boxes = torch.from_numpy((inside if clip else boxes)[keep])
-    return Target(target.label, boxes, target.labels[kept], target.ignored[kept])
+    kept, shown = torch.from_numpy(keep), torch.from_numpy((inside if clip else boxes)[keep])
+    return Target(target.label, shown, target.labels[kept], target.ignored[kept])
 
 
 def _visible(boxes: np.ndarray, view: View, min_visible: float) -> tuple[np.ndarray, np.ndarray]:
