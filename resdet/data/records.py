@@ -112,8 +112,8 @@ class Records:
         boxes, box_ends = _runs(self.boxes, self.box_ends, indices)
         box_labels, _ = _runs(self.box_labels, self.box_ends, indices)
         box_ignored, _ = _runs(self.box_ignored, self.box_ends, indices)
-        arrays = (path_bytes, path_ends, self.labels[indices], boxes, box_labels, box_ends, box_ignored)
-        arrays += (self.sizes[indices], self.numbers[indices])
+        per_box = (boxes, box_labels, box_ends, box_ignored)
+        arrays = (path_bytes, path_ends, self.labels[indices], *per_box, self.sizes[indices], self.numbers[indices])
         return Records(self.root, self.classes, *(a.share_memory_() for a in arrays))
 
     def __getitem__(self, index: int) -> Record:
