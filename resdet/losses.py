@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+MEASURED = "batch/"  # what a model gives under a name that begins so is told beside the losses, and not minimised
+
 
 def logistic(logits: Tensor, label: Tensor) -> Tensor:
     """Binary logistic loss of anchors, over those with label 0 or 1 and divided by their number (or 1).

@@ -20,6 +20,7 @@ from resdet.engine.memory import keep_freed_memory
 from resdet.engine.optim import AveragedWeights, learning_rate, sgd
 from resdet.engine.train import set_training, train
 from resdet.errors import InputError, UsageError
+from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
 
 
@@ -84,6 +85,8 @@ class _State:
         self.step = 0
         self.best = float("inf")
         self.metrics: dict[str, Any] = {}  # of the last evaluation
+        self.measured: dict[str, float] = {}  # in training since then: sums over the steps
+        self.measured_steps = 0
         self.optimizer = sgd(model, run.how)
         self.scaler = torch.amp.GradScaler(me.device.type, enabled=run.how.precision == "fp16")
         self.average = AveragedWeights(model, run.how.ema) if run.how.ema else None
@@ -105,16 +108,18 @@ class _State:
             if self.average is not None:
                 self.average.load_state_dict(saved.resume["average"])
             self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
+            self.measured = dict(saved.resume.get("measured", {}))  # which came later than the first checkpoints
+            self.measured_steps = saved.resume.get("measured_steps", 0)
         if self.me.is_main and self.step < self.run.steps:
             self.log = MetricsLog(self.run.out, self.step)
 
-    def after_step(self, step: int, losses: dict[str, float]) -> None:
+    def after_step(self, step: int, values: dict[str, float]) -> None:
         """Log, at the end of an epoch evaluate, and save then and every now and then."""
         self.step = step
         evaluates = step % self.eval_steps == 0 or step == self.run.steps
         saves = self.run.how.save_every and step % self.run.how.save_every == 0
         if self.me.is_main:
-            self._log(losses)
+            self._log(values)
             began = time.perf_counter()
             if evaluates:
                 self._evaluate()
@@ -128,15 +133,30 @@ class _State:
     def epoch(self) -> float:
         return self.step / self.run.steps_per_epoch
 
-    def _log(self, losses: dict[str, float]) -> None:
+    def _log(self, values: dict[str, float]) -> None:
         self.images += self.run.how.batch_size
+        losses = {name: value for name, value in values.items() if not name.startswith(MEASURED)}
+        measured = {name: value for name, value in values.items() if name not in losses}
+        self._add(measured)
         row = {"epoch": self.epoch, "loss": sum(losses.values()), **{f"loss/{k}": v for k, v in losses.items()}}
+        row |= measured
         if self.step % self.run.how.log_every == 0 or self.step == self.run.steps:
             row["lr"] = learning_rate((self.step - 1) / self.run.steps_per_epoch, self.run.how)
             row["images_per_s"] = self.images / (time.perf_counter() - self.since)
             self.since, self.images = time.perf_counter(), 0
             self._write(row)
         self.run.report(self.step, row)
+
+    def _add(self, measured: dict[str, float]) -> None:
+        self.measured_steps += 1
+        for name, value in measured.items():
+            self.measured[name] = self.measured.get(name, 0.0) + value
+
+    def _training_means(self) -> dict[str, float]:
+        """What was measured in training, each a mean over the steps since this was last asked for."""
+        means = {f"train/{k.removeprefix(MEASURED)}": v / self.measured_steps for k, v in self.measured.items()}
+        self.measured, self.measured_steps = {}, 0
+        return means
 
     def _evaluate(self) -> None:
         learning = None
@@ -149,7 +169,7 @@ class _State:
         finally:
             if learning is not None:
                 self.model.load_state_dict(learning)
-        row = {f"val/{k}": v for k, v in self.metrics.items()}
+        row = {**self._training_means(), **{f"val/{k}": v for k, v in self.metrics.items()}}
         self._write({"epoch": self.epoch, **row})
         self.run.report(self.step, row)
         error = float(self.metrics[self.run.best_by])
@@ -168,6 +188,8 @@ class _State:
             "scaler": self.scaler.state_dict(),
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best,
+            "measured": self.measured,
+            "measured_steps": self.measured_steps,
         }
         checkpoint.save(self.run.out / "last.pt", replace(self._checkpoint(), resume=progress))
 

@@ -11,6 +11,7 @@ from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
 from resdet.engine import distributed
 from resdet.engine.optim import AveragedWeights, learning_rate
+from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, split
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -32,10 +33,11 @@ def train(
     """Take one optimizer step a batch, from step ``start`` on, until the batches end.
 
     Args:
-        model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.
+        model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.  What has a
+            name that begins with :data:`~resdet.losses.MEASURED` is measured beside them and not minimised.
         average: of the same model, updated after each step.
         scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
-        after_step: called with the number of steps done and the losses as numbers.
+        after_step: called with the number of steps done, and the losses and what was measured as numbers.
 
     Raises:
         FloatingPointError: a loss is not finite; the parameters are as they were before that step.
@@ -77,15 +79,16 @@ def _backward(
     device: torch.device,
     step: int,
 ) -> dict[str, float]:
-    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; the losses as numbers."""
+    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; what the model gave as numbers."""
     sums: dict[str, Tensor] = {}
     for part in split(batch, how.accumulate):
         with autocast(device, how.precision):
-            losses = model(part.to(device))
+            given = model(part.to(device))
         share = len(part) / len(batch)
-        total = torch.stack([loss.float() for loss in losses.values()]).sum() * share
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0) + loss.detach().float() * share
+        losses = [value.float() for name, value in given.items() if not name.startswith(MEASURED)]
+        total = torch.stack(losses).sum() * share
+        for name, value in given.items():
+            sums[name] = sums.get(name, 0) + value.detach().float() * share
         if not torch.isfinite(total):
             numbers = {name: value.item() for name, value in sums.items()}
             raise FloatingPointError(f"step {step}: the loss is not finite ({numbers}); images {list(part.indices)}")

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from resdet.backbones import Backbone
 from resdet.backbones.resnet import normalise
+from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
 
 
@@ -35,9 +36,13 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """``{"class": cross entropy}``, the mean over the batch."""
+        """``{"class": cross entropy}``, the mean over the batch, and the measured share of wrong answers in %."""
         logits = self.logits(batch.images)
-        return {"class": functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing)}
+        wrong = logits.detach().argmax(1) != batch.labels
+        return {
+            "class": functional.cross_entropy(logits, batch.labels, label_smoothing=self.label_smoothing),
+            f"{MEASURED}top1_error": 100 * wrong.float().mean(),
+        }
 
     def logits(self, images: Tensor) -> Tensor:
         """``(B, K)`` float32 from ``(B, 3, H, W)`` uint8 RGB."""

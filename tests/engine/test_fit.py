@@ -119,9 +119,9 @@ def test_best_is_the_lowest_error_and_of_equal_ones_the_later(tmp_path):
         assert checkpoint.load(out / "last.pt").step == 12
 
 
-def interrupted(out, how, where):
+def interrupted(out, how, where, **net):
     """Run until ``where(step, row)`` is true, then stop as a crash would."""
-    model = TinyNet(dropout=0.3)
+    model = TinyNet(dropout=0.3, **net)
 
     def report(step, row):
         if where(step, row):
@@ -166,6 +166,26 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, uninte
         optimizers = [saved.resume.get("optimizer", {"state": {}}) for saved in (mine, other)]
         assert equal(*[{str(k): v for k, v in o["state"].items()} for o in optimizers])
     assert rows(tmp_path) == rows(uninterrupted[0])
+
+
+def test_what_was_measured_is_told_each_step_and_as_the_mean_since_the_last_evaluation(tmp_path):
+    model = TinyNet(measures=True)
+    fit(run_of(tmp_path, model, evaluate=lambda step: {"error": 0.0}), model, ALONE, resume=False)
+    batch = {row["step"]: row for row in rows(tmp_path) if "loss" in row}
+    assert all(row["loss"] == row["loss/class"] for row in batch.values())
+    means = {row["step"]: row["train/error"] for row in rows(tmp_path) if "val/error" in row}
+    assert set(means) == {4, 8, 12}
+    for end, mean in means.items():
+        assert mean == pytest.approx(sum(batch[step]["batch/error"] for step in range(end - 3, end + 1)) / 4)
+
+
+def test_the_mean_of_an_epoch_that_was_cut_in_two_is_of_both_parts(tmp_path):
+    model, resumed = TinyNet(dropout=0.3, measures=True), TinyNet(seed=9, dropout=0.3, measures=True)
+    how = replace(HOW, save_every=6)
+    fit(run_of(tmp_path / "whole", model, how), model, ALONE, resume=False)
+    interrupted(tmp_path / "cut", how, lambda step, row: step == 7, measures=True)
+    fit(run_of(tmp_path / "cut", resumed, how), resumed, ALONE, resume=True)
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
 
 
 def test_a_save_within_an_epoch_needs_no_evaluation(tmp_path):

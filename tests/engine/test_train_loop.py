@@ -68,6 +68,17 @@ def test_the_sum_of_the_losses_is_what_is_minimised():
     assert all(not torch.equal(before[k], after[k]) for k in ("fc.weight", "second.weight"))
 
 
+@pytest.mark.parametrize("parts", [1, 4])
+def test_what_is_measured_is_told_as_a_mean_over_the_batch_and_not_minimised(parts):
+    frozen = replace(HOW, batch_norm="frozen", accumulate=parts)
+    net, other = TinyNet(measures=True), TinyNet()
+    told = trained(net, frozen)
+    assert [{"class": values["class"]} for _, values in told] == [values for _, values in trained(other, frozen)]
+    assert equal(weights(net), weights(other))
+    for _, values in told:
+        assert (values["batch/error"] / 12.5) == pytest.approx(round(values["batch/error"] / 12.5))  # eighths
+
+
 @pytest.mark.parametrize("parts", [2, 4, 8])
 def test_accumulation_gives_the_gradients_of_the_whole_batch(parts):
     frozen = replace(HOW, batch_norm="frozen")  # a batch's own statistics would be those of its parts

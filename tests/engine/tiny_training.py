@@ -10,6 +10,7 @@ from resdet.config import ClsConfig, TrainConfig, to_dict
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run
+from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, Target
 
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -20,9 +21,12 @@ STEPS_PER_EPOCH = 4
 
 
 class TinyNet(nn.Module):
-    """A convolution with batch norm, a classifier, and a layer that only a second loss uses."""
+    """A convolution with batch norm, a classifier, and a layer that only a second loss uses.
 
-    def __init__(self, seed=0, second_loss=False, dropout=0.0):
+    Where it ``measures``, it gives its error too: in %, and with a gradient, which nobody may use.
+    """
+
+    def __init__(self, seed=0, second_loss=False, dropout=0.0, measures=False):
         super().__init__()
         torch.manual_seed(seed)
         self.conv = nn.Conv2d(3, 4, 3)
@@ -30,14 +34,18 @@ class TinyNet(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.fc = nn.Linear(4, 3)
         self.second = nn.Linear(4, 1)
-        self.second_loss = second_loss
+        self.second_loss, self.measures = second_loss, measures
 
     def forward(self, batch):
         x = functional.relu(self.bn(self.conv(batch.images.float() / 255)))
         x = self.drop(x.mean((2, 3)))
-        losses = {"class": functional.cross_entropy(self.fc(x), batch.labels)}
+        logits = self.fc(x)
+        losses = {"class": functional.cross_entropy(logits, batch.labels)}
         if self.second_loss:
             losses["second"] = self.second(x).square().mean()
+        if self.measures:
+            wrong = (logits.argmax(1) != batch.labels).float()
+            losses[f"{MEASURED}error"] = 100 * wrong.mean() + 0 * logits.sum()
         return losses
 
 

@@ -31,6 +31,15 @@ def test_loss_is_the_mean_of_minus_the_log_probability_of_the_true_class(model):
     assert model(images)["class"].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_share_of_wrong_answers_is_measured_in_percent_and_has_no_gradient(model):
+    images = batch([3, 0, 6, 1])
+    answers = model.logits(images.images).argmax(1).tolist()
+    found = model(images)
+    assert found["batch/top1_error"].item() == 25 * sum(a != t for a, t in zip(answers, (3, 0, 6, 1), strict=True))
+    assert found["class"].requires_grad
+    assert not found["batch/top1_error"].requires_grad
+
+
 def test_label_smoothing_is_a_share_of_the_loss_over_all_classes(model):
     images = batch([3, 0])
     smooth = Classifier(model.backbone, MEAN, STD, label_smoothing=0.1).eval()

@@ -65,6 +65,8 @@ def test_a_run_leaves_its_config_its_numbers_and_two_checkpoints(run, data):
     assert [row["epoch"] for row in told] == [1, 2]
     for row in told:
         assert 0 <= row["val/top1_error"] <= 100
+        mine = [r["batch/top1_error"] for r in rows if "loss" in r and row["epoch"] - 1 < r["epoch"] <= row["epoch"]]
+        assert row["train/top1_error"] == pytest.approx(sum(mine) / 3)
         assert row["val/top5_error"] == 0  # of three classes
     last = checkpoint.load(run / "last.pt")
     assert last.class_ids[0] == "n01443537"
