@@ -10,6 +10,11 @@ from resdet.config.cls import ClsConfig as ClsConfig
 from resdet.config.cls import ClsTestConfig as ClsTestConfig
 from resdet.config.data import AugmentConfig as AugmentConfig
 from resdet.config.data import DataConfig as DataConfig
+from resdet.config.det import DetAugmentConfig as DetAugmentConfig
+from resdet.config.det import DetConfig as DetConfig
+from resdet.config.det import DetDataConfig as DetDataConfig
+from resdet.config.det import DetectorConfig as DetectorConfig
+from resdet.config.det import DetTestConfig as DetTestConfig
 from resdet.config.loc import LocalizerConfig as LocalizerConfig
 from resdet.config.loc import LocConfig as LocConfig
 from resdet.config.loc import LocTestConfig as LocTestConfig

@@ -1,0 +1,166 @@
+"""Detection: what ``tools/train_det.py`` reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from resdet.config.backbone import BackboneConfig
+from resdet.config.checks import at_least, each_above_zero, low_high, one_of, rising, share
+from resdet.config.train import TrainConfig
+from resdet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DetDataConfig:
+    train: str = ""  # FORMAT:ROOT[:SPLIT]
+    val: str = ""
+    shorter: int = 600  # an image is scaled until its shorter side has so many pixels,
+    longer: int = 1000  # but its longer side no more than so many
+    multiple: int = 32  # the sides of a padded batch are whole multiples of it: fewer shapes for the memory pool
+    group: bool = True  # wide images share batches with wide ones and tall with tall: less padding
+    workers: int = 2  # loader processes; 0 loads in the training process
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)  # RGB in 0 .. 255, subtracted from every pixel
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)  # then divided by
+
+    def __post_init__(self) -> None:
+        at_least("data", self, 16, "shorter", "longer")
+        if self.shorter > self.longer:
+            raise UsageError(f"data.shorter {self.shorter} is above data.longer {self.longer}")
+        at_least("data", self, 1, "multiple")
+        at_least("data", self, 0, "workers")
+        for name, values in (("data.mean", self.mean), ("data.std", self.std)):
+            if len(values) != 3:
+                raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
+        each_above_zero("data.std", self.std)
+
+
+@dataclass(frozen=True)
+class DetAugmentConfig:
+    """How a training image differs from a test image; the paper has the mirror alone."""
+
+    mirror: float = 0.5  # probability
+    scale: tuple[float, ...] = (1.0, 1.0)  # lowest and highest factor on data.shorter and data.longer, drawn evenly
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    color_probability: float = 0.8
+
+    def __post_init__(self) -> None:
+        low_high("augment.scale", self.scale)
+        share("augment", self, "mirror", "color_probability")
+        at_least("augment", self, 0, "brightness", "contrast", "saturation", "hue")
+        if self.hue > 0.5:
+            raise UsageError(f"augment.hue must be at most 0.5, half the circle of colours, got {self.hue}")
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Faster R-CNN (App. A); what the paper leaves to Faster R-CNN has that paper's or its code's value."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    neck: str = "c4"  # conv1 .. conv4 are shared, conv5 runs for each region
+    freeze: int = 0  # stages that never learn: 2 is conv1 and conv2_x, as is common; the paper says nothing of it
+    schedule: str = "joint"  # approximate joint training, or "alternating": the four steps of Faster R-CNN
+    anchor_sizes: tuple[float, ...] = (128.0, 256.0, 512.0)  # sqrt of the area, pixels; COCO adds 64
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    rpn_channels: int = 512  # of the 3x3 convolution before the siblings
+    anchors_per_image: int = 256
+    anchor_positive: float = 0.5  # largest share of objects among them
+    positive_iou: float = 0.7  # the best anchor of each box is positive too
+    negative_iou: float = 0.3
+    inside_anchors: bool = True  # anchors that cross the image's edge are left out in training
+    pre_nms: int = 12000  # in training; test.* has its own four
+    proposals: int = 2000
+    proposal_nms: float = 0.7
+    min_side: float = 16.0  # proposals that are thinner are dropped; pixels of the scaled image (a choice)
+    pool: str = "align"  # or "pool": RoI pooling, as in the paper; align came two years later and is better
+    pool_size: int = 14  # conv5 halves it
+    context: bool = False  # global context (App. B): the whole image as one more region, beside each
+    regions_per_image: int = 64  # 128 from two images
+    region_positive: float = 0.25  # largest share of objects among them
+    foreground_iou: float = 0.5
+    background_iou: tuple[float, ...] = (0.0, 0.5)  # from, to below
+    object_weight: float = 1.0  # of each loss: objectness and boxes of anchors,
+    proposal_weight: float = 1.0
+    class_weight: float = 1.0  # classes and boxes of regions
+    box_weight: float = 1.0
+    proposal_beta: float = 1.0 / 9.0  # where smooth L1 turns linear: sigma = 3 for anchors,
+    box_beta: float = 1.0  # and 1 for regions
+
+    def __post_init__(self) -> None:
+        one_of("model.neck", self.neck, ("c4",))
+        one_of("model.freeze", self.freeze, (0, 1, 2, 3, 4))
+        one_of("model.schedule", self.schedule, ("joint", "alternating"))
+        one_of("model.pool", self.pool, ("align", "pool"))
+        if self.backbone.family != "imagenet":
+            raise UsageError(f"model.backbone.family must be imagenet for detection, got {self.backbone.family!r}")
+        for name in ("anchor_sizes", "anchor_ratios"):
+            if not getattr(self, name):
+                raise UsageError(f"model.{name} must name one at least, got none")
+            each_above_zero(f"model.{name}", getattr(self, name))
+        at_least("model", self, 1, "rpn_channels", "anchors_per_image", "regions_per_image", "pool_size")
+        at_least("model", self, 0, "object_weight", "proposal_weight", "class_weight", "box_weight")
+        share("model", self, "anchor_positive", "region_positive", "foreground_iou")
+        _check_proposals("model", self)
+        share("model", self, "positive_iou", "negative_iou")
+        if self.negative_iou > self.positive_iou:
+            raise UsageError(f"model.negative_iou {self.negative_iou} is above model.positive_iou {self.positive_iou}")
+        if len(self.background_iou) != 2 or not 0 <= self.background_iou[0] < self.background_iou[1] <= 1:
+            raise UsageError(f"model.background_iou must be two rising shares, got {self.background_iou}")
+        if self.background_iou[1] > self.foreground_iou:
+            raise UsageError(
+                f"model.background_iou {self.background_iou} reaches past model.foreground_iou {self.foreground_iou}"
+            )
+        each_above_zero("model.proposal_beta", (self.proposal_beta,))
+        each_above_zero("model.box_beta", (self.box_beta,))
+
+
+@dataclass(frozen=True)
+class DetTestConfig:
+    shorter: int = 600
+    longer: int = 1000
+    pre_nms: int = 6000
+    proposals: int = 300
+    proposal_nms: float = 0.7
+    min_side: float = 16.0
+    score_threshold: float = 0.05
+    nms_iou: float = 0.3  # within a class
+    max_detections: int = 100  # an image, over all classes
+    refine: bool = False  # box refinement (App. B): regions are pooled again from their regressed boxes
+    vote: bool = False  # box voting (App. B)
+    vote_iou: float = 0.5
+    scales: tuple[int, ...] = ()  # shorter sides of multi-scale testing (App. B): 200 400 600 800 1000; (): shorter
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        at_least("test", self, 16, "shorter", "longer")
+        if self.shorter > self.longer:
+            raise UsageError(f"test.shorter {self.shorter} is above test.longer {self.longer}")
+        _check_proposals("test", self)
+        share("test", self, "score_threshold", "nms_iou", "vote_iou")
+        at_least("test", self, 1, "max_detections", "batch_size")
+        each_above_zero("test.scales", self.scales)
+        rising("test.scales", self.scales)
+
+
+def _check_proposals(section: str, config: DetectorConfig | DetTestConfig) -> None:
+    at_least(section, config, 1, "pre_nms", "proposals")
+    at_least(section, config, 0, "min_side")
+    share(section, config, "proposal_nms")
+
+
+def _det_train() -> TrainConfig:
+    """The paper's COCO schedule: 240k steps of 8 images at 0.001 and 80k at a tenth, over 82,783 images."""
+    return TrainConfig(epochs=31.0, lr_drop_epochs=(23.0,), batch_size=8, lr=0.001, batch_norm="frozen")
+
+
+@dataclass(frozen=True)
+class DetConfig:
+    """What ``tools/train_det.py`` reads."""
+
+    data: DetDataConfig = field(default_factory=DetDataConfig)
+    augment: DetAugmentConfig = field(default_factory=DetAugmentConfig)
+    model: DetectorConfig = field(default_factory=DetectorConfig)
+    train: TrainConfig = field(default_factory=_det_train)
+    test: DetTestConfig = field(default_factory=DetTestConfig)
