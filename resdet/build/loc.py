@@ -1,0 +1,49 @@
+"""Localizers from settings, and how they are tested."""
+
+from __future__ import annotations
+
+from resdet.build.backbone import build_backbone
+from resdet.config import LocConfig
+from resdet.heads.per_class_rpn import PerClassRPN
+from resdet.inference.loc import LocProtocol
+from resdet.models.localizer import Localizer, LocalizerLoss
+
+
+def build_localizer(config: LocConfig, classes: int) -> Localizer:
+    """The localizer of a config, its weights drawn at random."""
+    how = config.model
+    backbone = build_backbone(how.backbone, classes)
+    anchors = len(how.anchor_sizes) * len(how.anchor_ratios)
+    channels = backbone.channels[how.feature]
+    loss = LocalizerLoss(
+        class_loss=how.class_loss,
+        anchors_per_image=how.anchors_per_image,
+        positive_iou=how.positive_iou,
+        negative_iou=how.negative_iou,
+        class_weight=how.class_weight,
+        object_weight=how.object_weight,
+        box_weight=how.box_weight,
+        box_beta=how.box_beta,
+        label_smoothing=config.train.label_smoothing,
+    )
+    return Localizer(
+        backbone,
+        PerClassRPN(channels, how.neck, anchors, classes, share_classes=how.share_classes),
+        feature=how.feature,
+        anchor_sizes=how.anchor_sizes,
+        anchor_ratios=how.anchor_ratios,
+        mean=config.data.mean,
+        std=config.data.std,
+        loss=loss,
+    )
+
+
+def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
+    """How a localizer is tested; ``size``: the crop's side where it is not the config's."""
+    data, test = config.data, config.test
+    votes = test.voting in ("always", "greedy") or (test.voting == "dense" and test.protocol == "dense")
+    size = size or data.size
+    resize = round(data.resize * size / data.size)
+    vote_iou = test.vote_iou if votes else None
+    greedy = test.voting == "greedy"
+    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, vote_iou, greedy)
