@@ -1,0 +1,49 @@
+"""What RoI pool and RoI align share: regions as their callers give them, in cells of the map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FARTHEST = 2.0**22  # cells from the map's corner; float32 tells half cells apart up to here
+
+
+def check(features: Tensor, rois: Tensor, size: int, stride: float) -> None:
+    """Raises ValueError that says what was wanted and what was there."""
+    if features.ndim != 4 or not features.is_floating_point():
+        raise ValueError(f"features must be (B, C, H, W) of floats, got {features.dtype} {tuple(features.shape)}")
+    if rois.ndim != 2 or rois.shape[1] != 5 or not rois.is_floating_point():
+        raise ValueError(
+            f"rois must be (R, 5) float rows of (image, x1, y1, x2, y2), got {rois.dtype} {tuple(rois.shape)}"
+        )
+    if rois.device != features.device:
+        raise ValueError(f"features are on {features.device}, rois on {rois.device}")
+    if size < 1:
+        raise ValueError(f"size must be 1 or more bins a side, got {size}")
+    if not 0 < stride < float("inf"):
+        raise ValueError(f"stride must be input pixels a cell, more than 0, got {stride}")
+
+
+def in_cells(rois: Tensor, images: int, stride: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Regions on the map.
+
+    Args:
+        rois: ``(R, 5)`` rows of image, x1, y1, x2, y2 in input pixels; half precision is computed in float32.
+        images: of the batch.
+        stride: input pixels a cell.
+
+    Returns:
+        the image of each, ``(R,)`` int64; corners ``(R, 4)`` in cells; and ``(R,)`` bool: which can be read.  One
+        that cannot (NaN, infinite or ``FARTHEST`` corners, an image that is not in the batch) is of image 0 and
+        all zeros.
+    """
+    rois = rois if rois.dtype == torch.float64 else rois.float()
+    corners = rois[:, 1:] * (1 / stride)
+    usable = (corners.abs() < FARTHEST).all(1)  # false for NaN
+    usable &= (rois[:, 0] >= 0) & (rois[:, 0] < images)
+    return torch.where(usable, rois[:, 0], 0).long(), torch.where(usable[:, None], corners, 0), usable
+
+
+def accumulator(features: Tensor) -> torch.dtype:
+    """The type that sums are held in: float32, or float64 for float64 features."""
+    return torch.float64 if features.dtype == torch.float64 else torch.float32
