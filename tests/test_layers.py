@@ -9,17 +9,18 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "structures", "tensor_file", "settings"),  # bedrock: what everyone speaks
+    ("errors", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: what everyone speaks
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report"),  # third
     ("build", "progress", "cli", "timing"),  # roof
-    ("jobs",),  # whole jobs; above them only tools/, tests/ and datasets/
+    ("jobs", "benchmarks"),  # whole jobs; above them only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
     "structures": ("errors",),
-    "tensor_file": ("errors",),
+    "array_pickle": ("errors",),
+    "tensor_file": ("errors", "array_pickle"),
     "settings": ("errors",),
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does

@@ -1,0 +1,1 @@
+"""What ``tools/benchmark.py`` measures, one module a suite: its ``rows(device)`` yields comparison after comparison."""
