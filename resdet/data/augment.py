@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from resdet.config import AugmentConfig
+from resdet.config import AugmentConfig, DetAugmentConfig
 from resdet.data.views import centre, moved
 from resdet.structures import Target, View
 
@@ -64,7 +64,7 @@ def _visible(boxes: np.ndarray, view: View, min_visible: float) -> tuple[np.ndar
     return inside, (seen >= min_visible * _area(boxes)) & (seen > 0)
 
 
-def color_jitter(how: AugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
+def color_jitter(how: AugmentConfig | DetAugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
     """A function of ``(H, W, 3)`` uint8 pixels and a seed that changes their colours; None when all is 0."""
     strengths = (how.brightness, how.contrast, how.saturation, how.hue)
     if how.color_probability <= 0 or not any(strengths):

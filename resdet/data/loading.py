@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from resdet.config import AugmentConfig
+from resdet.config import AugmentConfig, DetAugmentConfig
 from resdet.data.augment import color_jitter, view_with_box
 from resdet.data.image import load_image
 from resdet.data.records import Records
@@ -62,7 +62,7 @@ class Plan:
         for step in range(self.start, self.steps):
             epoch, place = divmod(step, self.steps_per_epoch)
             if epoch != order_epoch:
-                order, order_epoch = torch.randperm(self.images, generator=_generator(self.seed, epoch)), epoch
+                order, order_epoch = torch.randperm(self.images, generator=generator(self.seed, epoch)), epoch
             rows = order[place * self.batch_size :][: self.batch_size][self.rank :: self.processes]
             side = self.size_at(step)
             yield [Draw(i, hash((self.seed, epoch, i)) & 0x7FFFFFFF, side) for i in rows.tolist()]
@@ -86,7 +86,7 @@ class TrainingImages:
         height, width = image.shape[:2]
         view, target = view_with_box(rng, width, height, draw.size, self.how, self.records.target(draw.index))
         pixels = cut(image, view)
-        if (jitter := _jitter(self.how)) is not None:
+        if (jitter := jitter_of(self.how)) is not None:
             pixels = jitter(pixels, draw.seed)
         return pixels, target, draw.index
 
@@ -172,17 +172,17 @@ class Batches:
 
 def view_loader(images: ViewedImages, batch_size: int, workers: int) -> Batches:
     """Lists of ``batch_size`` viewed images, in order."""
-    return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size), collate_fn=list)
+    return make_loader(images, workers, batch_sampler=in_order(len(images), batch_size), collate_fn=list)
 
 
 def training_loader(images: TrainingImages, plan: Plan, workers: int) -> Batches:
     """Batches of :class:`ImageBatch`, one a step of ``plan``."""
-    return _loader(images, workers, batch_sampler=plan)
+    return make_loader(images, workers, batch_sampler=plan)
 
 
 def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> Batches:
     """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
-    return _loader(images, workers, batch_sampler=_in_order(len(images), batch_size)[rank::processes])
+    return make_loader(images, workers, batch_sampler=in_order(len(images), batch_size)[rank::processes])
 
 
 def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:
@@ -191,13 +191,15 @@ def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:
     return ImageBatch(pixels, tuple(r[1] for r in rows), tuple(r[2] for r in rows))
 
 
-def _in_order(images: int, batch_size: int) -> list[list[int]]:
+def in_order(images: int, batch_size: int) -> list[list[int]]:
+    """Every image once, from the first to the last, in batches."""
     return [list(range(i, min(i + batch_size, images))) for i in range(0, images, batch_size)]
 
 
-def _loader(
+def make_loader(
     images: object, workers: int, *, batch_sampler: object, collate_fn: Callable[..., object] = collate
 ) -> Batches:
+    """The batches that ``batch_sampler`` names, each put together by ``collate_fn``."""
     loader: DataLoader = DataLoader(
         images,  # type: ignore[arg-type]
         batch_sampler=batch_sampler,  # type: ignore[arg-type]
@@ -217,11 +219,12 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def _generator(seed: int, epoch: int) -> torch.Generator:
+def generator(seed: int, epoch: int) -> torch.Generator:
+    """What draws an epoch's order."""
     return torch.Generator().manual_seed(hash((seed, epoch)) & 0x7FFFFFFF)
 
 
 @cache
-def _jitter(how: AugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
+def jitter_of(how: AugmentConfig | DetAugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
     """The colour function of this process, made once: it cannot be sent to a worker."""
     return color_jitter(how)

@@ -53,12 +53,21 @@ def from_view(boxes: Tensor, view: View) -> Tensor:
     return boxes / _scale(view, boxes) + _offset(view, boxes)
 
 
-def whole(width: int, height: int, shorter_side: int, mirror: bool = False, multiple: int = 1) -> View:
+def whole(
+    width: int,
+    height: int,
+    shorter_side: int,
+    mirror: bool = False,
+    multiple: int = 1,
+    longer_side: int | None = None,
+) -> View:
     """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``.
 
-    The longer side is at most :data:`LONGEST` times ``shorter_side``, or one thin strip would fill the memory.
+    The longer side is at most ``longer_side``, then the shorter one is less than it was to be; without it at most
+    :data:`LONGEST` times ``shorter_side``, or one thin strip would fill the memory.
     """
-    scale = min(shorter_side / min(width, height), LONGEST * shorter_side / max(width, height))
+    longest = longer_side or LONGEST * shorter_side
+    scale = min(shorter_side / min(width, height), longest / max(width, height))
     drawn_width, drawn_height = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
     return View((0, 0, width, height), drawn_width, drawn_height, mirror)
 
