@@ -1,4 +1,4 @@
-"""Files of tensors: ``torch.save``'s and safetensors, read without running any code that they might hold."""
+"""Files of tensors: ``torch.save``'s, safetensors and pickled arrays, read without running any code in them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import re
 import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 
+from resdet.array_pickle import read_array_pickle
 from resdet.errors import InputError
 
 
 def read_tensors(file: Path) -> Any:
     """What a file holds, its tensors on the CPU; a ``.safetensors`` file is a dict of tensors.
+
+    A ``.pkl`` file that is not ``torch.save``'s is one of detectron's, with arrays of numpy's for tensors.
 
     Raises:
         InputError: no such file, damaged, or more than tensors and plain types in it.
@@ -22,7 +26,11 @@ def read_tensors(file: Path) -> Any:
     if not file.is_file():
         raise InputError(f"{file}: wanted a file of weights, got {'a folder' if file.is_dir() else 'no such file'}")
     try:
-        return _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+        if file.suffix == ".safetensors":
+            return _read_safetensors(file)
+        return read_array_pickle(file) if file.suffix == ".pkl" and not is_zipfile(file) else _read_torch(file)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(f"{file}: {_why_refused(error)}") from None
     except Exception as error:  # torch's unpickler trips over foreign bytes in every way: IndexError, TypeError...

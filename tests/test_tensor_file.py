@@ -45,6 +45,14 @@ def test_safetensors_come_back(tmp_path):
     torch.testing.assert_close(read_tensors(tmp_path / "w.safetensors"), WEIGHTS)
 
 
+def test_a_pickle_of_arrays_comes_back_as_tensors_and_so_does_what_torch_saves_under_that_ending(tmp_path):
+    arrays = {name: value.numpy() for name, value in WEIGHTS.items()}
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps(arrays))
+    torch.testing.assert_close(read_tensors(tmp_path / "w.pkl"), WEIGHTS)
+    torch.save(WEIGHTS, tmp_path / "t.pkl")
+    torch.testing.assert_close(read_tensors(tmp_path / "t.pkl"), WEIGHTS)
+
+
 def test_a_file_that_holds_code_is_refused_in_one_line_and_the_code_not_run(tmp_path):
     ran = tmp_path / "ran"
     torch.save({"a": Payload(ran)}, tmp_path / "torch.pt")
@@ -52,7 +60,9 @@ def test_a_file_that_holds_code_is_refused_in_one_line_and_the_code_not_run(tmp_
     assert message(tmp_path / "torch.pt") == (
         f"refused, wanted tensors and plain types only, got {os.system.__module__}.system, which could run code"
     )
-    assert message(tmp_path / "bare.pkl") == "damaged, or not a file of weights"
+    assert message(tmp_path / "bare.pkl") == (
+        f"refused, wanted arrays and plain types only, got {os.system.__module__}.system, which could run code"
+    )
     assert not ran.exists()
 
 
