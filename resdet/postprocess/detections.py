@@ -7,15 +7,14 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 from resdet.boxes.geometry import area
+from resdet.ops import batched_nms
 from resdet.postprocess.vote import vote
 from resdet.structures import Detections
 
-Regions = tuple[
-    Tensor, Tensor
-]  # of one image: probabilities (P, K + 1), background last; boxes (P, K, 4) of each class
+# of one image: probabilities (P, K + 1), background last, and boxes (P, K, 4), one for each class
+Regions = tuple[Tensor, Tensor]
 
 
 def best_detections(
@@ -45,7 +44,7 @@ def best_detections(
         return []
     boxes, scores, labels, images = _candidates(regions, score_threshold)
     groups = images * regions[0][1].shape[1] + labels
-    kept = batched_nms(boxes, scores, groups, nms_iou)  # best first
+    kept = batched_nms(boxes, scores, groups, nms_iou, most)  # best first
     kept, counts = _first_of_each(kept, images, len(regions), most)
     moved = boxes[kept] if vote_iou is None else vote(boxes, scores, groups, kept, vote_iou)
     columns = (column.split(counts) for column in (moved, scores[kept], labels[kept]))
