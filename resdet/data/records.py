@@ -56,6 +56,7 @@ class Record(NamedTuple):
     box_ignored: Sequence[bool] | None = None  # VOC's difficult, COCO's crowds: not learnt, not counted; None: none is
     size: tuple[int, int] = (0, 0)  # width, height of the upright image by its annotation; 0, 0: it does not say
     number: int = -1  # what files of results call the image where that is a number (COCO's id, ILSVRC's index)
+    box_areas: Sequence[float] | None = None  # COCO's: pixels of each object's outline, not of its box; None: not said
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Records:
     box_ignored: Tensor  # (M,) bool
     sizes: Tensor  # (N, 2) int32: width, height; 0 where the annotation does not say
     numbers: Tensor  # (N,) int64, -1 where there is none
+    box_areas: Tensor  # (M,) float32: pixels of the object's outline, -1 where it is not said; (0,) if it nowhere is
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -112,8 +114,10 @@ class Records:
         boxes, box_ends = _runs(self.boxes, self.box_ends, indices)
         box_labels, _ = _runs(self.box_labels, self.box_ends, indices)
         box_ignored, _ = _runs(self.box_ignored, self.box_ends, indices)
+        box_areas = _runs(self.box_areas, self.box_ends, indices)[0] if len(self.box_areas) else self.box_areas
         per_box = (boxes, box_labels, box_ends, box_ignored)
-        arrays = (path_bytes, path_ends, self.labels[indices], *per_box, self.sizes[indices], self.numbers[indices])
+        per_image = (self.sizes[indices], self.numbers[indices])
+        arrays = (path_bytes, path_ends, self.labels[indices], *per_box, *per_image, box_areas)
         return Records(self.root, self.classes, *(a.share_memory_() for a in arrays))
 
     def __getitem__(self, index: int) -> Record:
@@ -121,7 +125,11 @@ class Records:
         boxes = [tuple(box) for box in target.boxes.tolist()]
         width, height = self.sizes[index].tolist()
         flags, number = target.ignored.tolist(), int(self.numbers[index])
-        return Record(self.path(index), target.label, boxes, target.labels.tolist(), flags, (width, height), number)
+        start, end = _span(self.box_ends, index)
+        areas = self.box_areas[start:end].tolist()
+        known = areas if any(area >= 0 for area in areas) else None
+        labels = target.labels.tolist()
+        return Record(self.path(index), target.label, boxes, labels, flags, (width, height), number, known)
 
 
 def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
@@ -129,7 +137,7 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
     # array.array: lists of Python numbers would take ten times the memory of what comes out
     paths, path_ends, labels = bytearray(), array("q"), array("q")
     boxes, box_labels, box_ends, box_ignored = array("f"), array("q"), array("q"), bytearray()
-    sizes, numbers = array("i"), array("q")
+    sizes, numbers, box_areas = array("i"), array("q"), array("f")
     for row in rows:
         paths += row.path.encode()
         path_ends.append(len(paths))
@@ -138,6 +146,9 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
             boxes.extend(box)
         box_labels.extend([row.label] * len(row.boxes) if row.box_labels is None else row.box_labels)
         box_ignored.extend([0] * len(row.boxes) if row.box_ignored is None else map(bool, row.box_ignored))
+        if row.box_areas is not None:  # most sets have none, and pay nothing for it
+            box_areas.extend([-1.0] * (len(box_labels) - len(row.boxes) - len(box_areas)))
+            box_areas.extend(row.box_areas)
         box_ends.append(len(box_labels))
         sizes.extend(row.size)
         numbers.append(row.number)
@@ -145,6 +156,10 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
             raise ValueError(f"{row.path}: {len(row.boxes)} boxes of four numbers came with labels {row.box_labels}")
         if len(box_ignored) != len(box_labels):
             raise ValueError(f"{row.path}: {len(row.boxes)} boxes came with flags {row.box_ignored}")
+        if row.box_areas is not None and len(box_areas) != len(box_labels):
+            raise ValueError(f"{row.path}: {len(row.boxes)} boxes came with areas {row.box_areas}")
+    if box_areas:
+        box_areas.extend([-1.0] * (len(box_labels) - len(box_areas)))
     return Records(
         root,
         classes,
@@ -157,6 +172,7 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
         box_ignored=_shared(box_ignored, np.bool_),
         sizes=_shared(sizes, np.int32).view(-1, 2),
         numbers=_shared(numbers, np.int64),
+        box_areas=_shared(box_areas, np.float32),
     )
 
 

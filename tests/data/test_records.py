@@ -14,14 +14,15 @@ CLASSES = Classes(("a", "b", "c"), ("A", "B", "C"))
 ROWS = [
     Record("train/ä/x.JPEG", 2, [(0.0, 1.0, 2.0, 3.0), (4.0, 5.0, 6.5, 7.0)]),
     Record("y.png", -1),
-    Record("z/z.tar.gz", 0, [(1.0, 1.0, 2.0, 2.0)], [1], [True], (640, 480), 17),
+    Record("z/z.tar.gz", 0, [(1.0, 1.0, 2.0, 2.0)], [1], [True], (640, 480), 17, [0.5]),
 ]
 
 
 def same(record, row):
     labels = [row.label] * len(row.boxes) if row.box_labels is None else list(row.box_labels)
     flags = [False] * len(row.boxes) if row.box_ignored is None else list(row.box_ignored)
-    return record == Record(row.path, row.label, list(row.boxes), labels, flags, row.size, row.number)
+    areas = None if row.box_areas is None or not row.boxes else list(row.box_areas)
+    return record == Record(row.path, row.label, list(row.boxes), labels, flags, row.size, row.number, areas)
 
 
 def tensors(records):
@@ -61,6 +62,8 @@ def test_labels_that_do_not_match_the_boxes_are_refused(labels):
 def test_flags_that_do_not_match_the_boxes_are_refused():
     with pytest.raises(ValueError, match=r"x\.jpg: 2 boxes came with flags"):
         pack(Path(), CLASSES, [Record("x.jpg", 0, [(0.0, 0.0, 1.0, 1.0)] * 2, None, [True])])
+    with pytest.raises(ValueError, match=r"x\.jpg: 2 boxes came with areas"):
+        pack(Path(), CLASSES, [Record("x.jpg", 0, [(0.0, 0.0, 1.0, 1.0)] * 2, box_areas=[1.0])])
 
 
 def test_an_empty_set_and_a_set_without_boxes_are_records_too():
@@ -75,19 +78,25 @@ def test_an_empty_set_and_a_set_without_boxes_are_records_too():
 def test_every_array_is_in_shared_memory_also_after_a_selection():
     records = pack(Path(), CLASSES, ROWS)
     for some in (records, records.select(torch.tensor([2, 0]))):
-        assert len(tensors(some)) == 9
+        assert len(tensors(some)) == 10
         assert all(t.is_shared() for t in tensors(some))
 
 
 boxes = st.lists(st.tuples(*[st.floats(0, 512, width=32)] * 4), max_size=3)
+areas = st.none() | st.just([2.5, 0.0, 7.0])
 sides = st.tuples(st.integers(0, 5000), st.integers(0, 5000))
-rows = st.lists(
-    st.builds(
-        Record, st.text("ab/ü", max_size=6), st.integers(-1, 2), boxes, st.none(), st.none(), sides, st.integers(-1, 9)
-    ),
-    min_size=1,
-    max_size=8,
-)
+row = st.builds(
+    Record,
+    st.text("ab/ü", max_size=6),
+    st.integers(-1, 2),
+    boxes,
+    st.none(),
+    st.none(),
+    sides,
+    st.integers(-1, 9),
+    areas,
+).map(lambda row: row._replace(box_areas=row.box_areas and row.box_areas[: len(row.boxes)]))
+rows = st.lists(row, min_size=1, max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
