@@ -65,10 +65,12 @@ class ImageBatch:
     targets: tuple[Target, ...] = ()  # one an image, or none at all
     indices: tuple[int, ...] = ()  # each image's place in its data set
     sizes: tuple[tuple[int, int], ...] = ()  # width and height of each image; none at all: all are W x H
+    proposals: tuple[Tensor, ...] = ()  # (P, 4) each image's, where they come from outside the network; or none at all
 
     def __post_init__(self) -> None:
-        if self.sizes and len(self.sizes) != len(self.images):
-            raise ValueError(f"{len(self.images)} images came with {len(self.sizes)} sizes")
+        for name in ("sizes", "proposals"):
+            if (given := getattr(self, name)) and len(given) != len(self.images):
+                raise ValueError(f"{len(self.images)} images came with {len(given)} {name}")
         if self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(f"ImageBatch.images must be (B, 3, H, W), got {tuple(self.images.shape)}")
         if self.targets and len(self.targets) != len(self.images):
@@ -81,6 +83,12 @@ class ImageBatch:
     def labels(self) -> Tensor:
         """``(B,)`` int64: the class of each image, on the images' device."""
         return torch.tensor([t.label for t in self.targets], dtype=torch.int64, device=self.images.device)
+
+    @property
+    def full_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each image, also where all are ``W x H``."""
+        height, width = self.images.shape[-2:]
+        return self.sizes or ((width, height),) * len(self.images)
 
     def to(self, device: torch.device | str) -> ImageBatch:
         """The same batch with its images on ``device``; targets stay on the CPU, where they are assigned from."""
@@ -95,8 +103,24 @@ def split(batch: ImageBatch, parts: int) -> list[ImageBatch]:
     """The batch in ``parts`` runs of images, as equal as they can be; one an image when it has fewer."""
     parts = min(parts, len(batch))
     ends = [len(batch) * i // parts for i in range(parts + 1)] if parts else []
-    fields_of = (batch.images, batch.targets, batch.indices, batch.sizes)
-    return [ImageBatch(*(field[i:j] for field in fields_of)) for i, j in pairwise(ends)]  # type: ignore[arg-type]
+    columns = [getattr(batch, f.name) for f in fields(ImageBatch)]
+    return [ImageBatch(*(column[i:j] for column in columns)) for i, j in pairwise(ends)]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Where there may be an object in one image, of whatever class; best first."""
+
+    boxes: Tensor  # (P, 4) float32
+    scores: Tensor  # (P,) float32, in [0, 1]
+
+    def __post_init__(self) -> None:
+        _check_boxes(self.boxes, "Proposals.boxes")
+        if self.scores.shape != self.boxes.shape[:1]:
+            raise ValueError(f"Proposals.scores must be ({len(self.boxes)},), got {tuple(self.scores.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
 
 
 @dataclass(frozen=True)

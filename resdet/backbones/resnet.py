@@ -25,7 +25,8 @@ STRIDE_IN = ("1x1", "3x3")
 class ResNet(nn.Module):
     """A residual network with its classifier, or the plain network of the same layers.
 
-    ``features`` gives the maps that heads stand on, ``classify`` the class scores from the last of them.
+    ``features`` gives the maps that heads stand on, ``classify`` the class scores from the last of them.  Detection
+    runs the network in two: ``trunk`` up to conv4 for the image, ``conv5`` for each region.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -86,9 +87,27 @@ class ResNet(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The feature maps ``conv4`` and ``conv5`` of normalised ``(B, 3, H, W)`` images."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        conv4 = self.layer3(self.layer2(self.layer1(x)))
-        return {"conv4": conv4, "conv5": self.layer4(conv4)}
+        conv4 = self.trunk(images)
+        return {"conv4": conv4, "conv5": self.conv5(conv4)}
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """conv4 of normalised ``(B, 3, H, W)`` images; conv5 is not computed."""
+        return self.layer3(self.layer2(self.layer1(self.stem(images))))
+
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """All four resolutions, ``conv2`` to ``conv5``, of normalised ``(B, 3, H, W)`` images."""
+        conv2 = self.layer1(self.stem(images))
+        conv3 = self.layer2(conv2)
+        conv4 = self.layer3(conv3)
+        return {"conv2": conv2, "conv3": conv3, "conv4": conv4, "conv5": self.conv5(conv4)}
+
+    def stem(self, images: Tensor) -> Tensor:
+        """conv1 and the pooling behind it."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
+
+    def conv5(self, conv4: Tensor) -> Tensor:
+        """The last stage, on conv4 or on what was pooled from it."""
+        return self.layer4(conv4)
 
     def classify(self, conv5: Tensor) -> Tensor:
         """``(B, C, h, w) -> (B, K)`` logits: global average pooling, then ``fc``."""

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+
+class Units(NamedTuple):
+    """What the four deltas are counted in; a network's outputs are then all of about the same size."""
+
+    x: float = 1.0
+    y: float = 1.0
+    w: float = 1.0
+    h: float = 1.0
+
+
+PLAIN = Units()  # anchors' deltas
+REGION = Units(0.1, 0.1, 0.2, 0.2)  # regions' deltas: their standard deviations in py-faster-rcnn, end to end
 LARGEST_LOG_SCALE = math.log(1000 / 16)  # a wild delta must not overflow exp; Detectron's bound
 
 
-def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """The deltas that turn anchors into boxes: ``decode(encode(b, a), a) == b``.
+def encode(boxes: Tensor, anchors: Tensor, units: Units = PLAIN) -> Tensor:
+    """The deltas that turn anchors into boxes: ``decode(encode(b, a, u), a, u) == b``.
 
     Args:
         boxes: ``(..., 4)`` xyxy with positive sides.
@@ -21,12 +34,13 @@ def encode(boxes: Tensor, anchors: Tensor) -> Tensor:
         ``(..., 4)`` rows of (tx, ty, tw, th); sides below 1e-3 pixels count as 1e-3, so that all are finite.
     """
     (x, y, w, h), (xa, ya, wa, ha) = _centres(boxes), _centres(anchors)
-    return torch.stack(((x - xa) / wa, (y - ya) / ha, (w / wa).log(), (h / ha).log()), -1)
+    tx, ty, tw, th = (x - xa) / wa, (y - ya) / ha, (w / wa).log(), (h / ha).log()
+    return torch.stack((tx / units.x, ty / units.y, tw / units.w, th / units.h), -1)
 
 
-def decode(deltas: Tensor, anchors: Tensor) -> Tensor:
+def decode(deltas: Tensor, anchors: Tensor, units: Units = PLAIN) -> Tensor:
     """The boxes that deltas make of anchors, ``(..., 4)`` xyxy; sides grow at most 62.5-fold."""
-    tx, ty, tw, th = deltas.unbind(-1)
+    tx, ty, tw, th = (delta * unit for delta, unit in zip(deltas.unbind(-1), units, strict=True))
     xa, ya, wa, ha = _centres(anchors)
     x, y = xa + tx * wa, ya + ty * ha
     half_w = 0.5 * wa * tw.clamp(max=LARGEST_LOG_SCALE).exp()

@@ -19,8 +19,21 @@ def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
         ``(..., N, M)`` in [0, 1].  A pair with an empty union scores 0, never NaN, so that a degenerate box can
         be ranked and dropped instead of poisoning a loss.
     """
-    top_left = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])  # (..., N, M, 2)
-    bottom_right = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])  # (..., N, M, 2)
-    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)  # (..., N, M)
+    intersection = _pairwise_intersection(a, b)  # (..., N, M)
     union = area(a)[..., :, None] + area(b)[..., None, :] - intersection  # (..., N, M)
     return torch.where(union > 0, intersection / union.clamp(min=1e-12), 0.0)
+
+
+def pairwise_cover(a: Tensor, b: Tensor) -> Tensor:
+    """How much of every box in ``a`` lies in every box in ``b``, as a share of the former (COCO's overlap with crowds).
+
+    Shapes as in :func:`pairwise_iou`; a box without an area is covered by nothing.
+    """
+    own = area(a)[..., :, None]
+    return torch.where(own > 0, _pairwise_intersection(a, b) / own.clamp(min=1e-12), 0.0)
+
+
+def _pairwise_intersection(a: Tensor, b: Tensor) -> Tensor:
+    top_left = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])  # (..., N, M, 2)
+    bottom_right = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])  # (..., N, M, 2)
+    return (bottom_right - top_left).clamp(min=0).prod(-1)

@@ -1,9 +1,10 @@
-"""A few anchors an image to learn from (App. C: 8, half of them objects)."""
+"""A few candidates an image to learn from (App. C: 8 anchors, half of them objects; Faster R-CNN: 256, and 128)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.return_types import topk as TopK
 
 from resdet.targets.matching import IGNORED, OBJECT
 
@@ -30,6 +31,29 @@ def sample(label: Tensor, overlap: Tensor, count: int) -> tuple[Tensor, Tensor]:
     rank = torch.where(label == 0, 1 + chance, 1 - overlap).masked_fill(is_object, -1)
     others = rank.topk(min(count, anchors), 1)  # (B, count)
 
+    return _arrange(objects, others, count)
+
+
+def draw(is_object: Tensor, is_background: Tensor, count: int, share: float) -> tuple[Tensor, Tensor]:
+    """Draw ``count`` of P candidates an image at random, at most a ``share`` of them objects, the rest background.
+
+    Background fills up where objects are few; where background runs out slots are left over.
+
+    Args:
+        is_object, is_background: ``(B, P)`` bool; what is neither is never drawn.
+
+    Returns:
+        As :func:`sample`.
+    """
+    candidates = is_object.shape[1]
+    chance = torch.rand(is_object.shape, device=is_object.device)
+    objects = chance.masked_fill(~is_object, -1).topk(min(int(count * share), candidates), 1)
+    others = chance.masked_fill(~is_background, -1).topk(min(count, candidates), 1)
+    return _arrange(objects, others, count)
+
+
+def _arrange(objects: TopK, others: TopK, count: int) -> tuple[Tensor, Tensor]:
+    """The first ``count`` of what was drawn, objects first; what has a rank below 0 was not drawn."""
     index = torch.cat((objects.indices, others.indices), 1)
     taken = torch.cat((torch.ones_like(objects.indices), torch.zeros_like(others.indices)), 1)
     taken[torch.cat((objects.values, others.values), 1) < 0] = IGNORED

@@ -1,0 +1,59 @@
+"""Detectors from settings."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from resdet.backbones import ResNet
+from resdet.build.backbone import build_backbone
+from resdet.config import DetConfig, DetectorConfig
+from resdet.heads.region import RegionHead
+from resdet.heads.rpn import RPN
+from resdet.models.detector_loss import DetectorLoss
+from resdet.models.faster_rcnn import FasterRCNN
+from resdet.postprocess.proposals import ProposalRule
+
+
+def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
+    """The detector of a config, its weights drawn at random."""
+    how, test = config.model, config.test
+    backbone = build_backbone(how.backbone, 1)
+    assert isinstance(backbone, ResNet)  # the config refuses the other family
+    backbone.fc = nn.Identity()  # type: ignore[assignment]  # the siblings say what a region is
+    anchors = len(how.anchor_sizes) * len(how.anchor_ratios)
+    return FasterRCNN(
+        backbone,
+        RPN(backbone.channels["conv4"], how.rpn_channels, anchors),
+        RegionHead(backbone.channels["conv5"], classes, context=how.context),
+        anchor_sizes=how.anchor_sizes,
+        anchor_ratios=how.anchor_ratios,
+        pool=how.pool,
+        pool_size=how.pool_size,
+        mean=config.data.mean,
+        std=config.data.std,
+        loss=_loss(how),
+        proposals=ProposalRule(test.pre_nms, test.proposals, test.proposal_nms, test.min_side),
+        freeze=how.freeze,
+    )
+
+
+def _loss(how: DetectorConfig) -> DetectorLoss:
+    low, high = how.background_iou
+    return DetectorLoss(
+        proposals=ProposalRule(how.pre_nms, how.proposals, how.proposal_nms, how.min_side),
+        anchors_per_image=how.anchors_per_image,
+        anchor_positive=how.anchor_positive,
+        positive_iou=how.positive_iou,
+        negative_iou=how.negative_iou,
+        inside_anchors=how.inside_anchors,
+        regions_per_image=how.regions_per_image,
+        region_positive=how.region_positive,
+        foreground_iou=how.foreground_iou,
+        background_iou=(low, high),
+        object_weight=how.object_weight,
+        proposal_weight=how.proposal_weight,
+        class_weight=how.class_weight,
+        box_weight=how.box_weight,
+        proposal_beta=how.proposal_beta,
+        box_beta=how.box_beta,
+    )

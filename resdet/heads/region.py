@@ -1,0 +1,34 @@
+"""What each region is, and where for every class: the two sibling layers behind conv5 (App. A)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RegionHead(nn.Module):
+    """A softmax over K classes and background, which is the last, and a box for each class.
+
+    conv5 is not here but stays in the backbone, which its weights come with.
+
+    Args:
+        channels: of a region's vector: conv5's, averaged over its positions.
+        classes: K.
+        context: the vector of the whole image stands behind each region's (App. B), so there are twice as many.
+    """
+
+    def __init__(self, channels: int, classes: int, *, context: bool = False) -> None:
+        super().__init__()
+        inputs = 2 * channels if context else channels
+        self.classes, self.context = classes, context
+        self.cls = nn.Linear(inputs, classes + 1)
+        self.reg = nn.Linear(inputs, classes * 4)
+        for layer, deviation in ((self.cls, 0.01), (self.reg, 0.001)):  # Faster R-CNN's code
+            nn.init.normal_(layer.weight, std=deviation)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32 under autocast too."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            logits, deltas = self.cls(vectors.float()), self.reg(vectors.float())
+        return logits, deltas.view(len(vectors), self.classes, 4)

@@ -1,0 +1,43 @@
+"""The region proposal network (Faster R-CNN, Sec. 3.1): at every anchor, is there an object, and where exactly?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class RPN(nn.Module):
+    """A 3x3 convolution with ReLU, then two sibling 1x1 convolutions; N(0, 0.01) throughout.
+
+    Faster R-CNN has two outputs an anchor and a softmax over them; one logistic output is the same function.
+
+    Args:
+        channels: of the feature map.
+        neck: channels between the 3x3 convolution and the siblings.
+        anchors: A, for each position.
+    """
+
+    def __init__(self, channels: int, neck: int, anchors: int) -> None:
+        super().__init__()
+        self.neck = nn.Conv2d(channels, neck, 3, padding=1)
+        self.cls = nn.Conv2d(neck, anchors, 1)
+        self.reg = nn.Conv2d(neck, anchors * 4, 1)
+        for conv in (self.neck, self.cls, self.reg):
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, C, h, w)`` map -> logits ``(B, P)`` and deltas ``(B, P, 4)``, float32, P = h * w * A anchors.
+
+        They are in the order of :func:`~resdet.boxes.anchors.anchor_grid`.  The siblings run in float32 under
+        autocast too: scores of 8 bits would tie by the hundred, and proposals are chosen by their order.
+        """
+        hidden = functional.relu(self.neck(feature))
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits, deltas = self.cls(hidden.float()), self.reg(hidden.float())
+        batch = len(feature)
+        return (
+            logits.permute(0, 2, 3, 1).reshape(batch, -1),
+            deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4),
+        )

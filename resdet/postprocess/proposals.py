@@ -1,0 +1,92 @@
+"""From what the RPN says of every anchor to the few boxes that are looked at again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+from torch.nn.utils.rnn import pad_sequence
+from torchvision.ops import batched_nms
+
+from resdet.boxes.coder import decode
+from resdet.boxes.geometry import clip
+from resdet.structures import Proposals
+
+
+@dataclass(frozen=True)
+class ProposalRule:
+    """Which boxes are proposed; py-faster-rcnn's numbers for testing (12000 and 2000 in training)."""
+
+    pre_nms: int = 6000  # the best so many anchors of an image take part
+    kept: int = 300  # and the best so many boxes come out
+    nms_iou: float = 0.7
+    min_side: float = 16.0  # pixels
+
+
+@dataclass(frozen=True)
+class PaddedProposals:
+    """The proposals of B images, best first, with zeros behind the last."""
+
+    boxes: Tensor  # (B, N, 4) float32
+    scores: Tensor  # (B, N) float32, in [0, 1]
+    counts: Tensor  # (B,) int64
+
+    @property
+    def present(self) -> Tensor:
+        """``(B, N)`` bool: which are no padding."""
+        return torch.arange(self.boxes.shape[1], device=self.counts.device) < self.counts[:, None]
+
+    def unpadded(self) -> list[Proposals]:
+        """One an image; the host waits for the counts."""
+        counts = self.counts.tolist()
+        return [Proposals(b[:n], s[:n]) for b, s, n in zip(self.boxes, self.scores, counts, strict=True)]
+
+
+def pad_proposals(boxes: Sequence[Tensor], device: torch.device) -> PaddedProposals:
+    """Boxes ``(P, 4)`` of each image from elsewhere, side by side; their scores are 0."""
+    padded = pad_sequence([b.to(device) for b in boxes], batch_first=True)
+    counts = torch.tensor([len(b) for b in boxes], device=device)
+    return PaddedProposals(padded, padded.new_zeros(padded.shape[:2]), counts)
+
+
+def select_proposals(
+    logits: Tensor, deltas: Tensor, anchors: Tensor, usable: Tensor, sizes: Tensor, rule: ProposalRule
+) -> PaddedProposals:
+    """The proposals of a batch: decoded, clipped to their image, thin ones dropped, NMS, the best few.
+
+    All images go through one suppression.  The host waits for the device only within it.
+
+    Args:
+        logits: ``(B, P)``.
+        deltas: ``(B, P, 4)``.
+        anchors: ``(P, 4)``.
+        usable: ``(B, P)`` bool: anchors that are not beyond the image, in the padding of the batch.
+        sizes: ``(B, 2)`` float, width and height of each image.
+    """
+    batch = len(logits)
+    best, index = logits.float().masked_fill(~usable, float("-inf")).topk(min(rule.pre_nms, logits.shape[1]), 1)
+    chosen = deltas.take_along_dim(index[:, :, None], 1).float()  # (B, n, 4)
+    boxes = clip(decode(chosen, anchors[index]), sizes[:, None])
+    sides = boxes[..., 2:] - boxes[..., :2]
+    # (a NaN fails every comparison)
+    good = ((sides >= rule.min_side) & (sides > 0)).all(-1) & (best > float("-inf"))
+    # what is dropped becomes one box in a group of its own, which suppresses itself: removing rows would be a wait
+    boxes = torch.where(good[..., None], boxes, boxes.new_tensor((0.0, 0.0, 1.0, 1.0)))
+    group = torch.where(good, torch.arange(batch, device=good.device)[:, None], batch)
+    kept = batched_nms(boxes.flatten(0, 1), best.flatten(), group.flatten(), rule.nms_iou)  # best first
+    return _pad(boxes.flatten(0, 1)[kept], best.flatten()[kept].sigmoid(), group.flatten()[kept], batch, rule.kept)
+
+
+def _pad(boxes: Tensor, scores: Tensor, group: Tensor, batch: int, most: int) -> PaddedProposals:
+    """Rows of many images, the first ``most`` of each side by side; group ``batch`` is no image."""
+    so_far = one_hot(group, batch + 1).cumsum(0)  # (N, B + 1) rows of each group up to here
+    place = so_far.gather(1, group[:, None])[:, 0] - 1
+    place = place.clamp(max=most)  # one column more takes what is too much
+    padded = boxes.new_zeros(batch + 1, most + 1, 5)
+    padded[group, place] = torch.cat((boxes, scores[:, None]), 1)
+    padded = padded[:batch, :most]
+    counts = one_hot(group, batch + 1).sum(0)[:batch].clamp(max=most)
+    return PaddedProposals(padded[..., :4], padded[..., 4], counts)
