@@ -16,7 +16,7 @@ from resdet.build import (
     open_model,
     plan,
 )
-from resdet.config import BackboneConfig, ClsConfig, LocConfig, load_config
+from resdet.config import BackboneConfig, ClsConfig, DataConfig, LocConfig, load_config
 from resdet.data.lists import imagenet_wnids
 from resdet.engine.distributed import Process
 from resdet.errors import InputError
@@ -47,7 +47,7 @@ def test_torchvisions_name_opens_a_classifier_with_its_logits_and_its_test_size(
 def test_a_localizer_starts_from_torchvisions_backbone(resnet18_file: Path) -> None:
     config = load_config(LocConfig, None, ["model.backbone.depth=18", f"model.backbone.weights={NAME}={resnet18_file}"])
     model = build_localizer(config, 1000)
-    load_backbone(model.backbone, config.model.backbone)
+    load_backbone(model.backbone, config.model.backbone, config.data)
     state = torch.load(resnet18_file, weights_only=True)
     torch.testing.assert_close(model.backbone.layer4[1].conv2.weight.detach(), state["layer4.1.conv2.weight"])
     torch.testing.assert_close(model.backbone.fc.bias.detach(), state["fc.bias"])
@@ -57,11 +57,11 @@ def test_weights_of_other_classes_are_refused_by_key_unless_the_classifier_is_ne
     how = BackboneConfig(depth=18, weights=f"{NAME}={resnet18_file}")
     backbone = build_classifier(ClsConfig(), 1000).backbone
     with pytest.raises(InputError, match="depth must be 18, got 50"):
-        load_backbone(backbone, BackboneConfig(depth=50, weights=how.weights))
+        load_backbone(backbone, BackboneConfig(depth=50, weights=how.weights), DataConfig())
     backbone = build_localizer(load_config(LocConfig, None, ["model.backbone.depth=18"]), 7).backbone
     with pytest.raises(InputError, match=r"fc\.(weight|bias): wanted \(7"):
-        load_backbone(backbone, how)
-    load_backbone(backbone, BackboneConfig(depth=18, weights=how.weights, new_classifier=True))
+        load_backbone(backbone, how, DataConfig())
+    load_backbone(backbone, BackboneConfig(depth=18, weights=how.weights, new_classifier=True), DataConfig())
     assert backbone.fc.out_features == 7
 
 
@@ -71,13 +71,13 @@ def test_torchvisions_weights_fit_option_b_alone(resnet18_file: Path, shortcut: 
     with torch.device("meta"):
         backbone = build_backbone(how, 1000)
     with pytest.raises(InputError, match=f"the network's shortcut must be B, got {shortcut}$"):
-        load_backbone(backbone, how)
+        load_backbone(backbone, how, DataConfig())
 
 
 def test_torchvisions_weights_do_not_fit_a_cifar_net(resnet18_file: Path) -> None:
     how = BackboneConfig(family="cifar", depth=20, weights=f"{NAME}={resnet18_file}")
     with pytest.raises(InputError, match=r"the network's family must be imagenet, got cifar$"):
-        load_backbone(build_backbone(how, 1000), how)
+        load_backbone(build_backbone(how, 1000), how, DataConfig())
 
 
 def test_each_family_has_the_papers_shortcut_unless_one_is_named() -> None:

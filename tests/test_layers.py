@@ -11,7 +11,7 @@ PACKAGE = REPOSITORY / "resdet"
 FLOORS = (
     ("errors", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: what everyone speaks
     ("config", "losses", "boxes", "backbones"),  # ground
-    ("data", "ops", "targets", "eval", "predictions", "engine"),  # first
+    ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report"),  # third
     ("build", "progress", "cli", "timing"),  # roof

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     data = training.open_data(config)
     model = build.build_classifier(config, len(data.train.classes))
     if not args.finish:
-        build.load_backbone(model.backbone, config.model.backbone)
+        build.load_backbone(model.backbone, config.model.backbone, config.data)
     build.place(model, me.device, config.train.channels_last)
 
     def evaluate(images: TestImages) -> dict[str, Any]:

@@ -94,14 +94,21 @@ def read_state(file: Path) -> dict[str, Tensor]:
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    state = _checked(content, str(file))
+    state = checked_state(content, str(file))
     for prefix in ("module.", "backbone."):
         if any(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if any(key.startswith("stem.") or key.endswith("_bn_s") for key in state):
+        raise InputError(f"{file}: has detectron2's names: wanted detectron2:NAME={file}, NAME being R-50, R-101...")
     return state
 
 
-def _checked(content: Any, source: str) -> dict[str, Tensor]:
+def checked_state(content: Any, source: str) -> dict[str, Tensor]:
+    """``content``, a mapping of names to tensors.
+
+    Raises:
+        InputError: it is something else.
+    """
     if not isinstance(content, dict) or not content:
         raise InputError(f"{source}: wanted a state dict (names and tensors), got {type(content).__name__}")
     for key, value in content.items():

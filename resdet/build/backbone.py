@@ -10,9 +10,12 @@ from torch import nn
 from resdet.backbones import Backbone
 from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
-from resdet.backbones.torchvision_weights import PREFIX, check_architecture, pretrained_resnet
 from resdet.backbones.weights import load_into, read_state
-from resdet.config import BackboneConfig
+from resdet.config import BackboneConfig, DataConfig, DetDataConfig
+from resdet.zoo import detectron2_file, torchvision_api
+from resdet.zoo.detectron2_resnet import detectron2_resnet
+from resdet.zoo.resnet import PretrainedResNet, check_architecture, renormalised
+from resdet.zoo.torchvision_resnet import torchvision_resnet
 
 
 def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
@@ -35,17 +38,29 @@ def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
     return backbone
 
 
-def load_backbone(backbone: Backbone, how: BackboneConfig) -> None:
-    """Start from the weights that ``how.weights`` names, if any."""
+def load_backbone(backbone: Backbone, how: BackboneConfig, data: DataConfig | DetDataConfig) -> None:
+    """Start from the weights that ``how.weights`` names, if any.
+
+    Published weights are re-expressed for images normalised as ``data`` says; checkpoints of ours are taken as they
+    are, for they were trained with settings like these.
+    """
     if not how.weights:
         return
-    if how.weights.startswith(PREFIX):
-        found = pretrained_resnet(how.weights)
+    if found := pretrained_resnet(how.weights):
         check_architecture(found, how.depth, how.stride_in, how.stem, how.family, _shortcut(how))
-        state = found.state
+        state = renormalised(found.state, found.mean, found.std, data.mean, data.std)
     else:
         state = read_state(Path(how.weights))
     load_into(backbone, state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
+
+
+def pretrained_resnet(name: str) -> PretrainedResNet | None:
+    """The published ResNet that a string names; None where it names a file of ours."""
+    if name.startswith(torchvision_api.PREFIX):
+        return torchvision_resnet(name)
+    if name.startswith(detectron2_file.PREFIX):
+        return detectron2_resnet(name)
+    return None
 
 
 def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:

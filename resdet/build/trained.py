@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from resdet.backbones.torchvision_weights import PREFIX, pretrained_resnet
 from resdet.backbones.weights import load_into
+from resdet.build.backbone import pretrained_resnet
 from resdet.build.cls import build_classifier
 from resdet.build.loc import build_localizer
 from resdet.config import ClsConfig, LocConfig, override
@@ -16,6 +16,7 @@ from resdet.engine import checkpoint
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
+from resdet.zoo.resnet import PretrainedResNet
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     """The model that a string names, on the CPU, in evaluation mode.
 
     Args:
-        weights: a checkpoint of ours, or a classifier by torchvision's name, ``torchvision:NAME[=FILE]``.
+        weights: a checkpoint of ours, or a classifier by another's name for it: ``torchvision:NAME[=FILE]`` or
+            ``detectron2:NAME=FILE``.
         overrides: ``section.key=value`` words on top of the weights' own config.
     """
-    if str(weights).startswith(PREFIX):
-        return _open_pretrained(str(weights), overrides)
+    if found := pretrained_resnet(str(weights)):
+        return _open_pretrained(found, overrides)
     file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
@@ -53,12 +55,13 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     return Loaded(model.eval(), config, classes)
 
 
-def _open_pretrained(name: str, overrides: tuple[str, ...]) -> Loaded:
+def _open_pretrained(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loaded:
     """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
-    found = pretrained_resnet(name)
+    if "fc.weight" not in found.state:
+        raise InputError(f"{found.source}: has no classifier: it is what training starts from (model.backbone.weights)")
     backbone = {"depth": found.depth, "stride_in": found.stride_in, "stem": found.stem}
     data = {"size": found.crop, "resize": found.resize, "mean": list(found.mean), "std": list(found.std)}
-    config = override(ClsConfig, {"model": {"backbone": backbone}, "data": data}, overrides, name)
+    config = override(ClsConfig, {"model": {"backbone": backbone}, "data": data}, overrides, found.source)
     model = build_classifier(config, len(imagenet_wnids()))
-    load_into(model.backbone, found.state, source=name)
+    load_into(model.backbone, found.state, source=found.source)
     return Loaded(model.eval(), config, Classes(imagenet_wnids(), imagenet_names()))

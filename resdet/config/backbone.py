@@ -17,7 +17,7 @@ class BackboneConfig:
     stride_in: str = "1x1"  # the bottleneck's convolution that strides: the paper's; "3x3" is torchvision's
     width: int = 64  # channels of conv2_x, doubled at each later stage
     dilate_conv5: bool = False
-    weights: str = ""  # what training starts from: a checkpoint, torchvision:NAME, torchvision:NAME=FILE
+    weights: str = ""  # what training starts from: a checkpoint, torchvision:NAME[=FILE], detectron2:NAME=FILE
     zero_init_residual: bool = False  # every block starts as the identity: learns faster at first; not in the paper
     new_classifier: bool = False  # leave the weights' own classifier out: the classes are others
 

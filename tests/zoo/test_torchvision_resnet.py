@@ -11,9 +11,10 @@ import torch
 import torchvision
 
 from resdet.backbones.resnet import ResNet
-from resdet.backbones.torchvision_weights import check_architecture, pretrained_resnet
 from resdet.backbones.weights import load_into
 from resdet.errors import InputError
+from resdet.zoo.resnet import check_architecture
+from resdet.zoo.torchvision_resnet import torchvision_resnet
 
 NAME = "torchvision:ResNet18_Weights.IMAGENET1K_V1"
 
@@ -55,25 +56,25 @@ def downloads(published, monkeypatch) -> list[tuple[str, str]]:
 
 
 def test_a_name_downloads_once_checks_the_hash_and_loads(downloads, empty_cache):
-    weights = pretrained_resnet(NAME)
+    weights = torchvision_resnet(NAME)
     net = ResNet(weights.depth, len(weights.categories), stride_in=weights.stride_in, stem=weights.stem)
     assert load_into(net, weights.state, source=weights.source).fits
     assert torch.equal(net.fc.bias.detach(), torch.arange(1000.0))
     assert downloads == [("https://download.pytorch.org/models/resnet18-f37072fd.pth", "f37072fd")]
     assert (empty_cache / "resnet18-f37072fd.pth").exists()
-    pretrained_resnet(NAME)
+    torchvision_resnet(NAME)
     assert len(downloads) == 1
 
 
 def test_nothing_is_written_to_stdout(downloads, capsys):
-    pretrained_resnet(NAME)
+    torchvision_resnet(NAME)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Downloading" in captured.err
 
 
 def test_what_came_with_the_weights_is_told(published):
-    weights = pretrained_resnet(f"{NAME}={published}")
+    weights = torchvision_resnet(f"{NAME}={published}")
     assert (weights.depth, weights.stride_in, weights.stem) == (18, "3x3", "7x7")
     assert (weights.mean, weights.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     assert (weights.resize, weights.crop) == (256, 224)
@@ -82,14 +83,14 @@ def test_what_came_with_the_weights_is_told(published):
 
 def test_a_file_takes_the_place_of_the_download(published, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", None)  # calling it would fail
-    weights = pretrained_resnet(f"{NAME}={published}")
+    weights = torchvision_resnet(f"{NAME}={published}")
     assert weights.state["fc.bias"].tolist() == list(range(1000))
     assert weights.source == f"{NAME}={published}"
 
 
 def test_a_file_of_other_classes_has_no_categories(tmp_path):
     torch.save(state_of(18, classes=7), tmp_path / "seven.pt")
-    assert pretrained_resnet(f"{NAME}={tmp_path}/seven.pt").categories == ()
+    assert torchvision_resnet(f"{NAME}={tmp_path}/seven.pt").categories == ()
 
 
 def test_a_file_that_is_damaged_in_transit_is_refused_and_not_kept(published, monkeypatch, empty_cache):
@@ -98,7 +99,7 @@ def test_a_file_that_is_damaged_in_transit_is_refused_and_not_kept(published, mo
     with pytest.raises(
         InputError, match=r"cannot be had from https://.*resnet18-f37072fd.pth: invalid hash value"
     ) as e:
-        pretrained_resnet(NAME)
+        torchvision_resnet(NAME)
     assert "\n" not in str(e.value)
     assert list(empty_cache.iterdir()) == []
 
@@ -109,7 +110,7 @@ def test_without_a_network_the_message_says_how_to_do_without(monkeypatch):
 
     monkeypatch.setattr(torch.hub, "urlopen", refuse)
     with pytest.raises(InputError, match=rf"no route to host.*is named {NAME}=FILE$"):
-        pretrained_resnet(NAME)
+        torchvision_resnet(NAME)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
@@ -118,7 +119,7 @@ def test_every_resnet_of_torchvisions_has_our_shapes(depth, monkeypatch):
     monkeypatch.setattr(torch.hub, "_is_legacy_zip_format", lambda _: False)
     monkeypatch.setattr(torch, "load", lambda *_, **__: state_of(depth))
     for entry in getattr(torchvision.models, f"ResNet{depth}_Weights"):
-        weights = pretrained_resnet(f"torchvision:{entry}")
+        weights = torchvision_resnet(f"torchvision:{entry}")
         with torch.device("meta"):
             net = ResNet(weights.depth, 1000)
         shapes = {k: v.shape for k, v in net.state_dict().items()}
@@ -130,25 +131,25 @@ def test_every_resnet_of_torchvisions_has_our_shapes(depth, monkeypatch):
 )
 def test_an_unknown_name_is_answered_with_the_known_ones(name):
     with pytest.raises(InputError) as caught:
-        pretrained_resnet(f"torchvision:{name}")
+        torchvision_resnet(f"torchvision:{name}")
     assert f"torchvision:{name}: wanted one of ResNet18_Weights.IMAGENET1K_V1, " in str(caught.value)
     assert str(caught.value).endswith("ResNet152_Weights.IMAGENET1K_V2")
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pt: wanted a file of weights, got no such file"):
-        pretrained_resnet(f"{NAME}={tmp_path}/none.pt")
+        torchvision_resnet(f"{NAME}={tmp_path}/none.pt")
 
 
 def test_a_network_of_another_architecture_is_refused_by_the_setting_that_differs(published, tmp_path):
-    weights = pretrained_resnet(f"{NAME}={published}")
+    weights = torchvision_resnet(f"{NAME}={published}")
     check_architecture(weights, 18, "1x1", "7x7")  # basic blocks: stride_in means nothing
     with pytest.raises(InputError, match="the network's depth must be 18, got 50"):
         check_architecture(weights, 50, "3x3", "7x7")
     with pytest.raises(InputError, match="the network's stem must be 7x7, got 3x3"):
         check_architecture(weights, 18, "3x3", "3x3")
     torch.save(state_of(50), tmp_path / "fifty.pt")
-    fifty = pretrained_resnet(f"torchvision:ResNet50_Weights.IMAGENET1K_V2={tmp_path}/fifty.pt")
+    fifty = torchvision_resnet(f"torchvision:ResNet50_Weights.IMAGENET1K_V2={tmp_path}/fifty.pt")
     check_architecture(fifty, 50, "3x3", "7x7")
     with pytest.raises(InputError, match="the network's stride_in must be 3x3, got 1x1"):
         check_architecture(fifty, 50, "1x1", "7x7")

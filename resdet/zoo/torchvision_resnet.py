@@ -1,0 +1,36 @@
+"""ImageNet weights by torchvision's names: ``torchvision:NAME`` or ``torchvision:NAME=FILE``."""
+
+from __future__ import annotations
+
+from resdet.backbones.resnet import BLOCKS
+from resdet.zoo.resnet import PretrainedResNet
+from resdet.zoo.torchvision_api import entry_state, find_entry
+
+DEPTHS = {f"ResNet{depth}_Weights": depth for depth in BLOCKS}
+
+
+def torchvision_resnet(name: str) -> PretrainedResNet:
+    """The weights that ``torchvision:NAME`` or ``torchvision:NAME=FILE`` names.
+
+    Args:
+        name: NAME is of torchvision's weights API, such as ``ResNet50_Weights.IMAGENET1K_V2``.  FILE is a state dict
+            of the same architecture; nothing is downloaded then.
+
+    Raises:
+        InputError: not a name of a ResNet-18 to 152, an unreadable file, or a download that failed.
+    """
+    entry = find_entry(name, tuple(DEPTHS))
+    state = entry_state(name, entry)
+    how = entry.transforms()
+    categories = tuple(entry.meta["categories"])
+    return PretrainedResNet(
+        name,
+        state,
+        DEPTHS[type(entry).__name__],
+        stride_in="3x3",
+        mean=tuple(round(255 * m, 3) for m in how.mean),
+        std=tuple(round(255 * s, 3) for s in how.std),
+        resize=how.resize_size[0],
+        crop=how.crop_size[0],
+        categories=categories if "fc.bias" in state and len(state["fc.bias"]) == len(categories) else (),
+    )
