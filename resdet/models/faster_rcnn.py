@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision import ops
 
+from resdet import ops
 from resdet.backbones import ResNet
 from resdet.backbones.edges import covered, edges_repeated, images_end
 from resdet.backbones.resnet import normalise
@@ -165,11 +165,8 @@ class FasterRCNN(nn.Module):
         image = torch.arange(len(boxes), device=features.device)
         image = image.repeat_interleave(self._counts(boxes), output_size=sum(len(b) for b in boxes))
         rois = torch.cat((image[:, None].to(torch.float32), torch.cat(list(boxes))), 1)  # (R, 5)
-        scale = 1 / self.stride
-        if self.pool == "align":
-            cut = ops.roi_align(features, rois, self.pool_size, scale, 0, True)
-        else:
-            cut = ops.roi_pool(features, rois, self.pool_size, scale)
+        pool = ops.roi_align if self.pool == "align" else ops.roi_pool
+        cut = pool(features, rois, self.pool_size, self.stride)
         return self.backbone.conv5(cut).mean((2, 3), dtype=torch.float32)
 
     def context(self, features: Tensor, sizes: Sizes) -> Tensor:

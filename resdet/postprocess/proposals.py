@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.nn.utils.rnn import pad_sequence
-from torchvision.ops import batched_nms
 
 from resdet.boxes.coder import decode
 from resdet.boxes.geometry import clip
+from resdet.ops import batched_nms
 from resdet.structures import Proposals
 
 
@@ -73,20 +73,17 @@ def select_proposals(
     sides = boxes[..., 2:] - boxes[..., :2]
     # (a NaN fails every comparison)
     good = ((sides >= rule.min_side) & (sides > 0)).all(-1) & (best > float("-inf"))
-    # what is dropped becomes one box in a group of its own, which suppresses itself: removing rows would be a wait
-    boxes = torch.where(good[..., None], boxes, boxes.new_tensor((0.0, 0.0, 1.0, 1.0)))
-    group = torch.where(good, torch.arange(batch, device=good.device)[:, None], batch)
-    kept = batched_nms(boxes.flatten(0, 1), best.flatten(), group.flatten(), rule.nms_iou)  # best first
-    return _pad(boxes.flatten(0, 1)[kept], best.flatten()[kept].sigmoid(), group.flatten()[kept], batch, rule.kept)
+    scores = torch.where(good, best, float("nan"))  # NMS leaves these out; removing rows would be a wait
+    image = torch.arange(batch, device=good.device).repeat_interleave(best.shape[1])
+    rows = torch.cat((boxes, scores.sigmoid()[..., None]), 2).flatten(0, 1)
+    kept = batched_nms(rows[:, :4], scores.flatten(), image, rule.nms_iou, rule.kept)  # best first
+    return _side_by_side(rows[kept], image[kept], batch, rule.kept)
 
 
-def _pad(boxes: Tensor, scores: Tensor, group: Tensor, batch: int, most: int) -> PaddedProposals:
-    """Rows of many images, the first ``most`` of each side by side; group ``batch`` is no image."""
-    so_far = one_hot(group, batch + 1).cumsum(0)  # (N, B + 1) rows of each group up to here
-    place = so_far.gather(1, group[:, None])[:, 0] - 1
-    place = place.clamp(max=most)  # one column more takes what is too much
-    padded = boxes.new_zeros(batch + 1, most + 1, 5)
-    padded[group, place] = torch.cat((boxes, scores[:, None]), 1)
-    padded = padded[:batch, :most]
-    counts = one_hot(group, batch + 1).sum(0)[:batch].clamp(max=most)
-    return PaddedProposals(padded[..., :4], padded[..., 4], counts)
+def _side_by_side(rows: Tensor, image: Tensor, batch: int, most: int) -> PaddedProposals:
+    """Boxes with their scores ``(N, 5)``, at most ``most`` of each image, in as many places of a row for each."""
+    of_image = one_hot(image, batch)  # (N, B)
+    place = of_image.cumsum(0).gather(1, image[:, None])[:, 0] - 1
+    padded = rows.new_zeros(batch, most, 5)
+    padded[image, place] = rows
+    return PaddedProposals(padded[..., :4], padded[..., 4], of_image.sum(0))
