@@ -11,6 +11,7 @@ from resdet.config import TrainConfig
 from resdet.data.loading import ViewedImage
 from resdet.data.views import cut
 from resdet.engine.optim import sgd
+from resdet.engine.schedule import LearningRate
 from resdet.engine.train import train
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.inference.loc import LocProtocol, locate
@@ -64,6 +65,7 @@ def test_training_on_cuda_lowers_the_loss(localizer: Localizer, precision: str) 
         device=CUDA,
         start=0,
         steps_per_epoch=1,
+        rate=LearningRate(how),
         average=None,
         after_step=lambda step, values: losses.append(sum(values.values())),
     )

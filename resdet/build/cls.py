@@ -11,7 +11,8 @@ from resdet.models.classifier import Classifier
 def build_classifier(config: ClsConfig, classes: int) -> Classifier:
     """The classifier of a config, its weights drawn at random."""
     backbone = build_backbone(config.model.backbone, classes)
-    return Classifier(backbone, config.data.mean, config.data.std, config.train.label_smoothing)
+    how = config.train
+    return Classifier(backbone, config.data.mean, config.data.std, how.label_smoothing, how.mixup)
 
 
 def build_cls_protocol(config: ClsConfig | LocConfig, name: str = "") -> ClsProtocol:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
 from resdet.config.checks import at_least, each_above_zero, low_high, one_of, rising, share
-from resdet.config.train import TrainConfig
+from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
 
@@ -164,3 +164,6 @@ class DetConfig:
     model: DetectorConfig = field(default_factory=DetectorConfig)
     train: TrainConfig = field(default_factory=_det_train)
     test: DetTestConfig = field(default_factory=DetTestConfig)
+
+    def __post_init__(self) -> None:
+        check_not_only_for_classes(self.train)

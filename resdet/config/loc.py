@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from resdet.config.backbone import BackboneConfig
 from resdet.config.checks import at_least, each_above_zero, one_of, share
 from resdet.config.data import AugmentConfig, DataConfig
-from resdet.config.train import TrainConfig
+from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
 
@@ -77,3 +77,6 @@ class LocConfig:
     model: LocalizerConfig = field(default_factory=LocalizerConfig)
     train: TrainConfig = field(default_factory=_loc_train)
     test: LocTestConfig = field(default_factory=LocTestConfig)
+
+    def __post_init__(self) -> None:
+        check_not_only_for_classes(self.train)

@@ -84,6 +84,24 @@ def wait(me: Process) -> None:
         distributed.barrier()
 
 
+def mean(value: float, me: Process) -> float:
+    """Of every process's value, the same on all of them."""
+    if me.processes == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64, device=me.device)
+    distributed.all_reduce(total)
+    return total.item() / me.processes
+
+
+def from_main(numbers: list[float], me: Process) -> list[float]:
+    """The first process's numbers, as many as one's own."""
+    if me.processes == 1:
+        return numbers
+    sent = torch.tensor(numbers, dtype=torch.float64, device=me.device)
+    distributed.broadcast(sent, src=0)
+    return sent.tolist()
+
+
 def stop(me: Process) -> None:
     """Leave the run."""
     if me.processes > 1 and distributed.is_initialized():

@@ -16,8 +16,10 @@ from resdet.engine import checkpoint, distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.log import MetricsLog
+from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
-from resdet.engine.optim import AveragedWeights, learning_rate, sgd
+from resdet.engine.optim import AveragedWeights, sgd
+from resdet.engine.schedule import LearningRate, training_error
 from resdet.engine.train import set_training, train
 from resdet.errors import InputError, UsageError
 from resdet.losses import MEASURED
@@ -70,6 +72,7 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
             device=me.device,
             start=state.step,
             steps_per_epoch=run.steps_per_epoch,
+            rate=state.rate,
             average=state.average,
             after_step=state.after_step,
         )
@@ -85,8 +88,8 @@ class _State:
         self.step = 0
         self.best = float("inf")
         self.metrics: dict[str, Any] = {}  # of the last evaluation
-        self.measured: dict[str, float] = {}  # in training since then: sums over the steps
-        self.measured_steps = 0
+        self.measured = TrainingMeans()  # since then
+        self.rate = LearningRate(run.how)
         self.optimizer = sgd(model, run.how)
         self.scaler = torch.amp.GradScaler(me.device.type, enabled=run.how.precision == "fp16")
         self.average = AveragedWeights(model, run.how.ema) if run.how.ema else None
@@ -108,14 +111,17 @@ class _State:
             if self.average is not None:
                 self.average.load_state_dict(saved.resume["average"])
             self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
-            self.measured = dict(saved.resume.get("measured", {}))  # which came later than the first checkpoints
-            self.measured_steps = saved.resume.get("measured_steps", 0)
+            if "rate" in saved.resume:  # the first checkpoints were without
+                self.rate.restore(saved.resume["rate"])
+                self.measured.restore(saved.resume["measured"])
         if self.me.is_main and self.step < self.run.steps:
             self.log = MetricsLog(self.run.out, self.step)
 
     def after_step(self, step: int, values: dict[str, float]) -> None:
         """Log, at the end of an epoch evaluate, and save then and every now and then."""
         self.step = step
+        if self.rate.warming:
+            self.rate.saw_batch(distributed.mean(training_error(values), self.me))
         evaluates = step % self.eval_steps == 0 or step == self.run.steps
         saves = self.run.how.save_every and step % self.run.how.save_every == 0
         if self.me.is_main:
@@ -128,6 +134,7 @@ class _State:
             self.since += time.perf_counter() - began  # the rate is training's alone
         if evaluates:
             distributed.wait(self.me)
+            self.rate.restore(distributed.from_main(self.rate.state(), self.me))
 
     @property
     def epoch(self) -> float:
@@ -137,26 +144,15 @@ class _State:
         self.images += self.run.how.batch_size
         losses = {name: value for name, value in values.items() if not name.startswith(MEASURED)}
         measured = {name: value for name, value in values.items() if name not in losses}
-        self._add(measured)
+        self.measured.add(measured)
         row = {"epoch": self.epoch, "loss": sum(losses.values()), **{f"loss/{k}": v for k, v in losses.items()}}
         row |= measured
         if self.step % self.run.how.log_every == 0 or self.step == self.run.steps:
-            row["lr"] = learning_rate((self.step - 1) / self.run.steps_per_epoch, self.run.how)
+            row["lr"] = self.optimizer.param_groups[0]["lr"]
             row["images_per_s"] = self.images / (time.perf_counter() - self.since)
             self.since, self.images = time.perf_counter(), 0
             self._write(row)
         self.run.report(self.step, row)
-
-    def _add(self, measured: dict[str, float]) -> None:
-        self.measured_steps += 1
-        for name, value in measured.items():
-            self.measured[name] = self.measured.get(name, 0.0) + value
-
-    def _training_means(self) -> dict[str, float]:
-        """What was measured in training, each a mean over the steps since this was last asked for."""
-        means = {f"train/{k.removeprefix(MEASURED)}": v / self.measured_steps for k, v in self.measured.items()}
-        self.measured, self.measured_steps = {}, 0
-        return means
 
     def _evaluate(self) -> None:
         learning = None
@@ -169,10 +165,12 @@ class _State:
         finally:
             if learning is not None:
                 self.model.load_state_dict(learning)
-        row = {**self._training_means(), **{f"val/{k}": v for k, v in self.metrics.items()}}
+        row = {**self.measured.take(), **{f"val/{k}": v for k, v in self.metrics.items()}}
         self._write({"epoch": self.epoch, **row})
         self.run.report(self.step, row)
         error = float(self.metrics[self.run.best_by])
+        if self.step % self.eval_steps == 0:  # not where a run is cut short: resumed, it would be another
+            self.rate.saw_evaluation(error)
         if error <= self.best:
             self.best = error
             checkpoint.save(self.run.out / "best.pt", self._checkpoint())
@@ -188,8 +186,8 @@ class _State:
             "scaler": self.scaler.state_dict(),
             "average": self.average.state_dict() if self.average is not None else {},
             "best": self.best,
-            "measured": self.measured,
-            "measured_steps": self.measured_steps,
+            "measured": self.measured.state(),
+            "rate": self.rate.state(),
         }
         checkpoint.save(self.run.out / "last.pt", replace(self._checkpoint(), resume=progress))
 
@@ -221,9 +219,11 @@ def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
     if saved.class_ids != now.class_ids:
         raise InputError(f"{file} was trained on other classes ({len(saved.class_ids)}; now {len(now.class_ids)})")
     old, new = _flat(saved.config), _flat(now.config)
+    # where evaluations lower the learning rate, they do more than pace a run
+    free = FREE - {"train.eval_every"} if new.get("train.schedule") == "plateau" else FREE
     for key, value in new.items():
         # a setting that the saved run does not know came later: its default is what was done before
-        if key in old and old[key] != value and key not in FREE and not key.startswith("test."):
+        if key in old and old[key] != value and key not in free and not key.startswith("test."):
             raise InputError(f"{file} was trained with {key} = {old[key]!r}, now {value!r}: not the same run")
 
 

@@ -1,8 +1,6 @@
-"""The optimizer, its learning rate at every step, and the averaged weights."""
+"""The optimizer, and the averaged weights."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +21,6 @@ def sgd(model: nn.Module, how: TrainConfig) -> torch.optim.SGD:
         {"params": vectors, "weight_decay": how.weight_decay if how.decay_norm_and_bias else 0.0},
     ]
     return torch.optim.SGD([g for g in groups if g["params"]], lr=how.lr, momentum=how.momentum)
-
-
-def learning_rate(epoch: float, how: TrainConfig) -> float:
-    """The rate after ``epoch`` passes: a linear warm-up from 0, then steps (each a tenth) or half a cosine to 0."""
-    if epoch < how.warmup_epochs:
-        return how.lr * epoch / how.warmup_epochs
-    if how.schedule == "step":
-        return how.lr * 0.1 ** sum(epoch >= drop for drop in how.lr_drop_epochs)
-    done = (epoch - how.warmup_epochs) / max(how.epochs - how.warmup_epochs, 1e-9)
-    return how.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
 class AveragedWeights:

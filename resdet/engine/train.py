@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
 from resdet.engine import distributed
-from resdet.engine.optim import AveragedWeights, learning_rate
+from resdet.engine.optim import AveragedWeights
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, split
 
@@ -27,6 +27,7 @@ def train(
     device: torch.device,
     start: int,
     steps_per_epoch: int,
+    rate: Callable[[float], float],
     average: AveragedWeights | None,
     after_step: Callable[[int, dict[str, float]], None],
 ) -> None:
@@ -35,6 +36,7 @@ def train(
     Args:
         model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.  What has a
             name that begins with :data:`~resdet.losses.MEASURED` is measured beside them and not minimised.
+        rate: the learning rate after so many epochs.
         average: of the same model, updated after each step.
         scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
         after_step: called with the number of steps done, and the losses and what was measured as numbers.
@@ -46,7 +48,7 @@ def train(
         set_training(model, how)
         torch.manual_seed(hash((how.seed, step)) & 0x7FFFFFFF)  # what a step draws depends on its number alone
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step / steps_per_epoch, how)
+            group["lr"] = rate(step / steps_per_epoch)
         optimizer.zero_grad(set_to_none=True)
         values = _backward(model, batch, scaler, how, device, step)
         if how.clip_norm:

@@ -16,6 +16,7 @@ from resdet.errors import UsageError
 from resdet.structures import ImageBatch
 
 FROZEN = replace(HOW, batch_norm="frozen")  # batch norm would see half the batch
+FOLLOWING = replace(FROZEN, schedule="plateau", patience=1, threshold=9.0, warmup_lr=0.02, warmup_until_error=98.0)
 
 
 class Unused(TinyNet):
@@ -37,8 +38,8 @@ def train_as(rank, port, out):
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     me = start("cpu")
     assert (me.rank, me.processes, me.is_main) == (rank, 2, rank == 0)
-    for name, how in (("trained", HOW), ("frozen", FROZEN)):
-        model = Unused(seed=rank)  # the first process's weights are the ones that count
+    for name, how in (("trained", HOW), ("frozen", FROZEN), ("following", FOLLOWING)):
+        model = Unused(seed=rank, measures=True)  # the first process's weights are the ones that count
         for steps, resume in ((8, False), (12, True)):
             fit(shares(run_of(out / name, model, how, steps=steps), rank), model, me, resume=resume)
         torch.save(model.state_dict(), out / f"{name}{rank}.pt")
@@ -76,6 +77,18 @@ def test_two_processes_give_the_weights_and_the_average_of_one(out, tmp_path):
     expected, found = (checkpoint.load(folder / "last.pt").model for folder in (tmp_path, out / "frozen"))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
+
+
+def test_a_schedule_that_follows_the_training_is_the_same_in_every_process_and_that_of_one(out, tmp_path):
+    model = Unused(seed=0, measures=True)
+    fit(run_of(tmp_path, model, FOLLOWING), model, Process(0, 1, torch.device("cpu")), resume=False)
+    one, other = (torch.load(out / f"following{rank}.pt") for rank in range(2))
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(one[name], value)
+        assert torch.equal(one[name], other[name])
+    expected, found = (checkpoint.load(folder / "last.pt").resume["rate"] for folder in (tmp_path, out / "following"))
+    assert found == pytest.approx(expected)
+    assert (found[0], found[4]) == (0, 2)  # warmed up, and dropped twice
 
 
 def test_alone_nothing_is_wrapped_or_waited_for():

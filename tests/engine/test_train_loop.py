@@ -5,7 +5,8 @@ import pytest
 import torch
 from tiny_training import HOW, STEPS_PER_EPOCH, TinyNet, batch_of, batches
 
-from resdet.engine.optim import AveragedWeights, learning_rate, sgd
+from resdet.engine.optim import AveragedWeights, sgd
+from resdet.engine.schedule import LearningRate, learning_rate
 from resdet.engine.train import set_training, train
 from resdet.structures import ImageBatch
 
@@ -28,6 +29,7 @@ def trained(net, how=HOW, batches=THREE, start=0, average=None):
         device=CPU,
         start=start,
         steps_per_epoch=STEPS_PER_EPOCH,
+        rate=LearningRate(how),
         average=average,
         after_step=lambda step, values: losses.append((step, values)),
     )
@@ -76,7 +78,7 @@ def test_what_is_measured_is_told_as_a_mean_over_the_batch_and_not_minimised(par
     assert [{"class": values["class"]} for _, values in told] == [values for _, values in trained(other, frozen)]
     assert equal(weights(net), weights(other))
     for _, values in told:
-        assert (values["batch/error"] / 12.5) == pytest.approx(round(values["batch/error"] / 12.5))  # eighths
+        assert (values["batch/top1_error"] / 12.5) == pytest.approx(round(values["batch/top1_error"] / 12.5))  # eighths
 
 
 @pytest.mark.parametrize("parts", [2, 4, 8])
@@ -173,6 +175,7 @@ def test_evaluation_mode_set_in_between_is_undone_at_the_next_step():
         device=CPU,
         start=0,
         steps_per_epoch=STEPS_PER_EPOCH,
+        rate=LearningRate(HOW),
         average=None,
         after_step=lambda step, values: net.eval() and None,
     )

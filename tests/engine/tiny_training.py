@@ -1,7 +1,9 @@
 """A network of a few numbers and batches that follow from a step's number: what the engine's tests train."""
 
+import json
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,7 +11,7 @@ from torch.nn import functional
 from resdet.config import ClsConfig, TrainConfig, to_dict
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.fit import Run
+from resdet.engine.fit import Run, fit
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, Target
 
@@ -45,7 +47,7 @@ class TinyNet(nn.Module):
             losses["second"] = self.second(x).square().mean()
         if self.measures:
             wrong = (logits.argmax(1) != batch.labels).float()
-            losses[f"{MEASURED}error"] = 100 * wrong.mean() + 0 * logits.sum()
+            losses[f"{MEASURED}top1_error"] = 100 * wrong.mean() + 0 * logits.sum()
         return losses
 
 
@@ -79,3 +81,41 @@ def run_of(out, model, how=HOW, *, report=lambda step, row: None, evaluate=None,
         identity=Checkpoint("cls", config, ("a", "b", "c"), ("A", "B", "C"), 0, {}),
         report=report,
     )
+
+
+class Cut(Exception):
+    """What ends a run in the middle."""
+
+
+def rows(folder):
+    """What was logged, without what the clock says."""
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "images_per_s"} for line in lines]
+
+
+def equal(one, other):
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, dict):
+            assert equal(value, other[key])
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[key]), key
+        else:
+            assert value == other[key] or isinstance(value, list), key
+    return True
+
+
+def weights(model):
+    return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def interrupted(out, how, where, **net):
+    """Run until ``where(step, row)`` is true, then stop as a crash would."""
+    model = TinyNet(dropout=0.3, **net)
+
+    def report(step, row):
+        if where(step, row):
+            raise Cut
+
+    with pytest.raises(Cut):
+        fit(run_of(out, model, how, report=report), model, ALONE, resume=False)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from resdet.backbones.resnet import ResNet
-from resdet.models.classifier import Classifier
+from resdet.models.classifier import Classifier, mix
 from resdet.structures import ImageBatch, Target
 
 MEAN, STD = (120.0, 110.0, 100.0), (60.0, 50.0, 40.0)
@@ -46,6 +46,52 @@ def test_label_smoothing_is_a_share_of_the_loss_over_all_classes(model):
     log_probabilities = model.logits(images.images).log_softmax(1)
     expected = 0.9 * functional.nll_loss(log_probabilities, torch.tensor([3, 0])) - 0.1 * log_probabilities.mean()
     torch.testing.assert_close(smooth(images)["class"], expected)
+
+
+def test_mixing_is_the_weighted_mean_of_pairs_and_follows_from_the_seed():
+    images = torch.rand(6, 3, 4, 4)
+    torch.manual_seed(5)
+    mixed, partner, share = mix(images, 0.4)
+    assert sorted(partner.tolist()) == list(range(6))
+    assert 0 < share < 1
+    for i in range(6):
+        torch.testing.assert_close(mixed[i], share * images[i] + (1 - share) * images[partner[i]])
+    torch.manual_seed(5)
+    again = mix(images, 0.4)
+    assert torch.equal(again[0], mixed)
+    assert again[2] == share
+    assert mix(images, 0.4)[2] != share
+
+
+def test_shares_of_mixing_have_the_moments_of_beta():
+    torch.manual_seed(0)
+    one = torch.zeros(1, 3, 1, 1)
+    shares = torch.tensor([mix(one, 0.5)[2] for _ in range(2000)])
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * 0.5 + 1)), abs=0.01)
+
+
+def test_a_mixed_batch_has_the_cross_entropy_of_its_soft_targets(model):
+    images = batch([3, 0, 6, 2])
+    net = Classifier(model.backbone, MEAN, STD, label_smoothing=0.1, mixup=0.5).train()
+    torch.manual_seed(3)
+    found = net(images)
+    torch.manual_seed(3)
+    x = (images.images.float() - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    mixed, partner, share = mix(x, 0.5)
+    logits = net.backbone(mixed)
+    hot = functional.one_hot(images.labels, 7).float()
+    soft = 0.9 * (share * hot + (1 - share) * hot[partner]) + 0.1 / 7
+    torch.testing.assert_close(found["class"], -(soft * logits.log_softmax(1)).sum(1).mean())
+    heavier = images.labels if share > 0.5 else images.labels[partner]
+    assert found["batch/top1_error"].item() == 25 * (logits.argmax(1) != heavier).sum().item()
+    model.eval()
+
+
+def test_outside_training_nothing_is_mixed(model):
+    images = batch([3, 0])
+    net = Classifier(model.backbone, MEAN, STD, mixup=0.5).eval()
+    torch.testing.assert_close(net(images)["class"], model(images)["class"])
 
 
 def test_probabilities_are_float32_and_sum_to_one_under_autocast_too(model):
