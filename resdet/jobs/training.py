@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,17 @@ import yaml
 from torch import nn
 
 from resdet import build
-from resdet.config import ClsConfig, DataConfig, LocConfig, to_dict
+from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, to_dict
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, TrainingImages, training_loader
-from resdet.data.records import Records
+from resdet.data.records import Classes, Records
 from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
 from resdet.errors import InputError, UsageError
 from resdet.progress import TrainingProgress
+from resdet.structures import ImageBatch
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,7 @@ def open_data(config: ClsConfig | LocConfig, *, with_boxes: bool = False) -> Tra
     Args:
         with_boxes: train on those images only that have a box.
     """
-    for key, spec in (("data.train", config.data.train), ("data.val", config.data.val)):
-        if not spec:
-            raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
-    train, val = open_records(config.data.train), open_records(config.data.val)
-    _check_same_classes(config.data, train.classes.ids, val.classes.ids)
+    train, val = open_splits(config.data)
     if with_boxes and not bool(train.box_counts().all()):
         train = train.select(train.box_counts().nonzero()[:, 0])
     for spec, records, what in (
@@ -71,7 +68,22 @@ def open_data(config: ClsConfig | LocConfig, *, with_boxes: bool = False) -> Tra
     return TrainingData(train, val)
 
 
-def _check_same_classes(data: DataConfig, train: tuple[str, ...], val: tuple[str, ...]) -> None:
+def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
+    """What ``data.train`` and ``data.val`` name.
+
+    Raises:
+        UsageError: one is not set.
+        InputError: they have other classes.
+    """
+    for key, spec in (("data.train", data.train), ("data.val", data.val)):
+        if not spec:
+            raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
+    train, val = open_records(data.train), open_records(data.val)
+    _check_same_classes(data, train.classes.ids, val.classes.ids)
+    return train, val
+
+
+def _check_same_classes(data: DataConfig | DetDataConfig, train: tuple[str, ...], val: tuple[str, ...]) -> None:
     if train == val:
         return
     if len(train) != len(val):
@@ -80,7 +92,7 @@ def _check_same_classes(data: DataConfig, train: tuple[str, ...], val: tuple[str
     raise InputError(f"class {label} of {data.train} is {train[label]!r}, of {data.val} {val[label]!r}")
 
 
-def start(config: ClsConfig | LocConfig, device: str) -> Process:
+def start(config: ClsConfig | LocConfig | DetConfig, device: str) -> Process:
     """Join the run on a device; the weights that are drawn next follow from the config's seed.
 
     Raises:
@@ -98,6 +110,17 @@ def validation_images(config: ClsConfig | LocConfig, records: Records, side: int
     return TestImages(records, round(config.data.resize * side / config.data.size), side)
 
 
+@dataclass(frozen=True)
+class Course:
+    """What a run goes through, and how it is judged; see :class:`resdet.engine.fit.Run`."""
+
+    steps: int
+    steps_per_epoch: int
+    batches: Callable[[int], Iterable[ImageBatch]]
+    evaluate: Callable[[int], dict[str, Any]]
+    best_by: str
+
+
 def launch(
     task: str,
     config: ClsConfig | LocConfig,
@@ -110,30 +133,54 @@ def launch(
     out: Path,
     resume: bool,
 ) -> None:
-    """Train ``model`` as ``config`` says; the folder gets the resolved config, metrics and checkpoints.
+    """Train ``model`` on crops as ``config`` says; the folder gets the resolved config, metrics and checkpoints.
 
     ``evaluate`` gets the validation images at the side that training has reached: a net that has only seen
     small crops says little about itself on large ones.
     """
     plan = build.plan(config.data, config.train, len(data.train), me)
     images = TrainingImages(data.train, config.augment)
-    settings = to_dict(config)
-    classes = data.train.classes
+
+    def batches(start: int) -> Iterable[ImageBatch]:
+        return training_loader(images, replace(plan, start=start), config.data.workers)
 
     def evaluate_at(step: int) -> dict[str, Any]:
         return evaluate(validation_images(config, data.val, plan.size_at(step - 1)))
 
-    if len(data.train) < me.processes:
-        raise InputError(f"{config.data.train}: {len(data.train)} images are too few for {me.processes} processes")
-    progress = TrainingProgress(plan.steps, config.train.batch_size)
+    check_enough(config.data.train, data.train, me)
+    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by)
+    run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
+    distributed.stop(me)
+
+
+def check_enough(spec: str, records: Records, me: Process) -> None:
+    """Every process must get an image of a batch."""
+    if len(records) < me.processes:
+        raise InputError(f"{spec}: {len(records)} images are too few for {me.processes} processes")
+
+
+def run_course(
+    task: str,
+    config: ClsConfig | LocConfig | DetConfig,
+    model: nn.Module,
+    classes: Classes,
+    course: Course,
+    me: Process,
+    *,
+    out: Path,
+    resume: bool,
+) -> None:
+    """Train ``model`` from the first step of a course, or the one it had come to, to the last."""
+    settings = to_dict(config)
+    progress = TrainingProgress(course.steps, config.train.batch_size)
     run = Run(
         out=out,
         how=config.train,
-        steps=plan.steps,
-        steps_per_epoch=plan.steps_per_epoch,
-        batches=lambda start: training_loader(images, replace(plan, start=start), config.data.workers),
-        evaluate=evaluate_at,
-        best_by=best_by,
+        steps=course.steps,
+        steps_per_epoch=course.steps_per_epoch,
+        batches=course.batches,
+        evaluate=course.evaluate,
+        best_by=course.best_by,
         identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,
     )
@@ -143,4 +190,3 @@ def launch(
             (out / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fit(run, model, me, resume=resume)
     progress.close()
-    distributed.stop(me)
