@@ -17,6 +17,9 @@ SPECS = {
     "ilsvrc-loc:C:/data/set": ("ilsvrc-loc", "C:/data/set", ""),
     "coco:/images:/annotations/instances.json": ("coco", "/images", "/annotations/instances.json"),
     "coco:a:b/instances.json": ("coco", "a", "b/instances.json"),
+    r"coco:C:\images:D:\annotations\a.json": ("coco", r"C:\images", r"D:\annotations\a.json"),
+    "coco:/images:D:/annotations/a.json": ("coco", "/images", "D:/annotations/a.json"),
+    r"coco:C:\images:a.json": ("coco", r"C:\images", "a.json"),
 }
 
 
@@ -51,7 +54,7 @@ def test_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
 
 FAULTS = {
     "unknown format": ("tinyimagenet:/x:val", "unknown format 'tinyimagenet'; did you mean 'tiny-imagenet'?"),
-    "unlike any": ("/data/imagenet", "unknown format '/data/imagenet'.*Known: ilsvrc-loc, shapes, tiny-imagenet"),
+    "unlike any": ("/data/imagenet", "unknown format '/data/imagenet'.*Known: .*ilsvrc-loc, shapes, tiny-imagenet"),
     "no root": ("shapes", "wanted FORMAT:ROOT:SPLIT, such as shapes:"),
     "missing": ("tiny-imagenet:/no/such:val", r"no folder /no/such; tiny-imagenet wants train/, val/, wnids\.txt"),
     "missing demo": ("shapes:/no/such:val", r"no folder /no/such; shapes wants .*datasets/make_shapes\.py"),

@@ -45,7 +45,7 @@ def test_numbers_may_be_floats_with_spaces_around(tmp_path):
 
 
 def test_size_may_lack(tmp_path):
-    assert read(write(tmp_path, size=""), first_pixel=0) == (None, ())
+    assert read(write(tmp_path, size=""), first_pixel=0) == (None, (), "a")
 
 
 def test_difficult_is_told(tmp_path):
@@ -66,6 +66,7 @@ WRONG = {
     "a side lacks": ("<name>dog</name><bndbox><xmin>1</xmin></bndbox>", "ymin: wanted a number, got None"),
     "a word": ("<name>dog</name>" + bndbox(1, "two", 3, 4), "ymin: wanted a number, got 'two'"),
     "nan": ("<name>dog</name>" + bndbox(1, 2, "nan", 4), "xmax: wanted a finite number, got 'nan'"),
+    "further than any image": ("<name>dog</name>" + bndbox(1, 2, "1e300", 4), "xmax: wanted pixels, got '1e300'"),
     "infinite": ("<name>dog</name>" + bndbox(1, 2, "1e999", 4), "xmax: wanted a finite number"),
     "right of itself": ("<name>dog</name>" + bndbox(20, 1, 10, 4), "upside down: xmax 10 is less than xmin 20"),
     "upside down": ("<name>dog</name>" + bndbox(1, 9, 10, 4), "upside down: ymax 4 is less than ymin 9"),
@@ -103,3 +104,6 @@ def test_a_missing_file_and_a_strange_size_are_named(tmp_path):
         read(tmp_path / "none.xml", first_pixel=0)
     with pytest.raises(InputError, match=r"a\.xml: size: wanted width and height"):
         read(write(tmp_path, size="<size><width>500</width></size>"), first_pixel=0)
+    for width in ("-1", "1e12"):
+        with pytest.raises(InputError, match=r"a\.xml: size: wanted width and height in pixels"):
+            read(write(tmp_path, size=f"<size><width>{width}</width><height>5</height></size>"), first_pixel=0)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from resdet.data.formats import ilsvrc_loc, shapes, tiny_imagenet
+from resdet.data.formats import coco, ilsvrc_det, ilsvrc_loc, shapes, tiny_imagenet, voc, voc_files
 from resdet.data.formats.loc_files import LAYOUT
 from resdet.data.records import Records
 from resdet.errors import InputError
@@ -20,12 +20,16 @@ class Format(NamedTuple):
     read: Callable[[Path, str], Records]  # root, split
     layout: str  # what the root folder holds, for the message when it is not there
     split_example: str
+    root_may_lack: bool = False  # the annotations lie elsewhere, and they alone are enough to evaluate predictions
 
 
 FORMATS = {
+    "coco": Format(coco.read, "the images", "instances.json", root_may_lack=True),
+    "ilsvrc-det": Format(ilsvrc_det.read, ilsvrc_det.LAYOUT, "val"),
     "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val"),
     "shapes": Format(shapes.read, "the demo set that datasets/make_shapes.py draws", "val"),
     "tiny-imagenet": Format(tiny_imagenet.read, "train/, val/, wnids.txt and words.txt", "val"),
+    "voc": Format(voc.read, voc_files.LAYOUT, "trainval"),
 }
 
 
@@ -43,7 +47,7 @@ def open_records(spec: str) -> Records:
     if not root:
         raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
     folder = Path(root).expanduser()
-    if not folder.is_dir():
+    if not folder.is_dir() and not wanted.root_may_lack:
         raise InputError(f"{spec!r}: no folder {folder}; {name} wants {wanted.layout} there")
     if not split:
         raise InputError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
@@ -51,9 +55,11 @@ def open_records(spec: str) -> Records:
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:
-    """``FORMAT:ROOT:SPLIT`` in its three parts, empty where not given; ROOT may begin with a drive."""
+    """``FORMAT:ROOT:SPLIT`` in its three parts, empty where not given; ROOT and SPLIT may begin with a drive."""
     name, _, rest = spec.partition(":")
     drive = re.match(r"[A-Za-z]:[\\/]", rest)
     start = len(drive[0]) if drive else 0
+    if two := re.fullmatch(r"(.*):([A-Za-z]:[\\/].*)", rest[start:]):
+        return name, rest[:start] + two[1], two[2]
     root, _, split = rest[start:].rpartition(":") if ":" in rest[start:] else (rest[start:], "", "")
     return name, rest[:start] + root, split

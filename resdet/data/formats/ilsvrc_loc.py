@@ -13,20 +13,15 @@ Annotations alone are enough: an image that is not there gets the path it would 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from resdet.data.formats.loc_boxes import Source, open_boxes
 from resdet.data.formats.loc_classes import classes_of
 from resdet.data.formats.loc_files import LISTS, base_of, images_of
+from resdet.data.formats.many_files import read_each
 from resdet.data.formats.voc_xml import Object
 from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
-
-# Threads wait for the disk, not for Python: parsing takes 42 us a file from memory with one thread and 52 with four,
-# 100 and 80 from a cold local disk, and four at a time where each file takes milliseconds.
-READERS = 4
-CHUNK = 128  # files a thread takes at a time
 
 Labeller = Callable[[str, str, tuple[Object, ...] | None, Mapping[str, int]], int]
 
@@ -57,17 +52,13 @@ def read(root: Path, split: str) -> Records:
 def _records(
     images: list[tuple[str, str]], source: Source, labels: Mapping[str, int], label_of: Labeller
 ) -> Iterator[Record]:
-    def record(name: str, path: str) -> Record:
+    def record(image: tuple[str, str]) -> Record:
+        name, path = image
         place, objects = source(name, labels)
         label = label_of(name, place, objects, labels)
         return Record(path, label, [o.box for o in objects or ()], [labels[o.name] for o in objects or ()])
 
-    def chunk(start: int) -> list[Record]:
-        return [record(name, path) for name, path in images[start : start + CHUNK]]
-
-    with ThreadPoolExecutor(READERS) as pool:
-        for records in pool.map(chunk, range(0, len(images), CHUNK)):  # map keeps the order
-            yield from records
+    return read_each(record, images)
 
 
 def _train_label(name: str, place: str, objects: tuple[Object, ...] | None, labels: Mapping[str, int]) -> int:

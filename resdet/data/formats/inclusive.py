@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from resdet.errors import InputError
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+FARTHEST = 1e9  # pixels; no image is as large, and float32 holds it
 
 
 def read_box(words: Sequence[str | None], place: str, first_pixel: int) -> tuple[float, float, float, float]:
@@ -19,7 +20,7 @@ def read_box(words: Sequence[str | None], place: str, first_pixel: int) -> tuple
         first_pixel: what the file calls the first column and row: 0 for ILSVRC, 1 for VOC.
 
     Raises:
-        InputError: not four finite numbers, or upside down.  One pixel (xmin = xmax) is a box.
+        InputError: not four numbers below :data:`FARTHEST`, or upside down.  One pixel (xmin = xmax) is a box.
     """
     if len(words) != 4:
         raise InputError(f"{place}: wanted four numbers {' '.join(SIDES)}, got {len(words)}")
@@ -38,4 +39,6 @@ def _number(word: str | None, place: str) -> float:
         raise InputError(f"{place}: wanted a number, got {word!r}") from None
     if not math.isfinite(number):
         raise InputError(f"{place}: wanted a finite number, got {word!r}")
+    if abs(number) > FARTHEST:
+        raise InputError(f"{place}: wanted pixels, got {word!r}, which no image has")
     return number

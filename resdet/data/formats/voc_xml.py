@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from resdet.data.formats.inclusive import SIDES, read_box
+from resdet.data.formats.inclusive import FARTHEST, SIDES, read_box
 from resdet.errors import InputError
 
 
@@ -27,6 +27,7 @@ class Annotation(NamedTuple):
 
     size: tuple[int, int] | None  # width, height; None where the file does not say
     objects: tuple[Object, ...]
+    filename: str = ""  # of the image, often without ending and sometimes of another time
 
 
 def read(file: Path | str, first_pixel: int, classes: Container[str] | None = None) -> Annotation:
@@ -44,7 +45,7 @@ def read(file: Path | str, first_pixel: int, classes: Container[str] | None = No
     root = _parse(file)
     objects = enumerate(root.iter("object"), 1)
     found = tuple(_object(element, f"{file}: object {n}", first_pixel, classes) for n, element in objects)
-    return Annotation(_size(root, file), found)
+    return Annotation(_size(root, file), found, (root.findtext("filename") or "").strip())
 
 
 def _parse(file: Path | str) -> Element:
@@ -79,4 +80,6 @@ def _size(root: Element, file: Path | str) -> tuple[int, int] | None:
         width, height = (int(float(word or "")) for word in words)
     except (ValueError, OverflowError):
         raise InputError(f"{file}: size: wanted width and height as numbers, got {words}") from None
+    if not (0 <= width <= FARTHEST and 0 <= height <= FARTHEST):
+        raise InputError(f"{file}: size: wanted width and height in pixels, got {words}")
     return width, height
