@@ -7,7 +7,6 @@ labels from 0, boxes in continuous pixels of the upright image, detections in th
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os.path import basename, splitext
@@ -23,6 +22,8 @@ from resdet.predictions.groups import MISSING
 from resdet.predictions.loc import MAX_GUESSES, LocPredictions, to_inclusive
 from resdet.predictions.match import by_name, reorder
 from resdet.structures import Detections
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,16 @@ def _short(value: np.float32) -> float:
 def _result(line: str, place: str, classes: Classes) -> ImageResult:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
+    except RecursionError:
+        raise InputError(f"{place}: not JSON of ours: nested too deep") from None
+    except ValueError as error:  # a number of thousands of digits is one too
         raise InputError(f"{place}: not JSON: {error}") from None
     if not isinstance(entry, dict) or not isinstance(entry.get("file"), str):
         raise InputError(f"{place}: wanted an object with 'file'")
     if entry.get("error") is not None:
         return failed(entry["file"], str(entry["error"]))
     width, height, found = (entry.get(key) for key in ("width", "height", "detections"))
-    if not all(isinstance(size, int) and size > 0 for size in (width, height)):
+    if not all(type(size) is int and 0 < size < 2**31 for size in (width, height)):
         raise InputError(f"{place}: wanted 'width' and 'height' in whole pixels, got {width!r} and {height!r}")
     if not isinstance(found, list):
         raise InputError(f"{place}: wanted 'detections' as a list, got {found!r}")
@@ -125,9 +128,9 @@ def _detection(row: object, place: str, classes: Classes) -> tuple[list[float], 
     if type(label) is not int or not 0 <= label < len(classes):
         raise InputError(f"{place}: wanted a label 0 .. {len(classes) - 1}, got {label!r}")
     _check_name(label, name, place, classes)
-    if not _is_number(score):
+    if not is_number(score):
         raise InputError(f"{place}: wanted a score, got {score!r}")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{place}: wanted a box [x1, y1, x2, y2], got {box!r}")
     return [float(edge) for edge in box], float(score), label
 
@@ -140,5 +143,6 @@ def _check_name(label: int, name: object, place: str, classes: Classes) -> None:
         raise InputError(f"{place}: label {label} is {name!r} there, but {classes.names[label]!r} in the data set")
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value out of JSON is a number, and one that float32 holds: not NaN, not infinite, not 1e300."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST

@@ -1,0 +1,102 @@
+"""PASCAL VOC's result files: one a class, ``comp4_det_test_<class>.txt``, a line a detection: ``id score x1 y1 x2 y2``.
+
+The id is the image's name without its ending.  Boxes are inclusive pixels counted from 1, as in VOC's annotations.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from resdet.data.records import Classes, Records
+from resdet.errors import InputError
+from resdet.predictions.columns import read_table
+from resdet.predictions.det import DetPredictions, predictions
+from resdet.predictions.inclusive import as_inclusive, from_inclusive
+from resdet.predictions.numbering import find
+
+FILE_NAME = "comp4_det_test_{}.txt"
+PATTERN = re.compile(r"(?:.*_)?det_[^_]+_(.+)\.txt", re.DOTALL)  # of other competitions and splits too, such as comp3's
+COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
+FIRST_PIXEL = 1
+
+
+def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
+    """Read result files, each with its text; a class without a file has no detections.
+
+    Raises:
+        InputError: a malformed line, an image that the data set does not have, a file that names no class of it, or a
+            class with two files.
+    """
+    names = np.array(records.names(), dtype=np.str_)
+    if len(np.unique(names)) < len(names):
+        raise InputError(
+            f"{records.root}: two of its images have one name, by which VOC's result files tell them apart"
+        )
+    parts, seen = [], {}
+    for file, text in files:
+        label = label_of(file, records.classes)
+        if label in seen:
+            raise InputError(f"{file}: class {records.classes.ids[label]!r} has another file, {seen[label].name}")
+        seen[label] = file
+        parts.append(_read_class(file, text, label, names))
+    if not parts:
+        return predictions([], [], [], [])
+    fields = ([getattr(part, name) for part in parts] for name in ("images", "labels", "scores", "boxes"))
+    return DetPredictions(*(np.concatenate(field) for field in fields))
+
+
+def label_of(file: Path, classes: Classes) -> int:
+    """The class that a result file is of, by its name.
+
+    Raises:
+        InputError: none of ``classes``, or another kind of name.
+    """
+    match = PATTERN.fullmatch(file.name)
+    if match is None:
+        raise InputError(f"{file}: wanted a name such as {FILE_NAME.format(classes.ids[0])}, which says the class")
+    for words in (classes.ids, classes.names):
+        if match[1] in words:
+            return words.index(match[1])
+    raise InputError(f"{file}: class {match[1]!r} is none of the data set's {len(classes)}")
+
+
+def file_name(class_id: str) -> str:
+    """What the result file of a class is called.
+
+    Raises:
+        InputError: the class cannot be in a file's name.
+    """
+    if not class_id or set(class_id) & set('/\\:*?"<>|\0\n'):
+        raise InputError(f"class {class_id!r} cannot be in a file's name, as VOC's form wants it")
+    return FILE_NAME.format(class_id)
+
+
+def format_lines(found: DetPredictions, names: Sequence[str]) -> str:
+    """The lines of one class's file, in order, each with its newline.
+
+    Args:
+        found: detections of that class alone.
+        names: of the data set's images, without ending.
+    """
+    rows = zip(
+        found.images.tolist(), found.scores.tolist(), as_inclusive(found.boxes, FIRST_PIXEL).tolist(), strict=True
+    )
+    return "".join(
+        f"{names[image]} {score:.9g} {x1:.10g} {y1:.10g} {x2:.10g} {y2:.10g}\n"
+        for image, score, (x1, y1, x2, y2) in rows
+    )
+
+
+def _read_class(file: Path, text: str, label: int, names: np.ndarray) -> DetPredictions:
+    longest = max(map(len, names.tolist()), default=0)
+    table = read_table(file, text, COLUMNS, word_length=longest + 1)  # cut to one more it is still none of them
+    images = find(table.words, names)
+    if (images < 0).any():
+        row = int(np.argmin(images))
+        raise InputError(f"{table.place(row)}: image {str(table.words[row])!r} is none of the data set's {len(names)}")
+    boxes = from_inclusive(table.numbers[:, 1:], FIRST_PIXEL)
+    return predictions(images, np.full(len(images), label), table.numbers[:, 0], boxes)

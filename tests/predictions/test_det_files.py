@@ -1,0 +1,275 @@
+"""Files of detections: read as others write them, written so that they read back, refused by file and line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from resdet.data.records import Classes, Record, pack
+from resdet.errors import InputError
+from resdet.predictions import jsonl
+from resdet.predictions.det import DetPredictions, collect, predictions
+from resdet.predictions.jsonl import ImageResult, failed
+from resdet.predictions.read import read_det
+from resdet.predictions.write_det import write_det
+from resdet.structures import Detections
+
+NUMBERED = Classes(("n01", "n02", "n03"), ("ant", "bee", "cat"), (7, 90, 13))
+PLAIN = Classes(("ant", "hot dog", "cat"), ("ant", "hot dog", "cat"))
+
+
+def records_of(classes=NUMBERED, names=("b", "a", "c"), numbers=(20, 3, 11)):
+    rows = [Record(f"x/{name}.jpg", -1, size=(64, 48), number=n) for name, n in zip(names, numbers, strict=True)]
+    return pack(Path("set"), classes, rows)
+
+
+WITHOUT_NUMBERS = (-1, -1, -1)
+
+
+def read(tmp_path, text, records, name="det.txt"):
+    (tmp_path / name).write_text(text)
+    return read_det(tmp_path / name, records)
+
+
+def as_rows(found):
+    columns = (found.images, found.labels, found.scores, found.boxes)
+    return [(i, label, score, *box) for i, label, score, box in zip(*(c.tolist() for c in columns), strict=True)]
+
+
+def test_devkit_lines_name_images_and_classes_by_number_and_their_last_pixel_is_inside(tmp_path):
+    text = "3 90 0.5 0 0 9 19\n20 7 -1.25 1.5 2 3 4\n\n3 13 1e-3 5 5 5 5\n"
+    assert as_rows(read(tmp_path, text, records_of())) == [
+        (1, 1, 0.5, 0, 0, 10, 20),
+        (0, 0, -1.25, 1.5, 2, 4, 5),
+        (1, 2, 0.001, 5, 5, 6, 6),
+    ]
+
+
+def test_devkit_numbers_are_places_from_1_where_a_set_has_none(tmp_path):
+    found = read(tmp_path, "1 2 .5 0 0 1 1\n3 1 .5 0 0 1 1\n", records_of(PLAIN, numbers=WITHOUT_NUMBERS))
+    assert found.images.tolist() == [1, 2]  # a, b, c: alphabetical
+    assert found.labels.tolist() == [1, 0]
+    twice = records_of(numbers=(5, 5, 6))
+    assert read(tmp_path, "1 7 .5 0 0 1 1\n", twice).images.tolist() == [1]
+
+
+def test_devkit_text_may_be_as_matlab_writes_it(tmp_path):
+    found = read(tmp_path, "3,90,0.5,0,0,9,19\r\n2.000e+01 7 1.0000000e-01 0 0 9 9\r\n", records_of())
+    assert found.images.tolist() == [1, 0]
+    assert found.scores.tolist() == [0.5, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3 7 .5 0 0 9 9\n3 7 .5 0 0 9\n", r"det\.txt:2: wanted 7 words \(image_index det_id .*\), got 6"),
+        ("\n3 7 .5 0 0 9 9 9\n", r"det\.txt:2: wanted 7 words .*, got 8"),
+        ("3 7 .5 0 0 9\n", r"det\.txt:1: wanted 7 words .*, got 6"),
+        ("3 7 .5 0 0 9 9\n\n3 7 high 0 0 9 9\n", r"det\.txt:3: wanted a finite number for score, got 'high'"),
+        ("3 7 .5 0 0 nan 9\n", r"det\.txt:1: wanted a finite number for xmax, got 'nan'"),
+        ("3 7 inf 0 0 9 9\n", r"det\.txt:1: wanted a finite number for score, got 'inf'"),
+        ("3 7 1_0 0 0 9 9\n", r"det\.txt:1: wanted a finite number for score, got '1_0'"),
+        ("3 7 .5 0 0 9 9\n\n4 7 .5 0 0 9 9\n", r"det\.txt:3: image 4 is none of the data set's 3, numbered 3 to 20"),
+        ("3.5 7 .5 0 0 9 9\n", r"det\.txt:1: image 3\.5 is none"),
+        ("-1 7 .5 0 0 9 9\n", r"det\.txt:1: image -1 is none"),
+        ("3 1 .5 0 0 9 9\n", r"det\.txt:1: class 1 is none of the data set's 3, numbered 7 to 90"),
+        ("img_3 7 .5 0 0 9 9\n", r"det\.txt:1: wanted a finite number for image_index, got 'img_3'"),
+    ],
+)
+def test_a_malformed_devkit_line_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text, records_of())
+
+
+def test_voc_files_hold_a_class_each_and_count_pixels_from_1(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "comp4_det_test_hot dog.txt").write_text("a 0.5 1 1 10 20\nc 0.25 3 4 3 4\n")
+    (folder / "comp3_5a2f_det_val_cat.txt").write_text("")  # another competition, a salt, another split; no detections
+    (folder / "notes.txt").write_text("not a result file")
+    records = records_of(PLAIN, numbers=WITHOUT_NUMBERS)
+    assert as_rows(read_det(folder, records)) == [(1, 1, 0.5, 0, 0, 10, 20), (2, 1, 0.25, 2, 3, 3, 4)]
+    assert len(read_det(folder / "comp4_det_test_hot dog.txt", records)) == 2  # one class alone
+    assert len(read_det(folder / "comp3_5a2f_det_val_cat.txt", records)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "comp4_det_test_cat.txt",
+            "a .5 1 1 9 9\nd .5 1 1 9 9\n",
+            r"cat\.txt:2: image 'd' is none of the data set's 3",
+        ),
+        ("comp4_det_test_cat.txt", "ab .5 1 1 9 9\n", r"cat\.txt:1: image 'ab' is none"),  # one letter more than any
+        ("comp4_det_test_cat.txt", "a .5 1 1 9\n", r"cat\.txt:1: wanted 6 words \(image score .*\), got 5"),
+        ("comp4_det_test_cat.txt", "a .5 1 1 9 9 9\n", r"cat\.txt:1: wanted 6 words .*, got 7"),
+        ("comp4_det_test_cat.txt", "a .5 1 1 9 x\n", r"cat\.txt:1: wanted a finite number for ymax, got 'x'"),
+        ("comp4_det_test_cat.txt", "a .5 1 1 nan 9\n", r"cat\.txt:1: wanted a finite number for xmax, got 'nan'"),
+        ("comp4_det_test_dog.txt", "", r"dog\.txt: class 'dog' is none of the data set's 3"),
+    ],
+)
+def test_a_malformed_voc_line_is_named(tmp_path, name, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text, records_of(PLAIN), name)
+
+
+def test_a_folder_without_voc_files_or_with_two_for_a_class_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no file in this folder is called .* comp4_det_test_<class>\.txt"):
+        read_det(tmp_path, records_of(PLAIN))
+    for name in ("comp3_det_test_cat.txt", "comp4_det_test_cat.txt"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match=r"comp4_det_test_cat\.txt: class 'cat' has another file, comp3_det_test_cat"):
+        read_det(tmp_path, records_of(PLAIN))
+    with pytest.raises(InputError, match="two of its images have one name"):
+        read(tmp_path, "", records_of(PLAIN, names=("a", "a", "b")), "comp4_det_test_ant.txt")
+
+
+def coco(**changes):
+    return {"image_id": 3, "category_id": 90, "bbox": [1, 2, 10, 20.5], "score": 0.5} | changes
+
+
+def test_coco_results_have_widths_and_ids(tmp_path):
+    text = json.dumps([coco(), coco(image_id=20.0, category_id=7, score=1, id=4, segmentation=[[1, 2]])], indent=1)
+    assert as_rows(read(tmp_path, text, records_of(), "r.json")) == [
+        (1, 1, 0.5, 1, 2, 11, 22.5),
+        (0, 0, 1, 1, 2, 11, 22.5),
+    ]
+    assert len(read(tmp_path, " [ ] \n", records_of(), "r.json")) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps([coco(), 3]), r"r\.json: result 2: wanted an object"),
+        (json.dumps([coco(image_id=4)]), r"result 1: image_id 4 is none of the data set's 3"),
+        (json.dumps([coco(image_id="3")]), r"result 1: wanted 'image_id' as a number, got '3'"),
+        (json.dumps([coco(image_id=True)]), r"result 1: wanted 'image_id' as a number, got True"),
+        (json.dumps([coco(category_id=1)]), r"result 1: category_id 1 is none of the data set's 3"),
+        (json.dumps([{"image_id": 3}]), r"result 1: wanted 'category_id' as a number, got None"),
+        (json.dumps([coco(bbox=[1, 2, 3])]), r"result 1: wanted 'bbox' as \[x, y, width, height\], got \[1, 2, 3\]"),
+        (json.dumps([coco(bbox=[1, 2, 3, float("nan")])]), r"result 1: wanted 'bbox'"),
+        (json.dumps([coco(bbox=[1, 2, 3, 10**400])]), r"result 1: wanted 'bbox'"),
+        (json.dumps([coco(bbox="0" * 100)]), r"result 1: wanted 'bbox' .*, got '0+\.\.\."),
+        (json.dumps([coco(score=float("inf"))]), r"result 1: wanted 'score' as a number, got inf"),
+        (json.dumps([coco()])[:-1], r"after result 1: wanted a comma or the list's end, got ''"),
+        (json.dumps([coco()])[:-2], r"result 1: not JSON"),
+        ("[" + json.dumps(coco()) + ",]", r"result 2: not JSON"),
+        (json.dumps([coco()]) + " x", "something comes after the list's end"),
+        ("[" * 100_000, r"result 1: nested too deep"),
+        ('[{"image_id": ' + "9" * 10_000 + "}]", r"result 1: not JSON: Exceeds the limit"),
+    ],
+)
+def test_what_is_wrong_with_a_coco_file_is_named(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text, records_of(), "r.json")
+
+
+def found(*rows):
+    """Detections of one image from ``(label, score, box)`` rows."""
+    boxes = torch.tensor([box for _, _, box in rows], dtype=torch.float32).reshape(-1, 4)
+    labels = torch.tensor([label for label, _, _ in rows], dtype=torch.int64)
+    return Detections(boxes, torch.tensor([score for _, score, _ in rows]), labels)
+
+
+NAMES = ("ant", "bee", "cat")
+
+
+def test_jsonl_is_matched_by_file_name_and_an_image_with_an_error_has_no_detections(tmp_path):
+    lines = [
+        jsonl.format_line(ImageResult("/elsewhere/c.png", 64, 48, found((2, 0.5, (1.25, 2, 3, 4)))), NAMES),
+        jsonl.format_line(failed("b.png", "truncated"), NAMES),
+        jsonl.format_line(ImageResult("a.png", 64, 48, found((0, 0.25, (0, 0, 9, 9)), (1, 0.75, (0, 0, 9, 9)))), NAMES),
+    ]
+    read_back = read(tmp_path, "".join(lines), records_of(), "r.jsonl")
+    assert as_rows(read_back) == [
+        (2, 2, 0.5, 1.25, 2, 3, 4),
+        (1, 0, 0.25, 0, 0, 9, 9),
+        (1, 1, 0.75, 0, 0, 9, 9),
+    ]
+    with pytest.raises(InputError, match=r"no row for 1 of 3 images, the first is 'c'"):
+        read(tmp_path, "".join(lines[1:]), records_of(), "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"file": ' + "[" * 100_000, r"r\.jsonl:1: not JSON of ours: nested too deep"),
+        ('{"file": "a", "width": ' + "9" * 10_000 + "}", r"r\.jsonl:1: not JSON: Exceeds the limit"),
+        ('{"file": "a", "width": 1e99, "height": 5}', r"r\.jsonl:1: wanted 'width' and 'height' in whole pixels"),
+        (
+            '{"file": "a", "width": 9, "height": 5, "detections": [{"label": 0, "score": 1, "box": [0, 0, 1e99, 1]}]}',
+            r"r\.jsonl:1: detection 1: wanted a box",
+        ),
+        ('{"annotations": []}', r"r\.jsonl:1: wanted an object with 'file'"),
+    ],
+)
+def test_a_hostile_jsonl_line_is_named(tmp_path, line, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, line, records_of(), "r.jsonl")
+
+
+def some_predictions():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 40, (200, 2)).astype(np.float32)
+    boxes = np.concatenate((corners, corners + rng.uniform(0, 20, (200, 2)).astype(np.float32)), axis=1)
+    per_image = np.split(np.arange(200), [90, 90])  # the image in the middle has none
+    return collect(
+        (image, Detections(*(torch.from_numpy(a[rows]) for a in (boxes, scores, labels))))
+        for scores, labels in [(rng.random(200).astype(np.float32), rng.integers(0, 3, 200))]
+        for image, rows in enumerate(per_image)
+    )
+
+
+@pytest.mark.parametrize("form", ["devkit", "voc", "coco"])
+@pytest.mark.parametrize(
+    "records", [records_of(), records_of(PLAIN, numbers=WITHOUT_NUMBERS)], ids=["numbered", "plain"]
+)
+def test_what_is_written_is_read_back(tmp_path, form, records):
+    made = some_predictions()
+    back = read_det(write_det(tmp_path / "new" / "folder", made, records, form), records)
+    assert len(back) == 200
+    rows, wanted = (sorted(as_rows(each)) for each in (back, made))
+    np.testing.assert_allclose(rows, wanted, rtol=1e-8, atol=1e-9)
+    assert len(np.unique(back.scores)) == len(np.unique(made.scores))  # none that were apart rank as equals
+
+
+@pytest.mark.parametrize("form", ["devkit", "voc", "coco"])
+def test_no_detections_at_all_are_written_and_read_back(tmp_path, form):
+    made = write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN), form)
+    assert len(read_det(made, records_of(PLAIN))) == 0
+
+
+def test_what_vocs_form_cannot_hold_is_refused(tmp_path):
+    slash = Classes(("ant/bee",), ("x",))
+    with pytest.raises(InputError, match="class 'ant/bee' cannot be in a file's name"):
+        write_det(tmp_path, predictions([], [], [], []), records_of(slash), "voc")
+    with pytest.raises(InputError, match="image 'my photo': VOC's form takes no spaces in names"):
+        write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN, ("a", "my photo", "b")), "voc")
+    assert not list(tmp_path.rglob("*.txt"))
+
+
+def test_collected_boxes_are_in_hundredths_of_a_pixel():
+    made = collect([(4, found((1, 0.5, (0.123, 0.456, 10.789, 20)))), (0, found())])
+    assert as_rows(made) == [(4, 1, 0.5, 0.12, 0.46, 10.79, 20)]
+    assert len(collect([])) == 0
+
+
+def test_arrays_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"scores must be \(1,\) as boxes, got \(2,\)"):
+        DetPredictions(np.zeros(1, int), np.zeros(1, int), np.zeros(2), np.zeros((1, 4)))
+    with pytest.raises(ValueError, match=r"boxes must be \(N, 4\)"):
+        DetPredictions(np.zeros(1, int), np.zeros(1, int), np.zeros(1), np.zeros((1, 5)))
+
+
+def test_a_file_that_is_missing_huge_or_no_text_is_named(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"gone\.txt: no such predictions file"):
+        read_det(tmp_path / "gone.txt", records_of())
+    (tmp_path / "x.bin").write_bytes(b"\xff\xfe\x00\x9c")
+    with pytest.raises(InputError, match=r"x\.bin: wanted text \(devkit text, VOC's"):
+        read_det(tmp_path / "x.bin", records_of())
+    monkeypatch.setattr("resdet.predictions.read.LARGEST_FILE", 3)
+    with pytest.raises(InputError, match=r"x\.bin: larger than"):
+        read_det(tmp_path / "x.bin", records_of())
