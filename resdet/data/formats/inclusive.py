@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from resdet.errors import InputError
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
-FARTHEST = 1e9  # pixels; no image is as large, and float32 holds it
+FARTHEST = 2.0**24  # pixels; up to here float32 tells one pixel from the next, and no image is as large
 
 
 def read_box(words: Sequence[str | None], place: str, first_pixel: int) -> tuple[float, float, float, float]:

@@ -1,4 +1,4 @@
-"""Class lists of ImageNet, VOC and COCO, ImageNet's blacklists and the halves of DET's val, as text files beside this one.
+"""Class lists of ImageNet, VOC and COCO, ImageNet's blacklists, the halves of DET's val: text files beside this one.
 
 ``imagenet.txt``: the 1000 classes as ``WNID name``, sorted by WNID, which is the label order of torchvision and
 the line order of Kaggle's ``LOC_synset_mapping.txt``, where the names come from: the first synonym, but for the
