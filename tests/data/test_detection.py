@@ -87,8 +87,8 @@ def test_a_mirrored_image_has_its_boxes_mirrored(tmp_path):
         seen, target, _ = DetectionImages(records, 2.0, DetAugmentConfig(mirror=mirror))[Draw(0, 1, 20)]
         assert target.boxes.tolist() == [box]
         x1, y1, x2, y2 = box
-        assert (seen[y1:y2, x1:x2] == 255).all()
-        assert seen.astype(int).sum() == 3 * 255 * (x2 - x1) * (y2 - y1)
+        assert (seen[y1 + 1 : y2 - 1, x1 + 1 : x2 - 1] == 255).all()  # shrinking softens the edge, and keeps the sum
+        assert seen.astype(int).sum() == pytest.approx(3 * 255 * (x2 - x1) * (y2 - y1), rel=0.01)
 
 
 def test_about_half_of_the_draws_are_mirrored(tmp_path):

@@ -1,10 +1,12 @@
 """Views: the pixels that are cut and the boxes that are carried along agree."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from resdet.data.views import centre, cut, from_view, to_view, whole
 from resdet.structures import View
@@ -98,10 +100,39 @@ def test_the_whole_image_at_its_own_size_is_itself():
     assert (cut(image, whole(30, 20, 20)) == image).all()
 
 
-def test_shrinking_averages_every_pixel():
+def test_shrinking_sees_every_pixel():
     stripes = np.zeros((16, 16, 3), np.uint8)
     stripes[:, ::2] = 200  # sampling alone would see one colour
-    assert (cut(stripes, whole(16, 16, 8)) == 100).all()
+    small = cut(stripes, whole(16, 16, 8))
+    assert (small[:, 1:-1] == 100).all()
+    assert (small[:, [0, -1]] == [[114], [86]]).all()  # at the edge 3, 3, 1 parts of 7: the fourth pixel is not there
+
+
+@pytest.mark.parametrize("window", [(0, 0, 500, 375), (3, 7, 321, 240), (100, 50, 400, 370)])
+def test_shrinking_is_pils_to_within_rounding(window):
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (375, 500, 3), dtype=np.uint8), (5, 5), 0)
+    for size in ((224, 224), (200, 150), (64, 233)):  # the last one may grow the height and shrink the width
+        expected = Image.fromarray(image).crop(window).resize(size, Image.Resampling.BILINEAR)
+        assert np.abs(cut(image, View(window, *size)).astype(int) - np.asarray(expected)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("window", "rows", "columns"),
+    [((-2, -1, 2, 3), [-1, 0, 1, 2], [-2, -1, 0, 1]), ((3, 2, 7, 6), [2, 3, 4, 5], [3, 4, 5, 6])],
+)
+def test_around_the_image_is_the_colour_that_was_asked_for(window, rows, columns):
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    seen = cut(image, View(window, 4, 4), fill=(10.4, 20.6, 30))
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            inside = 0 <= row < 4 and 0 <= column < 5
+            assert seen[y, x].tolist() == (image[row, column].tolist() if inside else [10, 21, 30])
+
+
+def test_a_window_that_misses_the_image_is_all_fill():
+    image = np.zeros((4, 5, 3), np.uint8)
+    for window in ((-9, 0, -5, 4), (0, 6, 4, 10), (5, 0, 9, 4)):
+        assert (cut(image, View(window, 4, 4), fill=(7, 7, 7)) == 7).all()
 
 
 @pytest.mark.parametrize(
