@@ -43,6 +43,7 @@ class Panel:
     y_label: str
     curves: tuple[Curve, ...]
     y_range: tuple[float, float] | None = None  # what lies outside is cut off; None: as far as the curves reach
+    x_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def page(panels: Sequence[Panel], columns: int, width: int = 480, height: int = 
 def draw(panel: Panel, width: int, height: int) -> np.ndarray:
     """One panel: ``(height, width, 3)`` uint8 RGB."""
     picture = np.full((height * FINE, width * FINE, 3), 255, dtype=np.uint8)
-    xs = _scale([v for c in panel.curves for v in c.x], None, LEFT, width - RIGHT)
+    xs = _scale([v for c in panel.curves for v in c.x], panel.x_range, LEFT, width - RIGHT)
     ys = _scale([v for c in panel.curves for v in c.y], panel.y_range, height - BOTTOM, TOP)
     _axes(picture, panel, xs, ys)
     inside = picture[TOP * FINE : (height - BOTTOM) * FINE, LEFT * FINE : (width - RIGHT) * FINE]

@@ -1,0 +1,42 @@
+"""The layer responses of a finished run's net, on images of its own validation set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from resdet.data.formats import open_records
+from resdet.data.loading import TestImages, test_loader
+from resdet.errors import InputError, UsageError
+from resdet.inference.responses import layer_responses
+from resdet.jobs.trained import open_trained
+from resdet.models.classifier import Classifier
+from resdet.progress import follow
+
+
+def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) -> dict[str, float]:
+    """Standard deviation of each 3x3 layer's response, by its name, of ``last.pt`` in the folder ``run``.
+
+    Args:
+        spec: the data set; empty: the run's own ``data.val``.
+        images: how many of it, evenly spread over the set; all where it has fewer.
+        args: what :func:`resdet.jobs.trained.add_options` asks for.
+
+    Raises:
+        InputError: no such checkpoint or data set, or an empty one.
+        UsageError: not a classifier's.
+    """
+    weights = run / "last.pt"
+    loaded, how = open_trained(weights, args.settings, args)
+    if not isinstance(loaded.model, Classifier):
+        raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
+    data = loaded.config.data
+    records = open_records(spec or data.val)
+    if not len(records):
+        raise InputError(f"{spec or data.val}: no images")
+    chosen = torch.linspace(0, len(records) - 1, min(images, len(records))).round().long()
+    views = TestImages(records.select(chosen), data.resize, data.size)
+    batches = test_loader(views, how.batch_size, how.workers)
+    return layer_responses(loaded.model, follow(batches, len(batches), run.name), how.device, how.precision)
