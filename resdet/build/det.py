@@ -9,6 +9,7 @@ from resdet.build.backbone import build_backbone
 from resdet.config import DetConfig, DetectorConfig
 from resdet.heads.region import RegionHead
 from resdet.heads.rpn import RPN
+from resdet.inference.det import DetProtocol
 from resdet.models.detector_loss import DetectorLoss
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.postprocess.proposals import ProposalRule
@@ -34,6 +35,22 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
         loss=_loss(how),
         proposals=ProposalRule(test.pre_nms, test.proposals, test.proposal_nms, test.min_side),
         freeze=how.freeze,
+    )
+
+
+def build_det_protocol(config: DetConfig) -> DetProtocol:
+    """How a detector is tested; how many proposals it makes is in the detector."""
+    test = config.test
+    return DetProtocol(
+        shorter=test.shorter,
+        longer=test.longer,
+        score_threshold=test.score_threshold,
+        nms_iou=test.nms_iou,
+        max_detections=test.max_detections,
+        refine=test.refine_box if test.refine else "",
+        vote_iou=test.vote_iou if test.vote else None,
+        scales=test.scales,
+        multiple=config.data.multiple,
     )
 
 

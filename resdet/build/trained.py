@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from resdet.backbones.weights import load_into
 from resdet.build.backbone import pretrained_resnet
 from resdet.build.cls import build_classifier
+from resdet.build.det import build_detector
 from resdet.build.loc import build_localizer
-from resdet.config import ClsConfig, LocConfig, override
+from resdet.config import ClsConfig, DetConfig, LocConfig, override
 from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
+from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.localizer import Localizer
 from resdet.zoo.resnet import PretrainedResNet
+
+Model = Classifier | Localizer | FasterRCNN
+# by what a checkpoint calls its task: the schema of its settings, and what makes the model of them
+KINDS: dict[str, tuple[type[Any], Callable[[Any, int], Model]]] = {
+    "cls": (ClsConfig, build_classifier),
+    "loc": (LocConfig, build_localizer),
+    "det": (DetConfig, build_detector),
+}
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A trained model and what it was trained as."""
 
-    model: Classifier | Localizer
-    config: ClsConfig | LocConfig
+    model: Model
+    config: ClsConfig | LocConfig | DetConfig
     classes: Classes
+    step: int = 0  # of its training; 0 where it came from elsewhere
+
+    @property
+    def task(self) -> str:
+        """``"cls"``, ``"loc"`` or ``"det"``, as a checkpoint has it."""
+        return next(task for task, (kind, _) in KINDS.items() if isinstance(self.config, kind))
 
 
 def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
@@ -41,18 +59,13 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
-    model: Classifier | Localizer
-    config: ClsConfig | LocConfig
-    if saved.task == "cls":
-        config = override(ClsConfig, saved.config, overrides, str(file))
-        model = build_classifier(config, len(classes))
-    elif saved.task == "loc":
-        config = override(LocConfig, saved.config, overrides, str(file))
-        model = build_localizer(config, len(classes))
-    else:
-        raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted cls or loc")
+    if saved.task not in KINDS:
+        raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted one of {', '.join(KINDS)}")
+    kind, build = KINDS[saved.task]
+    config = override(kind, saved.config, overrides, str(file))
+    model = build(config, len(classes))
     load_into(model, saved.model, source=str(file))
-    return Loaded(model.eval(), config, classes)
+    return Loaded(model.eval(), config, classes, saved.step)
 
 
 def _open_pretrained(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loaded:

@@ -128,6 +128,7 @@ class DetTestConfig:
     nms_iou: float = 0.3  # within a class
     max_detections: int = 100  # an image, over all classes
     refine: bool = False  # box refinement (App. B): regions are pooled again from their regressed boxes
+    refine_box: str = "top"  # that of a region's most probable class, or of "each" class above score_threshold
     vote: bool = False  # box voting (App. B)
     vote_iou: float = 0.5
     scales: tuple[int, ...] = ()  # shorter sides of multi-scale testing (App. B): 200 400 600 800 1000; (): shorter
@@ -139,6 +140,7 @@ class DetTestConfig:
             raise UsageError(f"test.shorter {self.shorter} is above test.longer {self.longer}")
         _check_proposals("test", self)
         share("test", self, "score_threshold", "nms_iou", "vote_iou")
+        one_of("test.refine_box", self.refine_box, ("top", "each"))
         at_least("test", self, 1, "max_detections", "batch_size")
         each_above_zero("test.scales", self.scales)
         rising("test.scales", self.scales)

@@ -118,15 +118,24 @@ def load_upright(records: Records, index: int) -> np.ndarray:
     """The image, ``(H, W, 3)`` uint8, of the size that its boxes were drawn on.
 
     Raises:
-        InputError: as :func:`resdet.data.image.load_image`; or the annotation is of an image of another size: it has
-            been scaled since, or EXIF turns it and did not when the boxes were drawn.
+        InputError: as :func:`resdet.data.image.load_image` and :func:`check_annotated_size`.
     """
     image = load_image(records.file(index))
-    size, annotated = (image.shape[1], image.shape[0]), tuple(records.sizes[index].tolist())
+    check_annotated_size(records, index, image.shape[1], image.shape[0])
+    return image
+
+
+def check_annotated_size(records: Records, index: int, width: int, height: int) -> None:
+    """Make sure that an image of ``width x height`` is what its boxes were drawn on.
+
+    Raises:
+        InputError: the annotation is of an image of another size: it has been scaled since, or EXIF turns it and
+            did not when the boxes were drawn.
+    """
+    size, annotated = (width, height), tuple(records.sizes[index].tolist())
     if annotated != size and min(annotated) > 0:
         turned = " (it may have been drawn on before EXIF turned it)" if annotated == size[::-1] else ""
         raise InputError(
             f"{records.file(index)}: the annotation is of an image of {annotated[0]} x {annotated[1]} pixels, "
             f"the file has {size[0]} x {size[1]}{turned}: its boxes would be in wrong places"
         )
-    return image

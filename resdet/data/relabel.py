@@ -11,11 +11,14 @@ from resdet.data.records import Classes, Records
 from resdet.errors import InputError
 
 
-def label_map(given: Classes, wanted: Classes, given_name: object, wanted_name: object) -> Tensor:
+def label_map(
+    given: Classes, wanted: Classes, given_name: object, wanted_name: object, *, among_others: bool = False
+) -> Tensor:
     """The label in ``wanted`` of each label of ``given``; the two must hold the same ids, in any order.
 
     Args:
         given_name, wanted_name: whose classes they are, for the message.
+        among_others: ``wanted`` may hold classes that ``given`` does not.
 
     Returns:
         ``(K,)`` int64.
@@ -25,7 +28,8 @@ def label_map(given: Classes, wanted: Classes, given_name: object, wanted_name: 
             shifted list as wrong, without a word.
     """
     _check_holds(wanted, given, wanted_name, given_name)
-    _check_holds(given, wanted, given_name, wanted_name)
+    if not among_others:
+        _check_holds(given, wanted, given_name, wanted_name)
     labels = {class_id: label for label, class_id in enumerate(wanted.ids)}
     return torch.tensor([labels[class_id] for class_id in given.ids], dtype=torch.int64)
 

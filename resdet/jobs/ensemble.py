@@ -15,7 +15,7 @@ from resdet.data.records import Records
 from resdet.data.relabel import label_map
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import probabilities
-from resdet.jobs.trained import open_trained
+from resdet.jobs.trained import open_classifier
 from resdet.progress import follow
 
 
@@ -36,7 +36,7 @@ def evaluate_together(
 
     Raises:
         InputError: other classes than the data set's; a file that cannot be read.
-        UsageError: what :func:`resdet.jobs.trained.open_trained` refuses.
+        UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
     total: Tensor | None = None
     protocols = []
@@ -55,9 +55,10 @@ def _answers(
     weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, name: str, title: str
 ) -> tuple[Tensor, str]:
     """``(N, K)`` probabilities in the order of the data set's classes, and the protocol that gave them."""
-    loaded, how = open_trained(weights, settings, args)
-    label = label_map(records.classes, loaded.classes, records.root, weights)
-    protocol = build_cls_protocol(loaded.config, name)
-    batches = view_loader(ViewedImages(records.file, len(records), protocol.views), how.batch_size, how.workers)
+    opened = open_classifier(weights, settings, args)
+    how = opened.how
+    label = label_map(records.classes, opened.classes, records.root, weights)
+    protocol = build_cls_protocol(opened.config, name)
+    batches = view_loader(ViewedImages(records.open, len(records), protocol.views), how.batch_size, how.workers)
     shown = follow(batches, len(batches), title)
-    return probabilities(loaded.model, shown, protocol, how.device, how.precision)[:, label], protocol.name
+    return probabilities(opened.model, shown, protocol, how.device, how.precision)[:, label], protocol.name

@@ -16,7 +16,7 @@ from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.engine.train import autocast
 from resdet.inference.loc import GUESSES, LocProtocol
-from resdet.jobs.trained import open_trained
+from resdet.jobs.trained import open_classifier
 from resdet.models.classifier import Classifier
 from resdet.models.localizer import Localizer
 from resdet.progress import follow
@@ -38,13 +38,14 @@ def second_guesses(
 
     Raises:
         InputError: the classes are others, or what is wrong with the file.
+        UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
-    loaded, how = open_trained(weights, (), args)
-    new_label = label_map(loaded.classes, classes, weights, args.weights)
-    data = loaded.config.data
+    opened = open_classifier(weights, (), args)
+    how, data = opened.how, opened.config.data
+    new_label = label_map(opened.classes, classes, weights, args.weights)
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
     batches = view_loader(replace(images, views=crop.views), how.batch_size, how.workers)
-    labels, scores = guess(loaded.model, follow(batches, len(batches), "classify"), how.device, how.precision)
+    labels, scores = guess(opened.model, follow(batches, len(batches), "classify"), how.device, how.precision)
     return new_label[labels], scores
 
 

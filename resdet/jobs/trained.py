@@ -15,8 +15,12 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
     import torch
 
     from resdet.build import Loaded
+    from resdet.config import ClsConfig, DetConfig, LocConfig
     from resdet.data.records import Classes
+    from resdet.inference.det import DetProtocol
     from resdet.inference.loc import LocProtocol
+    from resdet.models.classifier import Classifier
+    from resdet.models.faster_rcnn import FasterRCNN
     from resdet.models.localizer import Localizer
 
 
@@ -51,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
-def open_trained(weights: Path, settings: Sequence[str], args: argparse.Namespace) -> tuple[Loaded, RunOptions]:
+def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> tuple[Loaded, RunOptions]:
     """The model of a checkpoint on its device, and how to run it.
 
     Args:
@@ -76,17 +80,19 @@ def open_trained(weights: Path, settings: Sequence[str], args: argparse.Namespac
 
 
 def open_localizer(
-    weights: Path, settings: Sequence[str], args: argparse.Namespace
+    weights: Path | str, settings: Sequence[str], args: argparse.Namespace
 ) -> tuple[Localizer, LocProtocol, Classes, RunOptions]:
     """As :func:`open_trained`, for what needs boxes; with how it is tested, and its classes.
 
     Raises:
-        UsageError: a classifier, which has none.
+        UsageError: a classifier, which has none, or a detector.
     """
     from resdet.build import build_protocol
     from resdet.models.localizer import Localizer
 
     loaded, how = open_trained(weights, settings, args)
+    if loaded.task == "det":
+        raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
     if not isinstance(loaded.model, Localizer):
         raise UsageError(
             f"{weights}: a classifier, which gives no boxes: wanted a localizer (tools/train_loc.py makes one from it; "
@@ -94,6 +100,59 @@ def open_localizer(
         )
     protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a Localizer comes with a LocConfig
     return loaded.model, protocol, loaded.classes, how
+
+
+@dataclass(frozen=True)
+class OpenedClassifier:
+    """A trained network that classifies images, on its device, what it was trained as, and how it is run."""
+
+    model: Classifier | Localizer
+    config: ClsConfig | LocConfig
+    classes: Classes
+    how: RunOptions
+
+
+def open_classifier(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedClassifier:
+    """As :func:`open_trained`, for what classifies: a classifier, or a localizer, which holds one.
+
+    Raises:
+        UsageError: a detector.
+    """
+    from resdet.config import DetConfig
+    from resdet.models.faster_rcnn import FasterRCNN
+
+    loaded, how = open_trained(weights, settings, args)
+    if isinstance(loaded.config, DetConfig) or isinstance(loaded.model, FasterRCNN):
+        raise UsageError(f"{weights}: a detector, which says nothing of an image as a whole: wanted a classifier")
+    return OpenedClassifier(loaded.model, loaded.config, loaded.classes, how)
+
+
+@dataclass(frozen=True)
+class OpenedDetector:
+    """A trained detector on its device, how it is tested, its classes, and how it is run."""
+
+    model: FasterRCNN
+    protocol: DetProtocol
+    classes: Classes
+    how: RunOptions
+    config: DetConfig
+
+
+def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedDetector:
+    """As :func:`open_trained`, for what detects.
+
+    Raises:
+        UsageError: a classifier or a localizer.
+    """
+    from resdet.build import build_det_protocol
+    from resdet.config import DetConfig
+    from resdet.models.faster_rcnn import FasterRCNN
+
+    loaded, how = open_trained(weights, settings, args)
+    if not isinstance(loaded.config, DetConfig) or not isinstance(loaded.model, FasterRCNN):
+        kind = {"cls": "classifier", "loc": "localizer"}[loaded.task]
+        raise UsageError(f"{weights}: a {kind}, which does not detect: wanted what tools/train_det.py makes")
+    return OpenedDetector(loaded.model, build_det_protocol(loaded.config), loaded.classes, how, loaded.config)
 
 
 def find_device(name: str) -> torch.device:

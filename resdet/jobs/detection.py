@@ -1,0 +1,113 @@
+"""Detectors' answers for a whole annotated data set, one detector's or several's together."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from resdet.data.detection import check_annotated_size
+from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.records import Records
+from resdet.data.relabel import label_map
+from resdet.errors import InputError
+from resdet.inference.det import Detected, DetProtocol, detect
+from resdet.jobs.trained import RunOptions, open_detector
+from resdet.models.faster_rcnn import FasterRCNN
+from resdet.predictions.det import DetPredictions, collect
+from resdet.progress import follow
+
+
+def predict(
+    models: Sequence[FasterRCNN],
+    records: Records,
+    protocol: DetProtocol,
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+    batch_size: int = 1,
+    workers: int = 0,
+    labels: Sequence[Tensor] | None = None,
+    title: str = "detect",
+) -> DetPredictions:
+    """Detect in every image of ``records``.
+
+    Args:
+        models: one detector, or several that answer together.
+        labels: of each model ``(K,)`` its own label of each of the data set's classes; None: they are the same.
+        title: beside the progress.
+
+    Raises:
+        InputError: no images; one that cannot be read, or is of another size than its annotation says.
+    """
+    if not len(records):
+        raise InputError(f"{records.root}: no images to detect in")
+    batches = view_loader(ViewedImages(records.file, len(records), protocol.views), batch_size, workers)
+    shown = follow(batches, len(batches), title)
+    answers = detect(models, shown, protocol, device, precision, labels=labels)
+    return collect((answer.index, answer.detections) for answer in _of_annotated_size(answers, records))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Detectors that answer together in the labels of a data set; the first one's settings rule."""
+
+    models: Sequence[FasterRCNN]
+    labels: Sequence[Tensor]  # of each, its own label of each of the data set's classes
+    protocol: DetProtocol
+    how: RunOptions
+
+    def predict(self, records: Records, title: str = "detect") -> DetPredictions:
+        """What they find in the data set, see :func:`predict`."""
+        how = self.how
+        return predict(
+            self.models,
+            records,
+            self.protocol,
+            how.device,
+            precision=how.precision,
+            batch_size=how.batch_size,
+            workers=how.workers,
+            labels=self.labels,
+            title=title,
+        )
+
+
+def open_ensemble(
+    weights: Sequence[str | Path], settings: Sequence[str], args: argparse.Namespace, records: Records
+) -> Ensemble:
+    """The detectors that strings name, for a data set; arguments and errors as :func:`predict_with`."""
+    opened = [open_detector(one, settings, args) for one in weights]
+    labels = [
+        label_map(records.classes, one.classes, records.root, name, among_others=True)
+        for one, name in zip(opened, weights, strict=True)
+    ]
+    return Ensemble([one.model for one in opened], labels, opened[0].protocol, opened[0].how)
+
+
+def predict_with(
+    weights: str | Path | Sequence[str | Path], settings: Sequence[str], args: argparse.Namespace, records: Records
+) -> DetPredictions:
+    """What one detector, or several together, find in a data set, with the data set's labels.
+
+    Args:
+        weights: what names one, or several; each has all classes of the data set, in any order, and may have others.
+        settings: ``section.key=value`` words on top of what each was trained with.
+        args: what :func:`resdet.jobs.trained.add_options` asks for.
+
+    Raises:
+        InputError: a class of the data set that weights lack; as :func:`predict`.
+        UsageError: not a detector, or what :func:`resdet.jobs.trained.open_trained` refuses.
+    """
+    several = [weights] if isinstance(weights, str | Path) else list(weights)
+    return open_ensemble(several, settings, args, records).predict(records)
+
+
+def _of_annotated_size(answers: Iterator[Detected], records: Records) -> Iterator[Detected]:
+    for answer in answers:
+        check_annotated_size(records, answer.index, answer.width, answer.height)
+        yield answer
