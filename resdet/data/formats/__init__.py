@@ -1,4 +1,7 @@
-"""Data sets by name: ``FORMAT:ROOT[:SPLIT]``, the same on a command line and in a config."""
+"""Data sets by name: ``FORMAT:ROOT[:SPLIT]``, the same on a command line and in a config.
+
+Several of the same classes are one set: ``voc:VOC2007:trainval + voc:VOC2012:trainval``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import NamedTuple
 
 from resdet.data.formats import coco, ilsvrc_det, ilsvrc_loc, shapes, tiny_imagenet, voc, voc_files
 from resdet.data.formats.loc_files import LAYOUT
+from resdet.data.joined import join
 from resdet.data.records import Records
 from resdet.errors import InputError
 
@@ -23,6 +27,8 @@ class Format(NamedTuple):
     root_may_lack: bool = False  # the annotations lie elsewhere, and they alone are enough to evaluate predictions
 
 
+SUM = " + "  # with spaces, which folders' names have seldom around a plus
+
 FORMATS = {
     "coco": Format(coco.read, "the images", "instances.json", root_may_lack=True),
     "ilsvrc-det": Format(ilsvrc_det.read, ilsvrc_det.LAYOUT, "val"),
@@ -34,11 +40,18 @@ FORMATS = {
 
 
 def open_records(spec: str) -> Records:
-    """Read the images and boxes of a data set, for example ``ilsvrc-loc:/data/imagenet:val``.
+    """Read the images and boxes of a data set, for example ``ilsvrc-loc:/data/imagenet:val``, or of several joined.
 
     Raises:
-        InputError: an unknown format or split, a missing folder, or what the format's reader finds wrong.
+        InputError: an unknown format or split, a missing folder, what the format's reader finds wrong, or sets of
+            different classes that are to be joined.
     """
+    if SUM in spec:
+        return join([_open_one(part.strip()) for part in spec.split(SUM)])
+    return _open_one(spec)
+
+
+def _open_one(spec: str) -> Records:
     name, root, split = split_spec(spec)
     if name not in FORMATS:
         nearest = get_close_matches(name, FORMATS, n=1, cutoff=0.0)[0]
