@@ -58,3 +58,39 @@ def test_losses_of_bfloat16_are_computed_in_float32():
     torch.testing.assert_close(losses.logistic(logits, label), losses.logistic(logits.float(), label))
     found = losses.smooth_l1(deltas, wanted, label == 1, 0.1)
     torch.testing.assert_close(found, losses.smooth_l1(deltas.float(), wanted, label == 1, 0.1))
+
+
+def test_a_samples_loss_is_a_mean_of_images_whatever_each_has_used():
+    # the first image uses two anchors of three, the second one, the third none
+    logits = torch.tensor([[0.0, math.log(3), 9.0], [math.log(3), 9.0, 9.0], [9.0, 9.0, 9.0]])
+    label = torch.tensor([[1, 0, -1], [1, -1, -1], [-1, -1, -1]])
+    first, second = (math.log(2) - math.log(0.25)) / 2, -math.log(0.75)
+    assert losses.sampled_logistic(logits, label).item() == pytest.approx((first + second) / 3)
+
+
+def test_sampled_softmax_worked_by_hand():
+    # probabilities 1/4, 1/4, 1/2 and 1/3 each
+    logits = torch.tensor([[[0.0, 0.0, math.log(2)], [0.0, 0.0, 0.0], [50.0, 0.0, 0.0]]])
+    loss = losses.sampled_softmax(logits, torch.tensor([[2, 0, -1]]))
+    assert loss.item() == pytest.approx((math.log(2) + math.log(3)) / 2)
+
+
+def test_sampled_smooth_l1_sums_over_objects_and_divides_by_all_that_is_used():
+    deltas = torch.tensor([[[0.5, 3.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0], [7.0, 7.0, 7.0, 7.0]]])
+    is_object, used = torch.tensor([[True, False, False]]), torch.tensor([[True, True, False]])
+    loss = losses.sampled_smooth_l1(deltas, torch.zeros(1, 3, 4), is_object, used, beta=1.0)
+    assert loss.item() == pytest.approx((0.125 + 2.5) / 2)
+
+
+def test_losses_of_a_batch_are_the_mean_of_its_images_alone():
+    torch.manual_seed(0)
+    label = torch.randint(-1, 4, (5, 9))
+    logits, deltas = torch.randn(5, 9, 4), torch.randn(5, 9, 4)
+    for loss in (
+        lambda i: losses.sampled_softmax(logits[i], label[i]),
+        lambda i: losses.sampled_logistic(logits[i, :, 0], label[i].clamp(max=1)),
+        lambda i: losses.sampled_smooth_l1(deltas[i], deltas[i] + 1, label[i] > 0, label[i] >= 0, 0.1),
+    ):
+        alone = torch.stack([loss(slice(i, i + 1)) for i in range(5)])
+        torch.testing.assert_close(loss(slice(None)), alone.mean())
+        torch.testing.assert_close(loss(slice(None)), (2 * loss(slice(0, 2)) + 3 * loss(slice(2, 5))) / 5)

@@ -153,3 +153,18 @@ def test_an_unknown_depth_stem_or_stride_is_named():
         ResNet(18, 10, stem="5x5")
     with pytest.raises(ValueError, match="stride_in must be one of 1x1, 3x3, got '7x7'"):
         ResNet(50, 10, stride_in="7x7")
+
+
+def test_the_trunk_ends_at_conv4_and_maps_are_every_resolution():
+    torch.manual_seed(0)
+    net = ResNet(18, 3, width=8).eval()
+    images = torch.randn(2, 3, 70, 96)
+    maps = net.maps(images)
+    assert {name: tuple(m.shape[1:]) for name, m in maps.items()} == {
+        "conv2": (8, 18, 24), "conv3": (16, 9, 12), "conv4": (32, 5, 6), "conv5": (64, 3, 3),
+    }  # fmt: skip
+    reached = []
+    net.layer4.register_forward_hook(lambda *_: reached.append(True))
+    torch.testing.assert_close(net.trunk(images), maps["conv4"])
+    assert not reached, "conv5 of the whole image is a third of the work, for nothing"
+    torch.testing.assert_close(net.conv5(maps["conv4"]), net.features(images)["conv5"])

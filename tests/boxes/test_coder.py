@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.models.detection._utils import BoxCoder
 
-from resdet.boxes.coder import LARGEST_LOG_SCALE, decode, encode
+from resdet.boxes.coder import LARGEST_LOG_SCALE, REGION, Units, decode, encode
 
 corner = st.floats(-500, 500, width=32)
 side = st.floats(1, 800, width=32)
@@ -70,3 +70,19 @@ def test_wild_deltas_stay_finite_and_grow_62_and_a_half_fold():
     out = decode(torch.tensor([0.0, 0.0, 1e6, 1e6]), anchor)
     torch.testing.assert_close(out[2:] - out[:2], torch.tensor([1000.0, 2000.0]))
     assert decode(torch.tensor([0.0, 0.0, -1e6, -1e6]), anchor).tolist() == [8, 16, 8, 16]
+
+
+def test_units_are_what_a_delta_is_counted_in():
+    anchor, box = torch.tensor([0.0, 5.0, 20.0, 15.0]), torch.tensor([-5.0, 6.5, 35.0, 11.5])
+    found = encode(box, anchor, Units(0.1, 0.2, 0.5, 2.0))
+    torch.testing.assert_close(found, torch.tensor([2.5, -0.5, 2 * math.log(2), -0.5 * math.log(2)]))
+    torch.testing.assert_close(decode(found, anchor, Units(0.1, 0.2, 0.5, 2.0)), box)
+
+
+def test_regions_units_are_torchvisions_weights_and_undone_by_decoding():
+    a, b = random_boxes(60, 0), random_boxes(60, 1)
+    theirs = BoxCoder((10.0, 10.0, 5.0, 5.0))
+    torch.testing.assert_close(encode(b, a, REGION), theirs.encode_single(b, a))
+    grown = ((b[:, 2:] - b[:, :2]) / (a[:, 2:] - a[:, :2])).amax(1) < 60  # the rest is held back
+    assert grown.sum() > 50
+    torch.testing.assert_close(decode(encode(b, a, REGION), a, REGION)[grown], b[grown], rtol=1e-4, atol=1e-3)

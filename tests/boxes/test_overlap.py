@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from resdet.boxes.overlap import pairwise_iou
+from resdet.boxes.overlap import pairwise_cover, pairwise_iou
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -69,3 +69,10 @@ def test_symmetric_and_within_zero_and_one():
     assert iou.min() == 0
     assert iou.max() == 1
     assert not math.isnan(iou.sum())
+
+
+def test_cover_is_the_share_of_the_first_box_in_the_second():
+    first = torch.tensor([[0, 0, 10, 10], [5, 5, 15, 15], [2, 2, 2, 9]], dtype=torch.float32)
+    second = torch.tensor([[0, 0, 10, 5], [0, 0, 100, 100]], dtype=torch.float32)
+    assert pairwise_cover(first, second).tolist() == [[0.5, 1.0], [0.0, 1.0], [0.0, 0.0]]
+    assert pairwise_cover(first, second[:, None])[1].tolist() == [[1.0], [1.0], [0.0]]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from resdet.targets.sampling import sample
+from resdet.targets.sampling import draw, sample
 
 
 def drawn(label, overlap, count, seed=0):
@@ -94,3 +94,23 @@ def test_what_holds_for_any_labels(seed):
             unused = [i for i in range(anchors) if kinds[i] == -1 and i not in where]
             assert all(overlap[image, i] >= overlap[image, fillers].max() for i in unused)
         assert (index[image][~used] == 0).all()
+
+
+def test_draw_takes_neither_more_objects_than_their_share_nor_what_is_neither():
+    kinds = torch.tensor([[1] * 6 + [0] * 12 + [-1] * 3]).repeat(500, 1)
+    torch.manual_seed(0)
+    index, taken = draw(kinds == 1, kinds == 0, 8, 0.25)
+    assert taken.tolist() == [[1, 1] + [0] * 6] * 500
+    assert torch.equal(kinds.gather(1, index), taken)
+    assert all(len(set(row)) == 8 for row in index.tolist())
+    often = torch.bincount(index.flatten(), minlength=21) / 500
+    assert often[:6].sub(2 / 6).abs().max() < 0.08
+    assert often[6:18].sub(6 / 12).abs().max() < 0.08
+
+
+def test_draw_leaves_slots_over_where_there_is_too_little():
+    kinds = torch.tensor([[1, -1, 0, -1]])
+    index, taken = draw(kinds == 1, kinds == 0, 5, 0.5)
+    assert (index.tolist(), taken.tolist()) == ([[0, 2, 0, 0, 0]], [[1, 0, -1, -1, -1]])
+    index, taken = draw(kinds == 5, kinds == 5, 3, 0.5)
+    assert (index.tolist(), taken.tolist()) == ([[0, 0, 0]], [[-1, -1, -1]])

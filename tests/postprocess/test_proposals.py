@@ -1,0 +1,87 @@
+"""From the RPN's answers to proposals, against a slow computation with torchvision's parts."""
+
+import pytest
+import torch
+from torchvision.models.detection._utils import BoxCoder
+from torchvision.ops import clip_boxes_to_image, nms, remove_small_boxes
+
+from resdet.boxes.anchors import anchor_grid, anchor_shapes
+from resdet.postprocess.proposals import ProposalRule, pad_proposals, select_proposals
+
+ANCHORS = anchor_grid(anchor_shapes((16, 32), (0.5, 1, 2)), height=5, width=7, stride=16)
+SIZES = torch.tensor([[112.0, 80.0], [70.0, 60.0], [112.0, 80.0]])
+
+
+def answers(seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    logits = torch.randn(3, len(ANCHORS), generator=draw) * 3
+    deltas = torch.randn(3, len(ANCHORS), 4, generator=draw) * 0.4
+    usable = torch.ones(3, len(ANCHORS), dtype=torch.bool)
+    usable[1] = (ANCHORS[:, :2] + ANCHORS[:, 2:] < 2 * SIZES[1] + 16).all(1)
+    return logits, deltas, usable
+
+
+def slow(logits, deltas, usable, size, rule):
+    """One image at a time, as torchvision's RPN goes about it."""
+    logits, deltas, anchors = logits[usable], deltas[usable], ANCHORS[usable]
+    best = logits.argsort(descending=True)[: rule.pre_nms]
+    boxes = BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single(deltas[best], anchors[best])
+    boxes, scores = clip_boxes_to_image(boxes, (int(size[1]), int(size[0]))), logits[best].sigmoid()
+    keep = remove_small_boxes(boxes, max(rule.min_side, 1e-3))  # one without an area is none
+    boxes, scores = boxes[keep], scores[keep]
+    keep = nms(boxes, scores, rule.nms_iou)[: rule.kept]
+    return boxes[keep], scores[keep]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [ProposalRule(60, 20, 0.7, 8.0), ProposalRule(6000, 300, 0.5, 16.0), ProposalRule(40, 10, 0.3, 0.0)],
+    ids=str,
+)
+def test_proposals_are_those_of_the_slow_computation(rule):
+    logits, deltas, usable = answers()
+    found = select_proposals(logits, deltas, ANCHORS, usable, SIZES, rule).unpadded()
+    assert len(found) == 3
+    for i, proposals in enumerate(found):
+        boxes, scores = slow(logits[i], deltas[i], usable[i], SIZES[i], rule)
+        torch.testing.assert_close(proposals.boxes, boxes)
+        torch.testing.assert_close(proposals.scores, scores)
+        assert len(proposals) <= rule.kept
+
+
+def test_best_come_first_within_the_image_and_no_thinner_than_asked():
+    logits, deltas, usable = answers(3)
+    for proposals, size in zip(
+        select_proposals(logits, deltas, ANCHORS, usable, SIZES, ProposalRule(500, 50, 0.7, 12.0)).unpadded(),
+        SIZES,
+        strict=True,
+    ):
+        assert (proposals.scores.diff() <= 0).all()
+        assert (proposals.boxes >= 0).all()
+        assert (proposals.boxes[:, 2:] <= size).all()
+        assert ((proposals.boxes[:, 2:] - proposals.boxes[:, :2]) >= 12).all()
+
+
+def test_an_image_of_which_nothing_is_left_has_no_proposals():
+    logits, deltas, usable = answers()
+    usable[1] = False
+    deltas[2] = float("nan")
+    found = select_proposals(logits, deltas, ANCHORS, usable, SIZES, ProposalRule())
+    assert found.counts[1:].tolist() == [0, 0]
+    assert found.present.sum(1).tolist() == found.counts.tolist()
+    none = found.unpadded()[1]
+    assert (none.boxes.shape, none.scores.shape) == ((0, 4), (0,))
+
+
+def test_wild_deltas_give_boxes_within_the_image():
+    logits, deltas, usable = answers()
+    deltas[:, ::2] *= 1e6
+    for proposals in select_proposals(logits, deltas, ANCHORS, usable, SIZES, ProposalRule()).unpadded():
+        assert proposals.boxes.isfinite().all()
+        assert len(proposals)
+
+
+def test_proposals_from_elsewhere_lie_side_by_side():
+    padded = pad_proposals([torch.ones(2, 4), torch.zeros(0, 4)], torch.device("cpu"))
+    assert padded.present.tolist() == [[True, True], [False, False]]
+    assert [len(p) for p in padded.unpadded()] == [2, 0]

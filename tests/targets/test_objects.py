@@ -1,0 +1,35 @@
+import torch
+
+from resdet.structures import Target
+from resdet.targets.objects import pad_objects
+
+
+def target(boxes, labels=None, ignored=None):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    labels = torch.tensor(labels or [0] * len(boxes), dtype=torch.int64)
+    return Target(-1, boxes, labels, None if ignored is None else torch.tensor(ignored))
+
+
+def test_objects_of_a_batch_lie_side_by_side_and_ignored_ones_are_not_present():
+    found = pad_objects(
+        [target([(0, 0, 4, 4), (1, 1, 2, 2)], [2, 1], [False, True]), target([(5, 5, 9, 9)], [0])], torch.device("cpu")
+    )
+    assert found.boxes.tolist() == [[[0, 0, 4, 4], [1, 1, 2, 2]], [[5, 5, 9, 9], [0, 0, 0, 0]]]
+    assert found.labels.tolist() == [[2, 1], [0, 0]]
+    assert found.present.tolist() == [[True, False], [True, False]]
+    assert found.ignored.tolist() == [[False, True], [False, False]]
+
+
+def test_a_batch_without_objects_has_one_place_that_holds_none():
+    found = pad_objects([target([]), target([])], torch.device("cpu"))
+    assert found.boxes.shape == (2, 1, 4)
+    assert not found.present.any()
+    assert not found.ignored.any()
+
+
+def test_a_box_is_covered_where_half_of_it_lies_in_what_is_ignored():
+    objects = pad_objects([target([(0, 0, 10, 10)], ignored=[True]), target([(0, 0, 10, 10)])], torch.device("cpu"))
+    #        wholly in      half of it       less than half   a box around it: a quarter
+    boxes = [(2, 2, 4, 4), (8, 0, 12, 10), (9, 0, 12, 10), (0, 0, 20, 20)]
+    found = objects.covers(torch.tensor(boxes, dtype=torch.float32))
+    assert found.tolist() == [[True, True, False, False], [False] * 4]  # the second image's box is an object
