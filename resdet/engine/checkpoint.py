@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resdet.engine import safetensors_form
 from resdet.errors import InputError
 from resdet.tensor_file import read_tensors
 
@@ -33,13 +34,20 @@ class Checkpoint:
 
 
 def save(file: Path, checkpoint: Checkpoint) -> None:
-    """Write to a file beside ``file``, flush it to the disk, then rename: readers see the old one or the new."""
+    """Write to a file beside ``file``, flush it to the disk, then rename: readers see the old one or the new.
+
+    A name that ends in ``.safetensors`` gets that form, without what training resumes from.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     content = {"format": FORMAT, **vars(checkpoint), "metrics": _plain(checkpoint.metrics)}
     try:
         with part.open("wb") as stream:
-            torch.save(content, stream)
+            if file.suffix == ".safetensors":
+                described = {key: value for key, value in content.items() if key not in ("model", "resume")}
+                stream.write(safetensors_form.encode(described, checkpoint.model))
+            else:
+                torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
@@ -54,7 +62,8 @@ def load(file: Path) -> Checkpoint:
     Raises:
         InputError: no such file, damaged, not a checkpoint of resdet's, or one of a newer format.
     """
-    content = read_tensors(file)
+    is_safetensors = file.suffix == ".safetensors"
+    content = {"resume": {}, **safetensors_form.decode(file)} if is_safetensors else read_tensors(file)
     if not isinstance(content, dict) or not {"format", "model"} <= set(content):
         raise InputError(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
     if content["format"] != FORMAT:
@@ -63,7 +72,8 @@ def load(file: Path) -> Checkpoint:
     missing = [name for name in names if name not in content]
     if missing or not isinstance(content["model"], dict):
         raise InputError(f"{file}: a checkpoint without {missing[0] if missing else 'weights'}: not one of resdet's")
-    _check_sums(file)
+    if not is_safetensors:
+        _check_sums(file)
     return Checkpoint(**{name: content[name] for name in names})
 
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from resdet.errors import InputError
+from resdet.zoo import torchvision_resnet
 from resdet.zoo.detectron2_file import MEAN, PREFIX, STD, read_published
 from resdet.zoo.resnet import PretrainedResNet
 
 NAMES = r"(MSRA/|torchvision/)?R-(18|34|50|101|152)"
 EPSILON = 1e-5  # of torch's batch norm
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # torchvision's, RGB
 
 IN_DETECTORS = r"(?:backbone\.(?:bottom_up\.)?|roi_heads\.)((?:stem|res[2-5])\..*)"  # conv5 may run for regions
 DETECTRON2 = (
@@ -69,8 +69,8 @@ def detectron2_resnet(name: str) -> PretrainedResNet:
         state if rgb else bgr_to_rgb(state),
         int(known[2]),
         stride_in="3x3" if rgb else "1x1",
-        mean=IMAGENET_MEAN if rgb else MEAN,
-        std=IMAGENET_STD if rgb else STD,
+        mean=torchvision_resnet.MEAN if rgb else MEAN,
+        std=torchvision_resnet.STD if rgb else STD,
     )
 
 

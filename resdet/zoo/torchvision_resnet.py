@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
 from resdet.backbones.resnet import BLOCKS
-from resdet.zoo.resnet import PretrainedResNet
+from resdet.zoo.resnet import PretrainedResNet, renormalised
 from resdet.zoo.torchvision_api import entry_state, find_entry
 
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of all its ImageNet weights; RGB in 0 .. 255
 DEPTHS = {f"ResNet{depth}_Weights": depth for depth in BLOCKS}
 
 
@@ -34,3 +39,15 @@ def torchvision_resnet(name: str) -> PretrainedResNet:
         crop=how.crop_size[0],
         categories=categories if "fc.bias" in state and len(state["fc.bias"]) == len(categories) else (),
     )
+
+
+def torchvision_state(state: Mapping[str, Tensor], mean: Sequence[float], std: Sequence[float]) -> dict[str, Tensor]:
+    """The way back: a state dict of ours for torchvision's ResNet, with images normalised as torchvision does it.
+
+    The names are the same.  The network must be one that torchvision has: option B, the stem of 7x7 and, from
+    ResNet-50 on, the stride on the 3x3.
+
+    Args:
+        mean, std: that ``state`` goes with; RGB in 0 .. 255.
+    """
+    return renormalised(dict(state), mean, std, MEAN, STD)

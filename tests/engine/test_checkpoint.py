@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny_training import TinyNet
 
 from resdet.engine import checkpoint
@@ -42,6 +43,35 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert back.resume["best"] == 1.0
     assert all(torch.equal(back.model[k], v) for k, v in SAVED.model.items())
     assert [file.name for file in (tmp_path / "new folder").iterdir()] == ["x.pt"]
+
+
+def test_safetensors_come_back_too_without_what_resuming_needs(tmp_path):
+    save(tmp_path / "x.safetensors", SAVED)
+    back = load(tmp_path / "x.safetensors")
+    for name in ("task", "config", "class_ids", "class_names", "step"):
+        assert getattr(back, name) == getattr(SAVED, name)
+    assert back.metrics == {"loss": 1.5, "error": None}  # JSON has no NaN
+    assert back.resume == {}
+    assert all(torch.equal(back.model[k], v) for k, v in SAVED.model.items())
+    assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_safetensors_that_nothing_or_nonsense_describes_are_refused(tmp_path):
+    file = tmp_path / "x.safetensors"
+    save_file({"a": torch.zeros(1)}, file)
+    assert "torchvision:NAME=" in refusal(file)
+    for header, said in (
+        ("{", "not JSON"),
+        ("3", "wanted an object"),
+        ('{"format": 1}', "without task"),
+        ("[" * 9999, ""),
+    ):
+        save_file({"a": torch.zeros(1)}, file, {"resdet": header})
+        assert said in refusal(file)
+    save_file({"a": torch.zeros(1)}, file, {"resdet": '{"format": 2}'})
+    assert "a checkpoint of format 2" in refusal(file)
+    file.write_bytes(b"\xff" * 100)
+    assert "damaged" in refusal(file)
 
 
 def test_anyone_can_read_it_without_running_code(tmp_path):

@@ -1,0 +1,84 @@
+"""Trained weights for other programs: safetensors, ONNX, or torchvision's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from resdet.build import Loaded, open_model
+from resdet.config import to_dict
+from resdet.engine import checkpoint
+from resdet.engine.checkpoint import Checkpoint
+from resdet.errors import UsageError
+from resdet.inference.onnx import write_onnx
+from resdet.zoo.torchvision_resnet import torchvision_state
+
+ENDINGS = {  # of each form's files
+    "resdet": (".safetensors", ".pt"),
+    "torchvision": (".safetensors", ".pth", ".pt"),
+    "onnx": (".onnx",),
+}
+
+
+def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> int:
+    """Write trained weights to a file; the answer is how many numbers are in it.
+
+    Args:
+        weights: whatever :func:`resdet.build.open_model` takes.
+        settings: ``section.key=value`` words on top of what they were trained with, to be kept in the file.
+        form: a key of ``ENDINGS``; empty: by the file's ending.
+
+    Raises:
+        UsageError: a form that goes by other endings; a network that torchvision has not.
+        InputError: weights that cannot be read, or what :func:`resdet.inference.onnx.write_onnx` refuses.
+    """
+    form = form or ("onnx" if out.suffix == ".onnx" else "resdet")
+    if out.suffix not in ENDINGS[form]:
+        raise UsageError(f"--out {out}: the format {form} is written to {' or '.join(ENDINGS[form])}")
+    loaded = open_model(weights, tuple(settings))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if form == "torchvision":
+        state = under_torchvisions_names(loaded, weights)
+        _write_state(out, state)
+        return _numbers(state)
+    if form == "onnx":
+        described = {"task": loaded.task, "class_ids": loaded.classes.ids, "class_names": loaded.classes.names}
+        write_onnx(out, loaded.model, loaded.config.data.size, described)
+    else:
+        ids, names = loaded.classes.ids, loaded.classes.names
+        state = loaded.model.state_dict()
+        checkpoint.save(out, Checkpoint(loaded.task, to_dict(loaded.config), ids, names, loaded.step, state))
+    return _numbers(loaded.model.state_dict())
+
+
+def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:
+    """The backbone's state dict, for a net that torchvision has.
+
+    Raises:
+        UsageError: it has not; the setting that differs is named.
+    """
+    how, data = loaded.config.model.backbone, loaded.config.data
+    wanted: dict[str, object] = {"family": "imagenet", "stem": "7x7", "width": 64, "dilate_conv5": False}
+    wanted |= {"shortcut": "B"} | ({"stride_in": "3x3"} if how.depth >= 50 else {})
+    for name, value in wanted.items():
+        got = getattr(how, name) or ("B" if name == "shortcut" else getattr(how, name))
+        if got != value:
+            raise UsageError(f"{weights}: torchvision's ResNet has {name}={value}, this one {got}")
+    return torchvision_state(loaded.model.backbone.state_dict(), data.mean, data.std)
+
+
+def _write_state(file: Path, state: dict[str, Tensor]) -> None:
+    part = file.with_name(file.name + ".part")
+    if file.suffix == ".safetensors":
+        save_file({name: value.contiguous() for name, value in state.items()}, part, {"format": "pt"})
+    else:
+        torch.save(state, part)
+    part.replace(file)
+
+
+def _numbers(state: dict[str, Tensor]) -> int:
+    return sum(value.numel() for value in state.values() if value.is_floating_point())

@@ -1,0 +1,56 @@
+"""Write trained weights for other programs: safetensors, ONNX, or under torchvision's names."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import cli
+
+EXAMPLE = """examples:
+  python tools/export.py --weights runs/cls/best.pt --out net.safetensors
+  python tools/export.py --weights runs/loc/best.pt --out net.onnx
+  python tools/export.py --weights runs/cls/best.pt --out resnet18.pth --format torchvision
+
+A .safetensors file holds the config and the classes too and is taken wherever --weights is.  ONNX takes uint8 RGB
+images (any number, side data.size) and gives probabilities, a localizer also labels, boxes and their scores; it needs
+the packages onnx and onnxscript.  torchvision's names are for the ResNet, without heads; its images are to be
+normalised as torchvision does it."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--weights", required=True, metavar="FILE", help="a checkpoint, torchvision:NAME[=FILE], detectron2:NAME=FILE"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="its ending says the format")
+    parser.add_argument("--format", choices=("resdet", "torchvision", "onnx"), default="", help="where it does not")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="section.key=value",
+        help="settings in place of those that the weights were trained with",
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments().parse_args(argv)
+
+    from resdet.jobs.export import export  # here: --help answers without waiting for torch
+
+    numbers = export(args.weights, args.settings, args.out, args.format)
+    print(f"{args.out}: {numbers / 1e6:.2f} million numbers, {args.out.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
