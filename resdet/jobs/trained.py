@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resdet.errors import UsageError
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
     import torch
 
     from resdet.build import Loaded
-    from resdet.config import ClsConfig, DetConfig, LocConfig
     from resdet.data.records import Classes
     from resdet.inference.det import DetProtocol
     from resdet.inference.loc import LocProtocol
@@ -107,7 +106,7 @@ class OpenedClassifier:
     """A trained network that classifies images, on its device, what it was trained as, and how it is run."""
 
     model: Classifier | Localizer
-    config: ClsConfig | LocConfig
+    config: Any  # a ClsConfig or a LocConfig: resdet/build alone knows those and models both
     classes: Classes
     how: RunOptions
 
@@ -118,11 +117,10 @@ def open_classifier(weights: Path | str, settings: Sequence[str], args: argparse
     Raises:
         UsageError: a detector.
     """
-    from resdet.config import DetConfig
     from resdet.models.faster_rcnn import FasterRCNN
 
     loaded, how = open_trained(weights, settings, args)
-    if isinstance(loaded.config, DetConfig) or isinstance(loaded.model, FasterRCNN):
+    if isinstance(loaded.model, FasterRCNN):
         raise UsageError(f"{weights}: a detector, which says nothing of an image as a whole: wanted a classifier")
     return OpenedClassifier(loaded.model, loaded.config, loaded.classes, how)
 
@@ -135,7 +133,6 @@ class OpenedDetector:
     protocol: DetProtocol
     classes: Classes
     how: RunOptions
-    config: DetConfig
 
 
 def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedDetector:
@@ -145,14 +142,14 @@ def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.N
         UsageError: a classifier or a localizer.
     """
     from resdet.build import build_det_protocol
-    from resdet.config import DetConfig
     from resdet.models.faster_rcnn import FasterRCNN
 
     loaded, how = open_trained(weights, settings, args)
-    if not isinstance(loaded.config, DetConfig) or not isinstance(loaded.model, FasterRCNN):
+    if not isinstance(loaded.model, FasterRCNN):
         kind = {"cls": "classifier", "loc": "localizer"}[loaded.task]
         raise UsageError(f"{weights}: a {kind}, which does not detect: wanted what tools/train_det.py makes")
-    return OpenedDetector(loaded.model, build_det_protocol(loaded.config), loaded.classes, how, loaded.config)
+    protocol = build_det_protocol(loaded.config)  # type: ignore[arg-type]  # a FasterRCNN comes with a DetConfig
+    return OpenedDetector(loaded.model, protocol, loaded.classes, how)
 
 
 def find_device(name: str) -> torch.device:
