@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
+from resdet.config import ClsConfig
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, test_loader
 from resdet.errors import InputError, UsageError
 from resdet.inference.responses import layer_responses
 from resdet.jobs.trained import open_trained
-from resdet.models.classifier import Classifier
 from resdet.progress import follow
 
 
@@ -30,7 +30,7 @@ def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) ->
     """
     weights = run / "last.pt"
     loaded, how = open_trained(weights, args.settings, args)
-    if not isinstance(loaded.model, Classifier):
+    if not isinstance(loaded.config, ClsConfig):
         raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
     data = loaded.config.data
     records = open_records(spec or data.val)
@@ -39,4 +39,5 @@ def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) ->
     chosen = torch.linspace(0, len(records) - 1, min(images, len(records))).round().long()
     views = TestImages(records.select(chosen), data.resize, data.size)
     batches = test_loader(views, how.batch_size, how.workers)
-    return layer_responses(loaded.model, follow(batches, len(batches), run.name), how.device, how.precision)
+    shown = follow(batches, len(batches), run.name)
+    return layer_responses(loaded.model, shown, how.device, how.precision)  # type: ignore[arg-type]  # a Classifier's
