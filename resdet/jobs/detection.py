@@ -58,6 +58,7 @@ class Ensemble:
 
     models: Sequence[FasterRCNN]
     labels: Sequence[Tensor]  # of each, its own label of each of the data set's classes
+    has_context: Sequence[bool]  # of each
     protocol: DetProtocol
     how: RunOptions
 
@@ -86,7 +87,8 @@ def open_ensemble(
         label_map(records.classes, one.classes, records.root, name, among_others=True)
         for one, name in zip(opened, weights, strict=True)
     ]
-    return Ensemble([one.model for one in opened], labels, opened[0].protocol, opened[0].how)
+    models, contexts = [one.model for one in opened], [one.has_context for one in opened]
+    return Ensemble(models, labels, contexts, opened[0].protocol, opened[0].how)
 
 
 def predict_with(

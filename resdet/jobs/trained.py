@@ -133,6 +133,7 @@ class OpenedDetector:
     protocol: DetProtocol
     classes: Classes
     how: RunOptions
+    has_context: bool  # global context (App. B), which is a matter of training
 
 
 def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedDetector:
@@ -148,8 +149,8 @@ def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.N
     if not isinstance(loaded.model, FasterRCNN):
         kind = {"cls": "classifier", "loc": "localizer"}[loaded.task]
         raise UsageError(f"{weights}: a {kind}, which does not detect: wanted what tools/train_det.py makes")
-    protocol = build_det_protocol(loaded.config)  # type: ignore[arg-type]  # a FasterRCNN comes with a DetConfig
-    return OpenedDetector(loaded.model, protocol, loaded.classes, how)
+    config: Any = loaded.config  # a DetConfig, as a FasterRCNN comes with
+    return OpenedDetector(loaded.model, build_det_protocol(config), loaded.classes, how, config.model.context)
 
 
 def find_device(name: str) -> torch.device:

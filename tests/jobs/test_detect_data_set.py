@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_detector import write_detector
 
-from resdet.build import build_classifier, build_detector
-from resdet.config import ClsConfig, DetConfig
+from resdet.build import build_classifier
+from resdet.config import ClsConfig
 from resdet.data.records import Classes, Record, pack
 from resdet.engine.checkpoint import Checkpoint, save
 from resdet.errors import InputError, UsageError
@@ -16,9 +17,6 @@ from resdet.jobs.detection import predict, predict_with
 from resdet.jobs.trained import add_options, open_classifier, open_localizer
 from resdet.settings import override, to_dict
 
-TINY = ("model.backbone.depth=18", "model.backbone.width=8", "model.rpn_channels=8", "model.pool_size=4",
-        "model.anchor_sizes=[16, 32]", "test.proposals=10", "test.min_side=2", "test.shorter=64", "test.longer=128",
-        "data.workers=0", "train.precision=fp32", "test.score_threshold=0")  # fmt: skip
 IDS = ("ant", "bee", "cat")
 
 
@@ -27,14 +25,7 @@ def weights(tmp_path_factory):
     """A file of a detector whose classes come in a given order; the class "bee" is by far its likeliest."""
 
     def make(ids=IDS, seed=0):
-        config = override(DetConfig, {}, TINY, "test")
-        torch.manual_seed(seed)
-        model = build_detector(config, len(ids))
-        with torch.no_grad():
-            model.head.cls.bias[ids.index("bee")] = 4.0
-        file = tmp_path_factory.mktemp("weights") / "det.pt"
-        save(file, Checkpoint("det", to_dict(config), ids, tuple(f"the {i}" for i in ids), 1, model.state_dict()))
-        return file
+        return write_detector(tmp_path_factory.mktemp("weights") / "det.pt", ids, "bee", seed=seed)
 
     return make
 
