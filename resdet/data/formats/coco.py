@@ -94,8 +94,8 @@ def _boxes(annotations: list[Any], images: Mapping[int, int], labels: Mapping[in
     image = np.frombuffer(at, dtype=np.int64)
     order = np.argsort(image, kind="stable")
     ends = np.bincount(image, minlength=len(images)).cumsum()
-    columns = (corners, np.frombuffer(label, dtype=np.int64), ignored, np.frombuffer(areas, dtype=np.float32))
-    return _Boxes(*(column[order] for column in columns), ends)
+    given_labels, given_areas = np.frombuffer(label, dtype=np.int64), np.frombuffer(areas, dtype=np.float32)
+    return _Boxes(corners[order], given_labels[order], ignored[order], given_areas[order], ends)
 
 
 def _known(row: Mapping[str, Any], key: str, known: Mapping[int, int], place: str) -> int:
