@@ -31,7 +31,7 @@ Average = Callable[[Curve], float]
 def area(curve: Curve) -> float:
     """The whole area below the curve: ``VOCap`` of the development kits of VOC 2010 to 2012 and of ILSVRC."""
     recall = np.concatenate(([0.0], curve.recall, [1.0]))
-    precision = _never_rising(np.concatenate(([0.0], curve.precision, [0.0])))
+    precision = never_rising(np.concatenate(([0.0], curve.precision, [0.0])))
     return float(np.sum(np.diff(recall) * precision[1:]))
 
 
@@ -67,16 +67,17 @@ def averages(class_curves: list[Curve | None], average: Average) -> NDArray[np.f
     return np.array([np.nan if curve is None else average(curve) for curve in class_curves], dtype=np.float64)
 
 
+def never_rising(precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The best precision at each point of a curve or a later one."""
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
 def _curve(right: NDArray[np.bool_], positives: int) -> Curve:
     hits = np.cumsum(right)
     return Curve(hits / positives, hits / np.arange(1, len(right) + 1))
 
 
-def _never_rising(precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.maximum.accumulate(precision[::-1])[::-1]
-
-
 def _sampled(curve: Curve, recalls: NDArray[np.float64]) -> float:
     """The mean of the best precision at each of these recalls or a higher one, 0 where none is as high."""
-    precision = np.concatenate((_never_rising(curve.precision), [0.0]))
+    precision = np.concatenate((never_rising(curve.precision), [0.0]))
     return float(precision[np.searchsorted(curve.recall, recalls, side="left")].mean())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resdet.data.formats import split_spec
+from resdet.data.formats import SUM, split_spec
 from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.average_precision import averages
@@ -24,12 +24,11 @@ def default_metric(spec: str) -> str:
     """The metric of a data set's own evaluation, by its name ``FORMAT:ROOT[:SPLIT]``.
 
     ILSVRC DET and COCO have theirs.  For VOC it is the area, but eleven points where the root folder is called
-    ``VOC2007``: results on that set are compared so, He et al.'s Table 10 too.  Any other set: the area.
+    ``VOC2007``: results on that set are compared so, He et al.'s Table 10 too.  Any other set, and sets joined whose
+    metrics differ: the area.
     """
-    name, root, _ = split_spec(spec)
-    if name == "voc" and "VOC2007" in root.replace("\\", "/").split("/"):
-        return "voc07"
-    return {"ilsvrc-det": "ilsvrc", "coco": "coco"}.get(name, "voc12")
+    metrics = {_own_metric(part.strip()) for part in spec.split(SUM)}
+    return metrics.pop() if len(metrics) == 1 else "voc12"
 
 
 def det_metrics(
@@ -85,6 +84,13 @@ def check_boxes(records: Records, metric: str) -> None:
     counting = len(records.boxes) if metric == "ilsvrc" else int((~records.box_ignored).sum())
     if not counting:
         raise InputError(f"{records.root}: not one of the {len(records)} images has a box to hold detections against")
+
+
+def _own_metric(spec: str) -> str:
+    name, root, _ = split_spec(spec)
+    if name == "voc" and "VOC2007" in root.replace("\\", "/").split("/"):
+        return "voc07"
+    return {"ilsvrc-det": "ilsvrc", "coco": "coco"}.get(name, "voc12")
 
 
 def _known(value: float) -> float | None:

@@ -214,6 +214,8 @@ def test_ground_truth_as_predictions_scores_100(metric):
         ("voc:/data/VOCdevkit/VOC2012:val", "voc12"),
         ("voc:/data/bccd:test", "voc12"),
         ("shapes:/data/demo:val", "voc12"),
+        ("ilsvrc-det:/a:val1 + ilsvrc-det:/b:val2", "ilsvrc"),
+        ("voc:/data/VOC2007:test + voc:/data/VOC2012:val", "voc12"),
     ],
 )
 def test_a_sets_own_metric_is_told_by_its_name(spec, metric):

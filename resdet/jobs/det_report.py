@@ -1,0 +1,61 @@
+"""A detector's evaluation as it is asked for on a command line: its numbers, and the files that show them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.formats import split_spec
+from resdet.data.records import Records
+from resdet.eval.average_precision import averages
+from resdet.eval.det import det_metrics
+from resdet.eval.det_errors import error_costs
+from resdet.eval.det_rules import judge
+from resdet.predictions.det import DetPredictions
+from resdet.predictions.write_det import FORMS, write_det
+from resdet.report import pictures
+from resdet.report.pr_curves import pr_page
+
+
+def evaluate(
+    predictions: DetPredictions,
+    records: Records,
+    metric: str,
+    left_out: NDArray[np.int64] | None = None,
+    *,
+    backend: str = "pycocotools",
+    errors: bool = False,
+    pictures_to: Path | None = None,
+) -> dict[str, Any]:
+    """The metrics of :func:`resdet.eval.det.det_metrics`, with ``errors`` among them where they are asked for.
+
+    Args:
+        pictures_to: a folder for ``pr.png``, precision against recall of each class; at an IoU of 0.5 for COCO.
+    """
+    metrics = det_metrics(predictions, records, metric, left_out=left_out, backend=backend)
+    if not errors and pictures_to is None:
+        return metrics
+    judged = judge(predictions, records, metric, left_out)  # once more: seconds, where a million boxes were read
+    if errors:
+        metrics["errors"] = error_costs(judged)
+    if pictures_to is not None:
+        curves = judged.curves()
+        ap = (100 * averages(curves, judged.average)).tolist()
+        page = pr_page(records.classes.names, curves, ap, "AP50" if metric == "coco" else "AP")
+        pictures.save(pictures_to / "pr.png", page)
+    return metrics
+
+
+def write_predictions(folder: Path, predictions: DetPredictions, records: Records, spec: str) -> Path:
+    """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write_det`."""
+    return write_det(folder, predictions, records, FORMS.get(split_spec(spec)[0], "devkit"))
+
+
+def write_metrics(file: Path, metrics: dict[str, Any]) -> None:
+    """Write metrics as JSON, with the folders above the file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

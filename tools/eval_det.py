@@ -1,0 +1,87 @@
+"""Detection's average precision by the rules of ILSVRC DET, PASCAL VOC or COCO, and what keeps it from being higher."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import cli
+from resdet.jobs import trained
+
+EXAMPLE = """examples:
+  python tools/eval_det.py --predictions det.txt --data ilsvrc-det:/data/ILSVRC:val --json eval.json
+  python tools/eval_det.py --weights runs/det/best.pt --data voc:/data/VOC2007:test --errors --out found"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE|DIR",
+        help="DET devkit text, COCO json, jsonl, or the folder of VOC's files; needs no images",
+    )
+    source.add_argument("--weights", nargs="+", metavar="NAME", help="a detector, or several that answer together")
+    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    parser.add_argument(
+        "--metric", choices=("ilsvrc", "voc07", "voc12", "coco"), help="(default: the data set's own; VOC2007: voc07)"
+    )
+    parser.add_argument(
+        "--blacklist",
+        metavar="FILE|none",
+        help="lines 'image_index wnid' to leave out, for ilsvrc (default: the official list for the official val set)",
+    )
+    parser.add_argument("--coco-backend", choices=("pycocotools", "faster-coco-eval"), default="pycocotools")
+    parser.add_argument("--errors", action="store_true", help="also: the mAP that each kind of error costs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write DIR/eval.json and pr.png, and beside them what weights predict"
+    )
+    trained.add_options(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments().parse_args(argv)
+
+    from resdet.data.formats import open_records  # here: --help answers without waiting for torch
+    from resdet.errors import UsageError
+    from resdet.eval.det import check_boxes, default_metric
+    from resdet.eval.det_blacklist import left_out
+    from resdet.eval.det_sanity import sanity_lines
+    from resdet.eval.det_table import det_table
+    from resdet.jobs.det_report import evaluate, write_metrics, write_predictions
+    from resdet.predictions.read import read_det
+
+    metric = args.metric or default_metric(args.data)
+    if args.blacklist and metric != "ilsvrc":
+        raise UsageError(f"--blacklist is ILSVRC's, the metric is {metric}")
+    if args.predictions and args.settings:
+        raise UsageError("--set is for --weights; predictions are as they are")
+    records = open_records(args.data)
+    check_boxes(records, metric)
+    pairs = left_out(records, args.blacklist) if metric == "ilsvrc" else None
+    if args.weights:
+        from resdet.jobs.detection import predict_with  # here: predictions are scored without the networks
+
+        predictions = predict_with(args.weights, args.settings, args, records)
+        if args.out:
+            write_predictions(args.out, predictions, records, args.data)
+    else:
+        predictions = read_det(args.predictions, records)
+    print("\n".join(sanity_lines(predictions, records)) + "\n")
+    options = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
+    metrics = evaluate(predictions, records, metric, pairs, **options)
+    print(det_table(metrics))
+    for file in filter(None, (args.json, args.out and args.out / "eval.json")):
+        write_metrics(file, metrics)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
