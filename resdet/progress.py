@@ -43,12 +43,12 @@ class TrainingProgress:
     def _step(self, step: int, done: int, loss: float, now: float) -> None:
         rate = done * self.images_per_step / max(now - self.began - self.elsewhere, 1e-9)
         if not self.bar.disable:
-            self.bar.set_postfix_str(f"loss {loss:.3f}, {rate:.0f} images/s", refresh=False)
+            self.bar.set_postfix_str(f"loss {loss:.3f}, {_rate(rate)}", refresh=False)
             self.bar.update(step - self.bar.n)
         elif now - self.said > SECONDS_BETWEEN_LINES:
             self.said = now
             left = (now - self.began) / done * (self.steps - step)  # evaluations go on taking their share
-            self._say(f"step {step}/{self.steps}: loss {loss:.3f}, {rate:.0f} images/s, {left:.0f} s left")
+            self._say(f"step {step}/{self.steps}: loss {loss:.3f}, {_rate(rate)}, {left:.0f} s left")
 
     def close(self) -> None:
         """Leave the bar as it stands and the cursor below it."""
@@ -71,6 +71,10 @@ def follow(items: Iterable[T], total: int, what: str) -> Iterator[T]:
                 said = now
                 line = f"{what}: {done}/{total}, {(now - began) / done * (total - done):.0f} s left"
                 tqdm.write(line, file=sys.stderr)
+
+
+def _rate(images: float) -> str:
+    return f"{images:.0f} images/s" if images >= 10 else f"{images:.2f} images/s"  # detection on a CPU is below 1
 
 
 def _numbers(row: dict[str, Any]) -> str:

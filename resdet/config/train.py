@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resdet.config.checks import at_least, each_above_zero, one_of, rising, share_below_one
 from resdet.errors import UsageError
@@ -14,7 +14,8 @@ class TrainConfig:
     stop_epoch: float = 0.0  # end here though the schedule goes on: a first stage under a time limit; 0: never
     batch_size: int = 256  # images a step over all devices
     accumulate: int = 1  # parts a step is computed in, one after another, for little memory
-    lr: float = 0.1  # for `batch_size` images; scale both together
+    lr: float = 0.1  # for `lr_batch` images
+    lr_batch: int = 0  # another `batch_size` scales lr with it, linearly (Goyal et al. 2017); 0: lr is for `batch_size`
     momentum: float = 0.9
     weight_decay: float = 1e-4
     decay_norm_and_bias: bool = True  # the paper decays everything
@@ -45,13 +46,18 @@ class TrainConfig:
         one_of("train.precision", self.precision, ("fp32", "bf16", "fp16"))
         at_least("train", self, 1, "batch_size", "accumulate", "log_every", "patience")
         at_least("train", self, 0, "stop_epoch", "weight_decay", "warmup_epochs", "clip_norm", "seed", "save_every")
-        at_least("train", self, 0, "batch_norm_images", "mixup", "threshold")
+        at_least("train", self, 0, "batch_norm_images", "mixup", "threshold", "lr_batch")
         for name in ("epochs", "lr", "eval_every", "warmup_lr"):
             each_above_zero(f"train.{name}", (getattr(self, name),))
         share_below_one("train", self, "momentum", "label_smoothing", "ema")
         if self.batch_size % self.accumulate:
             raise UsageError(f"train.batch_size {self.batch_size} does not split into {self.accumulate} equal parts")
         self._check_schedule()
+
+    def at_its_batch(self) -> TrainConfig:
+        """The same with the rate that its own ``batch_size`` gets."""
+        share = self.batch_size / self.lr_batch if self.lr_batch else 1.0
+        return replace(self, lr=self.lr * share, lr_batch=0)
 
     def _check_schedule(self) -> None:
         if self.warmup_epochs > self.epochs:
