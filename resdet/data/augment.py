@@ -1,27 +1,21 @@
-"""The random training view of an image, and its random colours.
-
-The view is drawn here, since where the boxes go is what this project is about; the colours are
-albumentations' (2.0.8, imported only when asked for).
-"""
+"""The random training view of an image, and the target in it; :mod:`resdet.data.colors` has its random colours."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
-from resdet.config import AugmentConfig, DetAugmentConfig
+from resdet.config import AugmentConfig
+from resdet.data.jpeg import SHRINKS
 from resdet.data.views import centre, moved
 from resdet.structures import Target, View
 
 
 def random_view(rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig) -> View:
     """One square view of ``size`` pixels, drawn as ``how.crop`` says."""
-    draw = _area_window if how.crop == "area" else _shorter_side_window
+    draw = {"area": _area_window, "shorter_side": _shorter_side_window, "pad": _padded_window}[how.crop]
     return View(draw(rng, width, height, size, how), size, size, bool(rng.random() < how.mirror))
 
 
@@ -64,33 +58,6 @@ def _visible(boxes: np.ndarray, view: View, min_visible: float) -> tuple[np.ndar
     return inside, (seen >= min_visible * _area(boxes)) & (seen > 0)
 
 
-def color_jitter(how: AugmentConfig | DetAugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
-    """A function of ``(H, W, 3)`` uint8 pixels and a seed that changes their colours; None when all is 0."""
-    strengths = (how.brightness, how.contrast, how.saturation, how.hue)
-    if how.color_probability <= 0 or not any(strengths):
-        return None
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for its newest version
-    import albumentations
-
-    def around_one(strength: float) -> tuple[float, float]:
-        return max(0.0, 1 - strength), 1 + strength
-
-    # alone, not within a Compose, which would seed everything twice: 85 us an image in place of 160
-    jitter: Any = albumentations.ColorJitter(
-        brightness=around_one(how.brightness),
-        contrast=around_one(how.contrast),
-        saturation=around_one(how.saturation),
-        hue=(-how.hue, how.hue),
-        p=how.color_probability,
-    )
-
-    def apply(image: np.ndarray, seed: int) -> np.ndarray:
-        jitter.set_random_seed(seed)  # the same image and seed give the same colours in any worker
-        return jitter(image=image)["image"]
-
-    return apply
-
-
 def _area_window(
     rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig
 ) -> tuple[int, int, int, int]:
@@ -100,9 +67,9 @@ def _area_window(
         aspect = math.exp(rng.uniform(*map(math.log, how.aspect)))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
-            return _placed(rng, width, height, w, h)
+            return _placed(rng, width, height, w, h, size)
     side = min(width, height)
-    return _placed(rng, width, height, side, side)
+    return _placed(rng, width, height, side, side, size)
 
 
 def _shorter_side_window(
@@ -111,11 +78,31 @@ def _shorter_side_window(
     """A square that would be ``size`` wide were the image's shorter side drawn from ``how.shorter_side``."""
     low, high = (side * size / 224 for side in how.shorter_side)
     side = max(1, round(min(width, height) * min(1.0, size / rng.uniform(low, high))))
-    return _placed(rng, width, height, side, side)
+    return _placed(rng, width, height, side, side, size)
 
 
-def _placed(rng: np.random.Generator, width: int, height: int, w: int, h: int) -> tuple[int, int, int, int]:
-    x1, y1 = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+def _padded_window(
+    rng: np.random.Generator, width: int, height: int, size: int, how: AugmentConfig
+) -> tuple[int, int, int, int]:
+    """The image's middle square, ``size`` wide when drawn, moved by up to ``how.pad`` of the view's pixels each way.
+
+    Of an image of ``size x size`` with ``how.pad`` pixels around it, every crop is as likely (Sec. 4.2).
+    """
+    side = min(width, height)
+    x, y = (round(int(move) * side / size) for move in rng.integers(-how.pad, how.pad + 1, 2))
+    x, y = (width - side) // 2 + x, (height - side) // 2 + y
+    return x, y, x + side, y + side
+
+
+def _placed(rng: np.random.Generator, width: int, height: int, w: int, h: int, size: int) -> tuple[int, int, int, int]:
+    """A window of ``w x h``, every place as likely.
+
+    One that is drawn two, four or eight times smaller lies on multiples of that, so that a JPEG can be decoded smaller
+    without a shift (:func:`resdet.data.stored_image.shrink_of`).
+    """
+    step = next((shrink for shrink in SHRINKS if shrink * size <= min(w, h)), 1)
+    w, h = w - w % step, h - h % step
+    x1, y1 = step * int(rng.integers((width - w) // step + 1)), step * int(rng.integers((height - h) // step + 1))
     return x1, y1, x1 + w, y1 + h
 
 

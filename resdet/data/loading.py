@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from resdet.config import AugmentConfig, DetAugmentConfig
-from resdet.data.augment import color_jitter, view_with_box
-from resdet.data.image import load_image
+from resdet.config import AugmentConfig, DataConfig, DetAugmentConfig
+from resdet.data.augment import view_with_box
+from resdet.data.colors import color_jitter, lighting, lit
 from resdet.data.records import Records
-from resdet.data.views import centre, cut, to_view
+from resdet.data.stored_image import StoredImage, open_image
+from resdet.data.views import centre, to_view
 from resdet.errors import InputError
 from resdet.structures import ImageBatch, Target, View
 
@@ -79,15 +80,19 @@ class TrainingImages:
 
     records: Records
     how: AugmentConfig
+    fill: tuple[float, ...] = DataConfig.mean  # the colour around the image, where a view reaches outside it
+    exact: bool = False  # large JPEGs are decoded at full size, not at the smallest that a view needs
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, Target, int]:
         rng = np.random.default_rng(draw.seed)
-        image = load_image(self.records.file(draw.index))
-        height, width = image.shape[:2]
-        view, target = view_with_box(rng, width, height, draw.size, self.how, self.records.target(draw.index))
-        pixels = cut(image, view)
+        image = self.records.open(draw.index)
+        target = self.records.target(draw.index)
+        view, target = view_with_box(rng, image.width, image.height, draw.size, self.how, target)
+        pixels = image.view(view, self.fill, exact=self.exact)
         if (jitter := jitter_of(self.how)) is not None:
             pixels = jitter(pixels, draw.seed)
+        if self.how.pca_lighting:
+            pixels = lit(pixels, lighting(rng, self.how))
         return pixels, target, draw.index
 
     def __len__(self) -> int:
@@ -103,10 +108,10 @@ class TestImages:
     size: int
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Target, int]:
-        image = load_image(self.records.file(index))
-        view = centre(image.shape[1], image.shape[0], self.resize, self.size)
+        image = self.records.open(index)
+        view = centre(image.width, image.height, self.resize, self.size)
         target = self.records.target(index)
-        return cut(image, view), replace(target, boxes=to_view(target.boxes, view)), index
+        return image.view(view), replace(target, boxes=to_view(target.boxes, view)), index
 
     def __len__(self) -> int:
         return len(self.records)
@@ -128,27 +133,26 @@ class ViewedImages:
     """``self[i]`` is the :class:`ViewedImage` of file ``i``.
 
     Args:
-        file: where image ``i`` lies.
+        file: where image ``i`` lies; or the image, opened (:meth:`resdet.data.records.Records.open`).
         count: how many images there are.
         views: the views of an image of a width and a height.
         skip_bad: an image that cannot be read comes without views, its ``error`` set, in place of an exception.
     """
 
-    file: Callable[[int], Path]
+    file: Callable[[int], Path | StoredImage]
     count: int
     views: Callable[[int, int], list[View]]
     skip_bad: bool = False
 
     def __getitem__(self, index: int) -> ViewedImage:
         try:
-            image = load_image(self.file(index))
+            image = open_image(self.file(index))
+            views = tuple(self.views(image.width, image.height))
+            return ViewedImage(index, image.width, image.height, views, image.views(views))
         except InputError as error:
             if not self.skip_bad:
                 raise
             return ViewedImage(index, 0, 0, (), (), str(error))
-        height, width = image.shape[:2]
-        views = tuple(self.views(width, height))
-        return ViewedImage(index, width, height, views, tuple(cut(image, v) for v in views))
 
     def __len__(self) -> int:
         return self.count

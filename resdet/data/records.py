@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resdet.data.stored_image import StoredImage, of_pixels, open_image
 from resdet.structures import Target
 
 SELECTED_AT_ONCE = 65536  # images: the places of all their paths' bytes, 8 bytes each, are a table of some 20 MB
@@ -75,6 +76,7 @@ class Records:
     sizes: Tensor  # (N, 2) int32: width, height; 0 where the annotation does not say
     numbers: Tensor  # (N,) int64, -1 where there is none
     box_areas: Tensor  # (M,) float32: pixels of the object's outline, -1 where it is not said; (0,) if it nowhere is
+    pixels: Tensor | None = None  # (N, H, W, 3) uint8: the images themselves where they are no files (CIFAR)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,6 +89,16 @@ class Records:
     def file(self, index: int) -> Path:
         """Where the image lies."""
         return self.root / self.path(index)
+
+    def open(self, index: int) -> StoredImage:
+        """The image, its size known and its pixels still to be decoded.
+
+        Raises:
+            InputError: as :func:`resdet.data.stored_image.open_image`.
+        """
+        if self.pixels is None:
+            return open_image(self.file(index))
+        return of_pixels(self.pixels[index].numpy(), self.file(index))
 
     def name(self, index: int) -> str:
         """The image's file name without its folder and ending: the id that ILSVRC's files use."""
@@ -118,7 +130,8 @@ class Records:
         per_box = (boxes, box_labels, box_ends, box_ignored)
         per_image = (self.sizes[indices], self.numbers[indices])
         arrays = (path_bytes, path_ends, self.labels[indices], *per_box, *per_image, box_areas)
-        return Records(self.root, self.classes, *(a.share_memory_() for a in arrays))
+        pixels = None if self.pixels is None else self.pixels[indices].share_memory_()
+        return Records(self.root, self.classes, *(a.share_memory_() for a in arrays), pixels=pixels)
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)

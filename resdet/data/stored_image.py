@@ -93,4 +93,4 @@ def shrink_of(view: View) -> int:
     """
     x1, y1, x2, y2 = view.window
     least = min((x2 - x1) / view.width, (y2 - y1) / view.height)
-    return next((s for s in jpeg.SHRINKS if s <= least and x1 % s == y1 % s == x2 % s == y2 % s == 0), 1)
+    return next((s for s in jpeg.SHRINKS if s <= least and not any(side % s for side in view.window)), 1)

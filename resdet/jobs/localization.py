@@ -41,7 +41,7 @@ def predict(
     Args:
         guesses: labels and probabilities from another classifier, see :func:`resdet.inference.loc.locate`.
     """
-    images = ViewedImages(records.file, len(records), protocol.views)
+    images = ViewedImages(records.open, len(records), protocol.views)
     batches = view_loader(images, batch_size, workers)
     shown = follow(batches, len(batches), "localize")
     answers = list(locate(model, shown, protocol, device, precision, guesses=guesses, true_labels=records.labels))
@@ -65,7 +65,7 @@ def predict_with(
     check_labelled(records, with_boxes=True)
     model, protocol, classes, how = open_localizer(weights, settings, args)
     as_trained = relabel(records, classes, weights)
-    images = ViewedImages(records.file, len(records), protocol.views)
+    images = ViewedImages(records.open, len(records), protocol.views)
     found = predict(
         model,
         as_trained,
@@ -89,7 +89,7 @@ def oracle_misses(
         ``(N,)``: their share is the true-class error that a perfect choice among the candidates would leave.
     """
     model, protocol, classes, how = open_localizer(weights, settings, args)
-    images = ViewedImages(records.file, len(records), protocol.views)
+    images = ViewedImages(records.open, len(records), protocol.views)
     batches = view_loader(images, how.batch_size, how.workers)
     truth = relabel(records, classes, weights).target
     shown = follow(batches, len(batches), "oracle")

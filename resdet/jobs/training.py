@@ -139,7 +139,7 @@ def launch(
     small crops says little about itself on large ones.
     """
     plan = build.plan(config.data, config.train, len(data.train), me)
-    images = TrainingImages(data.train, config.augment)
+    images = TrainingImages(data.train, config.augment, config.data.mean)
 
     def batches(start: int) -> Iterable[ImageBatch]:
         return training_loader(images, replace(plan, start=start), config.data.workers)

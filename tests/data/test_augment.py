@@ -1,7 +1,4 @@
-"""Random views and colours: their bounds, the box rules, and that a seed alone decides."""
-
-import math
-import random
+"""Random views: their bounds, the box rules, and the windows themselves where they can be counted."""
 
 import numpy as np
 import pytest
@@ -10,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resdet.config import AugmentConfig
-from resdet.data.augment import color_jitter, random_view, view_with_box, visible
-from resdet.data.views import centre, to_view
+from resdet.data.augment import random_view, view_with_box, visible
+from resdet.data.stored_image import shrink_of
+from resdet.data.views import centre, cut, to_view
 from resdet.structures import Target, View
 
 
@@ -63,7 +61,7 @@ def test_shorter_side_crops_are_those_of_an_image_resized_to_256_to_480():
 
 
 def test_shorter_side_scales_with_the_crop():
-    small, large = (views(AugmentConfig(), size=size, count=50) for size in (64, 224))
+    small, large = (views(AugmentConfig(), size=size, count=50) for size in (160, 224))
     assert [v.window for v in small] == [v.window for v in large]
 
 
@@ -79,6 +77,60 @@ def test_crops_fall_everywhere_and_half_are_mirrored():
 def test_an_image_too_long_for_the_aspect_gives_a_square():
     view = random_view(np.random.default_rng(0), 1000, 2, 32, AugmentConfig(crop="area", area=(0.9, 1.0)))
     assert (view.window[2] - view.window[0], view.window[3] - view.window[1]) == (2, 2)
+
+
+def test_windows_that_are_much_larger_than_their_view_can_be_decoded_smaller():
+    for how in (AugmentConfig(), AugmentConfig(crop="area")):
+        for size, shrinks in ((224, {1}), (64, {1, 2, 4}), (32, {1, 2, 4, 8}), (4, {8})):
+            drawn = views(how, size=size, count=300)
+            assert {shrink_of(view) for view in drawn} <= shrinks
+            for view in drawn:
+                times = min(view.window[2] - view.window[0], view.window[3] - view.window[1]) / size
+                assert shrink_of(view) == max(s for s in (1, 2, 4, 8) if s <= max(1, times))
+
+
+PADDED = AugmentConfig(crop="pad", pad=4)
+
+
+def test_a_padded_crop_is_one_of_the_81_of_a_frame_of_4_and_each_is_as_likely():
+    rng = np.random.default_rng(2)
+    drawn = [random_view(rng, 32, 32, 32, PADDED).window for _ in range(8100)]
+    assert all((x2 - x1, y2 - y1) == (32, 32) for x1, y1, x2, y2 in drawn)
+    counts = np.unique([window[:2] for window in drawn], axis=0, return_counts=True)
+    assert [counts[0].min(), counts[0].max(), len(counts[0])] == [-4, 4, 81]
+    assert 60 < counts[1].min() < counts[1].max() < 145  # 100 each, deviation 10
+
+
+def test_a_padded_crop_worked_by_hand():
+    """An image of 3x3 in a frame of 1, moved one to the right and one up: a row and a column of the frame are seen."""
+    image = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    how = AugmentConfig(crop="pad", pad=1, mirror=0.0)
+    rng = np.random.default_rng(0)
+    seen = {v.window[:2]: cut(image, v, (100, 101, 102)) for v in (random_view(rng, 3, 3, 3, how) for _ in range(200))}
+    frame = [100, 101, 102]
+    assert seen[1, -1].tolist() == [
+        [frame, frame, frame],
+        [[3, 4, 5], [6, 7, 8], frame],
+        [[12, 13, 14], [15, 16, 17], frame],
+    ]
+    assert (seen[0, 0] == image).all()
+    assert len(seen) == 9
+
+
+def test_a_padded_crop_of_a_larger_image_moves_its_middle_square_in_the_views_pixels():
+    drawn = views(PADDED, width=400, height=300, size=30, count=400)
+    assert {v.window[0] for v in drawn} == {50 + move for move in range(-40, 41, 10)}
+    assert {v.window[1] for v in drawn} == set(range(-40, 41, 10))
+    assert all(v.window[2] - v.window[0] == v.window[3] - v.window[1] == 300 for v in drawn)
+
+
+def test_boxes_move_with_a_padded_crop():
+    whole = target((0, 0, 32, 32))
+    view, seen = view_with_box(np.random.default_rng(1), 32, 32, 32, PADDED, whole)
+    left, top = view.window[:2]
+    x = (max(0, -left), min(32, 32 - left))
+    x = (32 - x[1], 32 - x[0]) if view.mirror else x
+    assert seen.boxes.tolist() == [[x[0], max(0, -top), x[1], min(32, 32 - top)]]
 
 
 VIEW = View((10, 10, 20, 20), 20, 20)  # doubled
@@ -173,55 +225,3 @@ def test_targets_of_a_view_lie_in_the_view():
     reach = AugmentConfig(crop="area", clip_boxes=False)
     for view, seen in drawn_with(reach, two):
         torch.testing.assert_close(seen.boxes, to_view(two.boxes, view)[seen.labels])
-
-
-IMAGE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-
-
-def test_a_seed_alone_decides_the_colours():
-    jitter, other = color_jitter(AugmentConfig(hue=0.1)), color_jitter(AugmentConfig(hue=0.1))
-    first = [jitter(IMAGE, seed) for seed in range(12)]
-    random.seed(9)
-    np.random.seed(9)
-    for seed in (*range(100, 105), *reversed(range(12))):  # another order, another past
-        pixels = other(IMAGE, seed)
-        assert seed >= 12 or (pixels == first[seed]).all()
-    assert len({pixels.tobytes() for pixels in first}) > 8
-
-
-def test_colours_leave_their_input_alone_and_keep_its_form():
-    before = IMAGE.copy()
-    for seed in range(8):
-        pixels = color_jitter(AugmentConfig(hue=0.2))(IMAGE, seed)
-        assert (pixels.shape, pixels.dtype) == (IMAGE.shape, np.uint8)
-    assert (before == IMAGE).all()
-
-
-def test_the_share_of_changed_images_is_the_probability():
-    jitter = color_jitter(AugmentConfig(color_probability=0.3))
-    changed = sum((jitter(IMAGE, seed) != IMAGE).any() for seed in range(300))
-    assert 90 - 32 < changed < 90 + 32  # 4 deviations of 8
-
-
-def test_brightness_stays_within_its_strength():
-    how = AugmentConfig(brightness=0.4, contrast=0.0, saturation=0.0, hue=0.0, color_probability=1.0)
-    grey = np.full((8, 8, 3), 100, np.uint8)
-    values = [int(color_jitter(how)(grey, seed).mean()) for seed in range(200)]
-    assert 60 <= min(values) < 64
-    assert 136 < max(values) <= 140
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        AugmentConfig(color_probability=0.0),
-        AugmentConfig(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0),
-    ],
-)
-def test_no_colours_is_no_function(how):
-    assert color_jitter(how) is None
-
-
-def test_strengths_of_more_than_one_stop_at_black():
-    how = AugmentConfig(brightness=3.0, color_probability=1.0)
-    assert all(math.isfinite(color_jitter(how)(IMAGE, seed).mean()) for seed in range(5))
