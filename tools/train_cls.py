@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     model = build.build_classifier(config, len(data.train.classes))
     if not args.finish:
         build.load_backbone(model.backbone, config.model.backbone, config.data)
+        build.load_pixel_mean(model, config.data)
     build.place(model, me.device, config.train.channels_last)
 
     def evaluate(images: TestImages) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
 from resdet.backbones.shortcuts import SHORTCUTS
@@ -159,6 +160,13 @@ def total_parameters(net: nn.Module) -> int:
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 ``(B, 3, H, W)`` RGB to zero mean and unit deviation, by ``(3,)`` mean and std in 0 .. 255."""
-    shape = (1, 3, 1, 1)
-    return (images.to(torch.float32) - mean.view(shape)) / std.view(shape)
+    """uint8 ``(B, 3, H, W)`` RGB to zero mean and unit deviation.
+
+    Args:
+        mean: ``(3,)`` in 0 .. 255; or ``(3, h, w)``, a mean for every pixel (Sec. 3.4), which is stretched to images
+            of another size.  It belongs to the crop: which part of a photograph a crop shows is not asked.
+        std: ``(3,)``.
+    """
+    if mean.ndim == 3 and mean.shape[1:] != images.shape[2:]:
+        mean = functional.interpolate(mean[None], images.shape[2:], mode="bilinear", align_corners=False)[0]
+    return (images.to(torch.float32) - mean.view(1, 3, *(mean.shape[1:] or (1, 1)))) / std.view(1, 3, 1, 1)

@@ -5,6 +5,7 @@ from resdet.build.backbone import load_backbone as load_backbone
 from resdet.build.backbone import place as place
 from resdet.build.cls import build_classifier as build_classifier
 from resdet.build.cls import build_cls_protocol as build_cls_protocol
+from resdet.build.cls import load_pixel_mean as load_pixel_mean
 from resdet.build.det import build_det_protocol as build_det_protocol
 from resdet.build.det import build_detector as build_detector
 from resdet.build.loc import build_localizer as build_localizer

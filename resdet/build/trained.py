@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from resdet.backbones.weights import load_into
 from resdet.build.backbone import pretrained_resnet
 from resdet.build.cls import build_classifier
@@ -64,6 +66,8 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     kind, build = KINDS[saved.task]
     config = override(kind, saved.config, overrides, str(file))
     model = build(config, len(classes))
+    if "mean" in saved.model:  # of every pixel: it has the size that training had, whatever data.size is now
+        model.mean = torch.zeros_like(saved.model["mean"])
     load_into(model, saved.model, source=str(file))
     return Loaded(model.eval(), config, classes, saved.step)
 

@@ -80,3 +80,5 @@ class LocConfig:
 
     def __post_init__(self) -> None:
         check_not_only_for_classes(self.train)
+        if self.data.pixel_mean:
+            raise UsageError("data.pixel_mean is for classification: localization subtracts data.mean from every pixel")

@@ -19,7 +19,7 @@ class Classifier(nn.Module):
 
     Args:
         backbone: its state dict is torchvision's; this module adds only ``mean`` and ``std``, which are not saved.
-        mean, std: RGB in 0 .. 255.
+        mean, std: RGB in 0 .. 255; or ``(3, h, w)`` float32, a mean for every pixel, which is saved with the weights.
         label_smoothing: share of the target spread evenly over all classes.
         mixup: in training mode, images are mixed in pairs (:func:`mix`) with this alpha; 0: they are not.
     """
@@ -30,7 +30,7 @@ class Classifier(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        mean: Sequence[float],
+        mean: Sequence[float] | Tensor,
         std: Sequence[float],
         label_smoothing: float = 0.0,
         mixup: float = 0.0,
@@ -38,7 +38,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.label_smoothing, self.mixup = label_smoothing, mixup
-        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        pixelwise = isinstance(mean, Tensor)
+        self.register_buffer("mean", mean if pixelwise else torch.tensor(mean), persistent=pixelwise)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:

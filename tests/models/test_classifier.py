@@ -110,3 +110,26 @@ def test_state_dict_is_the_backbones_alone(model):
 
 def test_images_of_any_size_are_taken(model):
     assert model.logits(batch([0], side=45).images).shape == (1, 7)
+
+
+def test_a_mean_for_every_pixel_is_subtracted_saved_and_stretched(model):
+    mean = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    net = Classifier(model.backbone, mean, STD).eval()
+    images = batch([1, 2]).images
+    x = (images.float() - mean) / torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(net.logits(images), model.backbone(x))
+    assert (net.state_dict()["mean"] == mean).all()
+    assert "mean" not in model.state_dict()
+
+    blocks = mean.reshape(3, 16, 2, 16, 2).mean((2, 4))  # half as large, bilinear between four pixels is their mean
+    small = batch([1, 2], side=16).images
+    x = (small.float() - blocks) / torch.tensor(STD)[:, None, None]
+    torch.testing.assert_close(net.logits(small), model.backbone(x))
+
+
+def test_a_mean_for_every_pixel_that_is_everywhere_the_same_is_the_channels_mean(model):
+    even = torch.tensor(MEAN)[:, None, None].expand(3, 24, 24)
+    net = Classifier(model.backbone, even, STD).eval()
+    for side in (24, 32):
+        images = batch([0, 1], side).images
+        torch.testing.assert_close(net.logits(images), model.logits(images))
