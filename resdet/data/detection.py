@@ -12,10 +12,10 @@ from torch import Tensor
 
 from resdet.config import DetAugmentConfig
 from resdet.data.grouping import GroupedPlan
-from resdet.data.image import load_image
 from resdet.data.loading import Batches, Draw, in_order, jitter_of, make_loader
 from resdet.data.records import Records
-from resdet.data.views import cut, moved, whole
+from resdet.data.stored_image import StoredImage
+from resdet.data.views import moved, whole
 from resdet.errors import InputError
 from resdet.structures import ImageBatch, Target, View
 
@@ -35,10 +35,10 @@ class DetectionImages:
 
     def __getitem__(self, draw: Draw) -> Row:
         rng = np.random.default_rng(draw.seed)
-        image = load_upright(self.records, draw.index)
+        image = open_annotated(self.records, draw.index)
         mirror = bool(rng.random() < self.how.mirror)
-        view = whole(image.shape[1], image.shape[0], draw.size, mirror, longer_side=round(draw.size * self.longest))
-        pixels = cut(image, view)
+        view = whole(image.width, image.height, draw.size, mirror, longer_side=round(draw.size * self.longest))
+        pixels = image.view(view, exact=False)
         if (jitter := jitter_of(self.how)) is not None:
             pixels = jitter(pixels, draw.seed)
         return pixels, shown(self.records.target(draw.index), view), draw.index
@@ -56,9 +56,9 @@ class DetectionTestImages:
     longer: int = 1000
 
     def __getitem__(self, index: int) -> Row:
-        image = load_upright(self.records, index)
-        view = whole(image.shape[1], image.shape[0], self.shorter, longer_side=self.longer)
-        return cut(image, view), shown(self.records.target(index), view), index
+        image = open_annotated(self.records, index)
+        view = whole(image.width, image.height, self.shorter, longer_side=self.longer)
+        return image.view(view), shown(self.records.target(index), view), index
 
     def __len__(self) -> int:
         return len(self.records)
@@ -114,14 +114,14 @@ def shown(target: Target, view: View) -> Target:
     return Target(target.label, torch.from_numpy(inside), target.labels, target.ignored | without_area)
 
 
-def load_upright(records: Records, index: int) -> np.ndarray:
-    """The image, ``(H, W, 3)`` uint8, of the size that its boxes were drawn on.
+def open_annotated(records: Records, index: int) -> StoredImage:
+    """The image, still to be decoded, of the size that its boxes were drawn on.
 
     Raises:
-        InputError: as :func:`resdet.data.image.load_image` and :func:`check_annotated_size`.
+        InputError: as :meth:`resdet.data.records.Records.open` and :func:`check_annotated_size`.
     """
-    image = load_image(records.file(index))
-    check_annotated_size(records, index, image.shape[1], image.shape[0])
+    image = records.open(index)
+    check_annotated_size(records, index, image.width, image.height)
     return image
 
 

@@ -18,9 +18,12 @@ def join(parts: Sequence[Records]) -> Records:
     The numbers of images are kept where they tell every image apart, else there are none.
 
     Raises:
-        InputError: the classes are not the same, or the sets lie on different drives.
+        InputError: the classes are not the same, the sets lie on different drives, or one holds its images itself.
     """
     first, *others = parts
+    for part in parts:
+        if part.pixels is not None:
+            raise InputError(f"{part.root}: only sets of image files can be joined")
     for other in others:
         if other.classes != first.classes:
             strange = sorted(set(first.classes.ids) ^ set(other.classes.ids))

@@ -91,6 +91,18 @@ def test_a_mirrored_image_has_its_boxes_mirrored(tmp_path):
         assert seen.astype(int).sum() == pytest.approx(3 * 255 * (x2 - x1) * (y2 - y1), rel=0.01)
 
 
+def test_large_photographs_are_decoded_smaller_and_look_the_same(tmp_path):
+    """A photograph's kind of picture, smooth, four times as large as training wants it."""
+    ramp = np.linspace(0, 255, 640)[None, :] * np.linspace(0.2, 1, 480)[:, None]
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.repeat(ramp[:, :, None], 3, 2).astype(np.uint8))
+    records = pack(tmp_path, CLASSES, [Record("a.jpg", -1, [(160.0, 120.0, 320.0, 240.0)], [0])])
+    pixels, target, _ = DetectionImages(records, 2.0, PLAIN)[Draw(0, 1, 120)]
+    exact, exact_target, _ = DetectionTestImages(records, 120, 240)[0]
+    assert target.boxes.tolist() == exact_target.boxes.tolist() == [[40, 30, 80, 60]]
+    assert pixels.shape == exact.shape == (120, 160, 3)
+    assert np.abs(pixels.astype(int) - exact).max() <= 3
+
+
 def test_about_half_of_the_draws_are_mirrored(tmp_path):
     records = one_image(tmp_path, np.zeros((8, 8, 3), np.uint8), (0.0, 0.0, 4.0, 8.0))
     images = DetectionImages(records, 2.0, DetAugmentConfig())

@@ -1,8 +1,10 @@
 """Sets that are one: their images, boxes and numbers side by side, or why they cannot be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from resdet.data.formats import open_records
 from resdet.data.joined import join
@@ -54,6 +56,12 @@ def test_numbers_that_two_images_share_are_none():
 def test_other_classes_are_told(classes, message):
     with pytest.raises(InputError, match=message):
         join([ONE, pack(OTHER.root, classes, [])])
+
+
+def test_sets_that_hold_their_images_themselves_are_told():
+    held = replace(OTHER, pixels=torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    with pytest.raises(InputError, match="/data/two/images: only sets of image files can be joined"):
+        join([ONE, held])
 
 
 def test_a_spec_may_be_a_sum(tmp_path):
