@@ -159,6 +159,21 @@ def test_the_centre_crop_is_that_of_the_resized_image():
     assert (view.width, view.height, view.mirror) == (224, 224, False)
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [
+        (500, 375, (800, 600)),  # Faster R-CNN's 600 and 1000
+        (375, 500, (600, 800)),
+        (900, 300, (1000, 333)),  # the shorter side gives way
+        (300, 900, (333, 1000)),
+        (500, 300, (1000, 600)),  # both at once
+    ],
+)
+def test_whole_may_have_a_longest_side(width, height, size):
+    view = whole(width, height, 600, longer_side=1000)
+    assert (view.window, view.width, view.height) == ((0, 0, width, height), *size)
+
+
 def test_a_crop_larger_than_the_resized_image_is_the_whole_shorter_side():
     assert centre(500, 375, resize=100, size=224).window == (62, 0, 437, 375)
     assert centre(1, 1, resize=256, size=224).window == (0, 0, 1, 1)
