@@ -1,8 +1,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from resdet import build
 from resdet.config import ClsConfig, LocConfig, load_config
+from resdet.engine.distributed import Process
+from resdet.engine.schedule import LearningRate
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = {"cls": ClsConfig, "loc": LocConfig}
@@ -25,3 +29,15 @@ def test_every_shipped_config_shows_its_command(file):
     assert (
         f"tools/train_{file.parent.name}.py configs/{file.parent.name}/{file.name}" in header or "make demo" in header
     )
+
+
+@pytest.mark.parametrize("depth", [20, 110])
+def test_cifars_configs_take_the_papers_steps(depth):
+    config = load_config(ClsConfig, CONFIGS / "cls" / f"cifar10_r{depth}.yaml")
+    steps = build.plan(config.data, config.train, 50_000, Process(0, 1, torch.device("cpu")))
+    rate = LearningRate(config.train)
+    rate.warming = False
+    rates = [rate(step / steps.steps_per_epoch) for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
+    assert steps.steps == 64_000
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert LearningRate(config.train)(0.0) == (0.1 if depth == 20 else 0.01)
