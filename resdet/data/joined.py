@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
@@ -18,12 +20,9 @@ def join(parts: Sequence[Records]) -> Records:
     The numbers of images are kept where they tell every image apart, else there are none.
 
     Raises:
-        InputError: the classes are not the same, the sets lie on different drives, or one holds its images itself.
+        InputError: the classes are not the same, the sets lie on different drives, or one has files and one has not.
     """
     first, *others = parts
-    for part in parts:
-        if part.pixels is not None:
-            raise InputError(f"{part.root}: only sets of image files can be joined")
     for other in others:
         if other.classes != first.classes:
             strange = sorted(set(first.classes.ids) ^ set(other.classes.ids))
@@ -32,7 +31,19 @@ def join(parts: Sequence[Records]) -> Records:
     numbers = torch.cat([part.numbers for part in parts])
     known = numbers[numbers >= 0]
     root = _common_folder([part.root for part in parts])
-    return pack(root, first.classes, _rows(parts, root, numbered=len(known.unique()) == len(known)))
+    joined = pack(root, first.classes, _rows(parts, root, numbered=len(known.unique()) == len(known)))
+    return replace(joined, pixels=_pixels(parts))
+
+
+def _pixels(parts: Sequence[Records]) -> Tensor | None:
+    """The images of sets that are no files, which all must be then."""
+    there = [part.pixels for part in parts if part.pixels is not None]
+    if not there:
+        return None
+    if len(there) < len(parts) or len({pixels.shape[1:] for pixels in there}) > 1:
+        held = next(part.root for part in parts if part.pixels is not None)
+        raise InputError(f"{held}: holds its images itself: it can be joined with its own splits alone")
+    return torch.cat(there).share_memory_()
 
 
 def _rows(parts: Sequence[Records], root: Path, *, numbered: bool) -> Iterator[Record]:

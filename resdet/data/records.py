@@ -22,6 +22,7 @@ from torch import Tensor
 from resdet.data.stored_image import StoredImage, of_pixels, open_image
 from resdet.structures import Target
 
+CODEC = ("utf-8", "surrogateescape")  # as Python has the names of files: some disks hold bytes that are no UTF-8
 SELECTED_AT_ONCE = 65536  # images: the places of all their paths' bytes, 8 bytes each, are a table of some 20 MB
 
 
@@ -84,7 +85,7 @@ class Records:
     def path(self, index: int) -> str:
         """The image's path relative to ``root``."""
         start, end = _span(self.path_ends, index)
-        return self.path_bytes.numpy()[start:end].tobytes().decode()
+        return self.path_bytes.numpy()[start:end].tobytes().decode(*CODEC)
 
     def file(self, index: int) -> Path:
         """Where the image lies."""
@@ -107,7 +108,7 @@ class Records:
     def names(self) -> list[str]:
         """Every image's :meth:`name`, at once: matching a file of 50,000 rows asks for all of them."""
         raw, ends = self.path_bytes.numpy().tobytes(), self.path_ends.tolist()
-        paths = (raw[start:end].decode() for start, end in pairwise([0, *ends]))
+        paths = (raw[start:end].decode(*CODEC) for start, end in pairwise([0, *ends]))
         return [splitext(basename(path))[0] for path in paths]
 
     def target(self, index: int) -> Target:
@@ -152,7 +153,7 @@ def pack(root: Path, classes: Classes, rows: Iterable[Record]) -> Records:
     boxes, box_labels, box_ends, box_ignored = array("f"), array("q"), array("q"), bytearray()
     sizes, numbers, box_areas = array("i"), array("q"), array("f")
     for row in rows:
-        paths += row.path.encode()
+        paths += row.path.encode(*CODEC)
         path_ends.append(len(paths))
         labels.append(row.label)
         for box in row.boxes:

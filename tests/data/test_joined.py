@@ -60,8 +60,9 @@ def test_other_classes_are_told(classes, message):
 
 def test_sets_that_hold_their_images_themselves_are_told():
     held = replace(OTHER, pixels=torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
-    with pytest.raises(InputError, match="/data/two/images: only sets of image files can be joined"):
+    with pytest.raises(InputError, match="/data/two/images: holds its images itself"):
         join([ONE, held])
+    assert join([held, held]).pixels.shape == (2, 32, 32, 3)
 
 
 def test_a_spec_may_be_a_sum(tmp_path):

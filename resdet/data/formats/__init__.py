@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from resdet.data.formats import coco, ilsvrc_det, ilsvrc_loc, shapes, tiny_imagenet, voc, voc_files
+from resdet.data.formats import cifar10, coco, folder, ilsvrc_det, ilsvrc_loc, shapes, tiny_imagenet, voc, voc_files
 from resdet.data.formats.loc_files import LAYOUT
 from resdet.data.joined import join
 from resdet.data.records import Records
@@ -24,13 +24,16 @@ class Format(NamedTuple):
     read: Callable[[Path, str], Records]  # root, split
     layout: str  # what the root folder holds, for the message when it is not there
     split_example: str
+    split_may_lack: bool = False
     root_may_lack: bool = False  # the annotations lie elsewhere, and they alone are enough to evaluate predictions
 
 
 SUM = " + "  # with spaces, which folders' names have seldom around a plus
 
 FORMATS = {
+    "cifar10": Format(cifar10.read, cifar10.LAYOUT, "train"),
     "coco": Format(coco.read, "the images", "instances.json", root_may_lack=True),
+    "folder": Format(folder.read, folder.LAYOUT, "train", split_may_lack=True),
     "ilsvrc-det": Format(ilsvrc_det.read, ilsvrc_det.LAYOUT, "val"),
     "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val"),
     "shapes": Format(shapes.read, "the demo set that datasets/make_shapes.py draws", "val"),
@@ -59,12 +62,12 @@ def _open_one(spec: str) -> Records:
     wanted = FORMATS[name]
     if not root:
         raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
-    folder = Path(root).expanduser()
-    if not folder.is_dir() and not wanted.root_may_lack:
-        raise InputError(f"{spec!r}: no folder {folder}; {name} wants {wanted.layout} there")
-    if not split:
+    place = Path(root).expanduser()
+    if not place.is_dir() and not wanted.root_may_lack:
+        raise InputError(f"{spec!r}: no folder {place}; {name} wants {wanted.layout} there")
+    if not split and not wanted.split_may_lack:
         raise InputError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
-    return wanted.read(folder, split)
+    return wanted.read(place, split)
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:
