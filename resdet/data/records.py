@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from os.path import basename, splitext
 from pathlib import Path
@@ -132,7 +132,7 @@ class Records:
         per_image = (self.sizes[indices], self.numbers[indices])
         arrays = (path_bytes, path_ends, self.labels[indices], *per_box, *per_image, box_areas)
         pixels = None if self.pixels is None else self.pixels[indices].share_memory_()
-        return Records(self.root, self.classes, *(a.share_memory_() for a in arrays), pixels=pixels)
+        return replace(Records(self.root, self.classes, *(a.share_memory_() for a in arrays)), pixels=pixels)
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)
