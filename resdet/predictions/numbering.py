@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from resdet.data.lists import standard_numbers
 from resdet.data.records import Classes, Records
 from resdet.predictions.match import alphabetical
 
@@ -23,8 +24,12 @@ def image_numbers(records: Records) -> NDArray[np.int64]:
 
 
 def class_numbers(classes: Classes) -> NDArray[np.int64]:
-    """``(K,)``: each class's number: COCO's category id, the DET devkit's id; elsewhere its place from 1."""
-    return np.array(classes.numbers or range(1, len(classes) + 1), dtype=np.int64)
+    """``(K,)``: each class's number: COCO's category id, the DET devkit's id; elsewhere its place from 1.
+
+    Weights hold no numbers; those of DET and of COCO are known by their classes.
+    """
+    numbers = classes.numbers or standard_numbers(classes.ids) or range(1, len(classes) + 1)
+    return np.array(numbers, dtype=np.int64)
 
 
 def find(values: ArrayLike, known: NDArray) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ id ``n``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -78,6 +79,20 @@ def coco_classes() -> dict[int, str]:
     """From COCO's category id, 1 .. 90 with gaps, to the class's name, in the order of the ids."""
     rows = (line.split(" ", 1) for line in _lines("coco.txt"))
     return {int(number): name for number, name in rows}
+
+
+def standard_numbers(ids: Sequence[str]) -> tuple[int, ...]:
+    """What files of results call the classes of a known list, in any order: DET's WNIDs, or COCO's names.
+
+    Returns:
+        The development kit's ids, or COCO's category ids; nothing for other lists, or a part of one.
+    """
+    det = {wnid: number for number, wnid in enumerate(det_wnids(), 1)}
+    coco = {name: number for number, name in coco_classes().items()}
+    for numbers in (det, coco):
+        if set(ids) == set(numbers):
+            return tuple(numbers[i] for i in ids)
+    return ()
 
 
 def _lines(name: str) -> list[str]:
