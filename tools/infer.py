@@ -1,4 +1,4 @@
-"""Localize what is on photographs: classes, probabilities and boxes, for files and whole folders."""
+"""Find what is on photographs and videos: classes, scores and boxes, for files and whole folders."""
 
 from __future__ import annotations
 
@@ -11,28 +11,48 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import cli
 from resdet.jobs import trained
 
-EXAMPLE = """example:
-  python tools/infer.py --weights runs/loc/best.pt photographs/ 'more/**/*.png' --out runs/found --format jsonl,images
+EXAMPLE = """examples:
+  python tools/infer.py --weights runs/det/best.pt photographs/ 'more/**/*.png' clip.mp4 --out runs/found
+  python tools/infer.py --weights runs/loc/best.pt photographs/ --out runs/found --format jsonl,csv
 
-DIR gets predictions.jsonl, predictions.csv (Kaggle's form), predictions.txt (the ILSVRC development kit's: a line an
-image in alphabetical order; numbers from 1 in the order of the classes where these are not ImageNet's; zeros for an
-image that cannot be read) and images/<relative path>.jpg."""
+DIR gets predictions.jsonl and, where they are asked for,
+  csv     predictions.csv: a row a detection; of a localizer Kaggle's form
+  coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
+  voc     predictions/comp4_det_test_<class>.txt
+  devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt: the images' numbers.  Numbers
+          are COCO's and ILSVRC's own for their classes, elsewhere places in the list of classes, from 1; images go by
+          their alphabetical order, or, where there are videos, by that of the results.  Of a localizer: a line an
+          image in alphabetical order, zeros for one that cannot be read
+  images  images/<relative path>.jpg with boxes, and .mp4 of videos"""
 
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="an image, a folder with all below it, or a glob")
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="checkpoint of a localizer")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="an image, a video, a folder with all below it, or a glob"
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="of a detector (again: an ensemble) or localizer",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--format", default="jsonl,images", help="some of jsonl,csv,devkit,images (default: %(default)s)"
+        "--format", default="jsonl,images", help="some of jsonl,csv,coco,voc,devkit,images (default: %(default)s)"
     )
-    parser.add_argument("--classifier", type=Path, metavar="FILE", help="take the classes from this second network")
-    parser.add_argument("--top-k", type=trained.whole_number(1, 5), default=5, metavar="K", help="classes an image")
+    parser.add_argument("--classifier", metavar="NAME", help="take a localizer's classes from this second network")
     parser.add_argument(
-        "--score-threshold", type=float, default=0.0, metavar="S", help="least probability of a class (default: 0)"
+        "--top-k", type=trained.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
+    )
+    parser.add_argument(
+        "--score-threshold", type=float, metavar="S", help="least score (default: 0.05 for detectors, 0 for localizers)"
+    )
+    parser.add_argument(
+        "--draw-above", type=float, metavar="S", help="least score in pictures (default: 0.5 for detectors, else 0)"
     )
     parser.add_argument("--on-bad-image", choices=("skip", "fail"), default="skip", help="default: %(default)s")
     trained.add_options(parser)
@@ -44,31 +64,26 @@ def main(argv: list[str] | None = None) -> None:
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
-    from resdet.data.image_files import find_images
+    from resdet.data import image_files, video
     from resdet.errors import InputError
-    from resdet.jobs import folder
-    from resdet.jobs.second_classifier import second_guesses
+    from resdet.jobs.folder import look, open_looker
+    from resdet.jobs.result_files import ResultFiles, read_forms
 
-    forms = folder.read_forms(args.format)
-    files = find_images(args.inputs)
-    model, protocol, classes, how = trained.open_localizer(args.weights, args.settings, args)
-    guesses = None
-    if args.classifier:
-        guesses = second_guesses(args.classifier, args, classes, folder.viewed(files, protocol))
-    results = folder.localize(
-        model, files, protocol, how, guesses=guesses, top_k=args.top_k, score_threshold=args.score_threshold
-    )
-    skipped = 0
-    with folder.ResultFiles(args.out, forms, files, classes) as out:
-        for index, result in enumerate(results):
-            if result.error is not None:
+    files = image_files.find_images(args.inputs, (*image_files.ENDINGS, *video.ENDINGS))
+    looker = open_looker(args, files)
+    forms = read_forms(args.format, looker.task)
+    images = skipped = 0
+    with ResultFiles(args.out, forms, files, looker.classes, looker.task, args.draw_above) as out:
+        for found in look(looker, files):
+            if found.result.error is not None:
                 if args.on_bad_image == "fail":
-                    raise InputError(result.error)
-                tqdm.write(f"skipped: {result.error}", file=sys.stderr)  # above the bar, not through it
+                    raise InputError(found.result.error)
+                tqdm.write(f"skipped: {found.result.error}", file=sys.stderr)  # above the bar, not through it
                 skipped += 1
-            out.add(index, result)
+            out.add(found)
+            images += 1
     told = f", {skipped} of them skipped because they cannot be read" if skipped else ""
-    print(f"{len(files)} images{told}: results in {args.out}")
+    print(f"{images} images{told}: results in {args.out}")
 
 
 if __name__ == "__main__":

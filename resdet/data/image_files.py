@@ -20,11 +20,11 @@ class ImageFile(NamedTuple):
     name: str  # relative path with ``/``: "a.jpg" of one folder, "cats/a.jpg" where two folders were asked for
 
 
-def find_images(inputs: Sequence[str]) -> list[ImageFile]:
+def find_images(inputs: Sequence[str], endings: Sequence[str] = ENDINGS) -> list[ImageFile]:
     """The images that words of a command line mean, in the order of the words, each image once.
 
     A folder gives all images below it, sorted, symbolic links followed: the files whose ending is one of
-    :data:`ENDINGS` in any case, hidden ones left out.  So does a glob (``**`` goes down), for all that it matches.
+    ``endings`` in any case, hidden ones left out.  So does a glob (``**`` goes down), for all that it matches.
     A file that is named itself is taken whatever its ending.
 
     Raises:
@@ -33,7 +33,7 @@ def find_images(inputs: Sequence[str]) -> list[ImageFile]:
     found: dict[str, Path] = {}  # by absolute path; the first mention counts
     tops = []
     for word in inputs:
-        top, files = _meaning(word)
+        top, files = _meaning(word, tuple(endings))
         tops.append(top)
         for file in files:
             found.setdefault(os.path.abspath(file), file)
@@ -50,49 +50,56 @@ def row_ids(names: Sequence[str]) -> list[str]:
     return paths if len(set(paths)) == len(paths) else list(names)
 
 
-def picture_names(names: Sequence[str]) -> list[str]:
-    """A ``.jpg`` for each relative path, no two the same: ``a.jpg``, then ``a.png.jpg`` for ``a.png`` beside it."""
+def picture_names(names: Sequence[str], videos: Sequence[str] = ()) -> list[str]:
+    """A ``.jpg`` for each relative path, no two the same: ``a.jpg``, then ``a.png.jpg`` for ``a.png`` beside it.
+
+    Args:
+        videos: endings of files that get an ``.mp4``.
+    """
     taken: set[str] = set()
     chosen = []
     for name in names:
-        pick = next(pick for pick in _picture_names(name) if pick.lower() not in taken)  # not every disk knows case
+        ending = ".mp4" if PurePosixPath(name).suffix.lower() in videos else ".jpg"
+        picks = _picture_names(name, ending)
+        pick = next(pick for pick in picks if pick.lower() not in taken)  # not every disk knows case
         taken.add(pick.lower())
         chosen.append(pick)
     return chosen
 
 
-def _picture_names(name: str) -> Iterator[str]:
+def _picture_names(name: str, ending: str) -> Iterator[str]:
     stem = PurePosixPath(name).with_suffix("").as_posix()
-    yield f"{stem}.jpg"
-    yield f"{name}.jpg"
+    yield f"{stem}{ending}"
+    yield f"{name}{ending}"
     number = 2
     while True:
-        yield f"{name}-{number}.jpg"
+        yield f"{name}-{number}{ending}"
         number += 1
 
 
-def _meaning(word: str) -> tuple[Path, list[Path]]:
+def _meaning(word: str, endings: tuple[str, ...]) -> tuple[Path, list[Path]]:
     """The folder that a word's images are named below, and the images."""
     path = Path(word).expanduser()
     if path.is_dir():
-        files = _below(path)
+        files = _below(path, endings)
         if not files:
-            raise InputError(f"{word}: no images in this folder or below; wanted files ending in {' '.join(ENDINGS)}")
+            raise InputError(f"{word}: no images in this folder or below; wanted files ending in {' '.join(endings)}")
         return path, files
     if path.is_file():
         return path.parent, [path]
     if not glob.has_magic(word):
         raise InputError(f"{word}: no such file or folder")
     matches = sorted(Path(match) for match in glob.iglob(str(path), recursive=True))
-    files = [file for match in matches for file in (_below(match) if match.is_dir() else _images([match]))]
+    found = (_below(match, endings) if match.is_dir() else _images([match], endings) for match in matches)
+    files = [file for of_match in found for file in of_match]
     if not files:
         what = f"matches {len(matches)} files, none of them an image" if matches else "matches nothing"
-        raise InputError(f"{word}: {what}; wanted files ending in {' '.join(ENDINGS)}")
+        raise InputError(f"{word}: {what}; wanted files ending in {' '.join(endings)}")
     fixed = [part for part in path.parts[: next(i for i, p in enumerate(path.parts) if glob.has_magic(p))]]
     return Path(*fixed), files
 
 
-def _below(folder: Path) -> list[Path]:
+def _below(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     files = []
     seen: set[str] = set()
     for here, folders, names in os.walk(folder, followlinks=True):
@@ -101,11 +108,11 @@ def _below(folder: Path) -> list[Path]:
         if real not in seen:  # a link may lead back up
             files += [Path(here, name) for name in names if not name.startswith(".")]
         seen.add(real)
-    return sorted(_images(files))
+    return sorted(_images(files, endings))
 
 
-def _images(files: Iterable[Path]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() in ENDINGS]
+def _images(files: Iterable[Path], endings: tuple[str, ...]) -> list[Path]:
+    return [file for file in files if file.suffix.lower() in endings]
 
 
 def _common(folders: Sequence[Path]) -> str:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from resdet.data.detection import check_annotated_size
 from resdet.data.loading import ViewedImages, view_loader
-from resdet.data.records import Records
+from resdet.data.records import Classes, Records
 from resdet.data.relabel import label_map
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect
-from resdet.jobs.trained import RunOptions, open_detector
+from resdet.jobs.trained import OpenedDetector, RunOptions, open_detector
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.predictions.det import DetPredictions, collect
 from resdet.progress import follow
@@ -78,17 +78,31 @@ class Ensemble:
         )
 
 
+def together(
+    detectors: Sequence[OpenedDetector], names: Sequence[str | Path], classes: Classes, source: object
+) -> Ensemble:
+    """Detectors that answer in the labels of ``classes``.
+
+    Args:
+        names: what each is called, for messages, as ``source`` is what has these classes.
+
+    Raises:
+        InputError: a class that one of them lacks.
+    """
+    labels = [
+        label_map(classes, one.classes, source, name, among_others=True)
+        for one, name in zip(detectors, names, strict=True)
+    ]
+    models, contexts = [one.model for one in detectors], [one.has_context for one in detectors]
+    return Ensemble(models, labels, contexts, detectors[0].protocol, detectors[0].how)
+
+
 def open_ensemble(
     weights: Sequence[str | Path], settings: Sequence[str], args: argparse.Namespace, records: Records
 ) -> Ensemble:
     """The detectors that strings name, for a data set; arguments and errors as :func:`predict_with`."""
-    opened = [open_detector(one, settings, args) for one in weights]
-    labels = [
-        label_map(records.classes, one.classes, records.root, name, among_others=True)
-        for one, name in zip(opened, weights, strict=True)
-    ]
-    models, contexts = [one.model for one in opened], [one.has_context for one in opened]
-    return Ensemble(models, labels, contexts, opened[0].protocol, opened[0].how)
+    detectors = [open_detector(one, settings, args) for one in weights]
+    return together(detectors, weights, records.classes, records.root)
 
 
 def predict_with(

@@ -1,159 +1,148 @@
-"""A localizer over files of any kind: one result an image, bad ones included, and the files that results go into."""
+"""A localizer or detectors over files of any kind: one result an image or a frame, bad ones included."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from types import TracebackType
-from typing import TextIO
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple
 
-from torch import Tensor
-
-from resdet.data.image import load_image
-from resdet.data.image_files import ImageFile, picture_names, row_ids
-from resdet.data.loading import ViewedImages, view_loader
+from resdet.build import Loaded
+from resdet.data.image_files import ImageFile
+from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
+from resdet.data.video import frame_count, is_video, viewed_frames
 from resdet.errors import UsageError
-from resdet.inference.loc import Located, LocProtocol, locate
-from resdet.jobs.trained import RunOptions
-from resdet.models.localizer import Localizer
-from resdet.predictions import devkit, jsonl, kaggle
+from resdet.inference.det import Detected, detect
+from resdet.inference.loc import GUESSES, locate
+from resdet.jobs.detection import together
+from resdet.jobs.second_classifier import second_guesses
+from resdet.jobs.trained import RunOptions, as_detector, as_localizer, open_detector, open_trained
 from resdet.predictions.jsonl import ImageResult, failed
 from resdet.progress import follow
-from resdet.report import pictures
-from resdet.structures import Detections
+from resdet.structures import Detections, View
 
-FORMS = ("jsonl", "csv", "devkit", "images")
-OF_DETECTION = ("coco", "voc")
+Batches = Iterable[Sequence[ViewedImage]]
 
 
-def read_forms(words: str) -> tuple[str, ...]:
-    """The forms of output that ``jsonl,images`` and the like ask for.
+class Found(NamedTuple):
+    """What came of an image, or of one frame of a video."""
+
+    file: int  # its place among the files
+    frame: int | None  # of a video, from 0; None: it is an image, or what is wrong with a whole video
+    result: ImageResult
+
+
+@dataclass(frozen=True)
+class Looker:
+    """Trained networks and how they look at an image."""
+
+    task: str  # "loc" or "det"
+    classes: Classes
+    how: RunOptions
+    views: Callable[[int, int], list[View]]  # of an image of a width and a height
+    answer: Callable[[Batches], Iterator[Detected]]  # best first
+
+
+def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
+    """The localizer or the detectors of a command line; the first weights' kind decides which.
+
+    Args:
+        args: ``weights``, a list, ``classifier``, ``top_k``, ``score_threshold``, and what
+            :func:`resdet.jobs.trained.add_options` asks for.
+        files: what will be looked at: a second classifier goes through them now.
 
     Raises:
-        UsageError: an unknown one, or one that is made for detection.
+        UsageError: options that are for the other kind, several localizers, or a classifier, which gives no boxes.
+        InputError: what is wrong with a file of weights.
     """
-    forms = tuple(word.strip() for word in words.split(","))
-    for form in forms:
-        if form in OF_DETECTION:
-            raise UsageError(f"--format {form} is made for detection, these weights localize: {', '.join(FORMS)}")
-        if form not in FORMS:
-            raise UsageError(f"--format {form!r}: wanted some of {', '.join(FORMS)}, with commas between them")
-    return forms
+    first, how = open_trained(args.weights[0], args.settings, args)
+    if first.task == "det":
+        return _detectors(first, how, args)
+    if len(args.weights) > 1:
+        raise UsageError("--weights: several answer together where they detect; of localizers one is taken")
+    return _localizer(first, how, args, files)
 
 
-def viewed(files: Sequence[ImageFile], protocol: LocProtocol) -> ViewedImages:
+def look(looker: Looker, files: Sequence[ImageFile]) -> Iterator[Found]:
+    """What is in each file, in order, a batch at a time in memory; what cannot be read has an ``error``.
+
+    A frame is called ``clip.mp4#000012`` after its video and its number, from 0.
+    """
+    what = {"loc": "localize", "det": "detect"}[looker.task]
+    size = looker.how.batch_size
+    for place, run in groupby(range(len(files)), lambda i: i if is_video(files[i].file) else -1):
+        if place >= 0:
+            file = files[place].file
+            batches: Batches = viewed_frames(file, looker.views, size)
+            shown = follow(batches, -(-frame_count(file) // size), f"{what} {file.name}")
+            for answer in looker.answer(shown):
+                frame = answer.index if answer.error is None else None
+                name = str(file) if frame is None else f"{file}#{frame:06d}"
+                yield Found(place, frame, _result(answer, name))
+        else:
+            yield from _look_at_images(looker, files, list(run), what)
+
+
+def viewed(files: Sequence[ImageFile], views: Callable[[int, int], list[View]]) -> ViewedImages:
     """The files as a loader takes them; one that cannot be read is no exception there but an answer."""
-    return ViewedImages([f.file for f in files].__getitem__, len(files), protocol.views, skip_bad=True)
+    return ViewedImages([f.file for f in files].__getitem__, len(files), views, skip_bad=True)
 
 
-def localize(
-    model: Localizer,
-    files: Sequence[ImageFile],
-    protocol: LocProtocol,
-    how: RunOptions,
-    *,
-    guesses: tuple[Tensor, Tensor] | None = None,
-    top_k: int = 5,
-    score_threshold: float = 0.0,
-) -> Iterator[ImageResult]:
-    """What is in each file, in order; a file that cannot be read has an ``error``.
-
-    A detection's score is the probability of its class: the localizer draws one box for each.  A batch at a time is
-    in memory.
-
-    Args:
-        guesses: classes from a second network, see :func:`resdet.jobs.second_classifier.second_guesses`.
-        top_k: classes an image, the most probable first, at most those that ``locate`` answers.
-        score_threshold: classes that are less probable are left out.
-    """
-    batches = view_loader(viewed(files, protocol), how.batch_size, how.workers)
-    shown = follow(batches, len(batches), "localize")
-    for answer in locate(model, shown, protocol, how.device, how.precision, guesses=guesses):
-        yield _result(answer, str(files[answer.index].file), top_k, score_threshold)
+def _look_at_images(looker: Looker, files: Sequence[ImageFile], places: Sequence[int], what: str) -> Iterator[Found]:
+    images = viewed([files[place] for place in places], looker.views)
+    batches = view_loader(images, looker.how.batch_size, looker.how.workers)
+    for answer in looker.answer(follow(batches, len(batches), what)):
+        place = places[answer.index]
+        yield Found(place, None, _result(answer, str(files[place].file)))
 
 
-def _result(answer: Located, file: str, top_k: int, score_threshold: float) -> ImageResult:
+def _result(answer: Detected, name: str) -> ImageResult:
     if answer.error is not None:
-        return failed(file, answer.error)
-    every = Detections(answer.boxes.float(), answer.class_scores.float(), answer.labels)
-    best = every[every.scores.argsort(descending=True, stable=True)[:top_k]]
-    return ImageResult(file, answer.width, answer.height, best[best.scores >= score_threshold])
+        return failed(name, answer.error)
+    return ImageResult(name, answer.width, answer.height, answer.detections)
 
 
-class ResultFiles:
-    """The files of one run, for use in ``with``: results are added in the order of ``files``.
+def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Looker:
+    if args.classifier:
+        raise UsageError("--classifier is for localizers: a detector says itself what each of its boxes is")
+    name, *others = args.weights
+    opened = [as_detector(first, how, name), *(open_detector(other, args.settings, args) for other in others)]
+    detectors = together(opened, args.weights, first.classes, name)
+    protocol = detectors.protocol
+    if args.score_threshold is not None:
+        protocol = replace(protocol, score_threshold=args.score_threshold)
+    if args.top_k is not None:
+        protocol = replace(protocol, max_detections=args.top_k)
 
-    ``predictions.jsonl`` and ``predictions.csv`` (Kaggle's form) are whole after every image.  ``predictions.txt``
-    (the development kit's) has its lines in alphabetical order and no names, so a part of it would be read as
-    something else: it is written at the end, when every image has a result.  An image that could not be read has its
-    error in the jsonl, no guess in the csv, and in the text a group of zeros, which is no class.
-    ``images/<relative path>.jpg`` are pictures with boxes and names.
+    def answer(batches: Batches) -> Iterator[Detected]:
+        return detect(detectors.models, batches, protocol, how.device, how.precision, labels=detectors.labels)
 
-    Args:
-        folder: is made when it is not there; files of an earlier run are replaced.
-        forms: some of :data:`FORMS`.
-
-    Raises:
-        UsageError: an input lies where pictures would be written.
-    """
-
-    def __init__(self, folder: Path, forms: Iterable[str], files: Sequence[ImageFile], classes: Classes) -> None:
-        self.folder, self.forms, self.files, self.classes = folder, frozenset(forms), files, classes
-        names = [file.name for file in files]
-        self._ids = row_ids(names)
-        self._pictures = [folder / "images" / name for name in picture_names(names)]
-        self._numbers, self._words = devkit.class_numbers(classes), kaggle.class_words(classes)
-        self._devkit_lines: dict[str, str] = {}  # by id
-        if "images" in self.forms:
-            _check_apart(files, folder / "images")
-        self._open = ExitStack()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._jsonl = self._text("jsonl", "predictions.jsonl")
-        self._csv = self._text("csv", "predictions.csv")
-        if self._csv:
-            self._csv.write(kaggle.HEADER)
-
-    def add(self, index: int, result: ImageResult) -> None:
-        """Write what came of ``files[index]``."""
-        image_id, found = self._ids[index], result.detections
-        width, height = result.width or 1, result.height or 1  # unreadable: nothing to fit into it
-        if self._jsonl:
-            self._jsonl.write(jsonl.format_line(result, self.classes.names))
-            self._jsonl.flush()
-        if self._csv:
-            self._csv.write(kaggle.format_line(image_id, found, width, height, self._words))
-            self._csv.flush()
-        if "devkit" in self.forms:
-            self._devkit_lines[image_id] = devkit.format_line(found, width, height, self._numbers)
-        if "images" in self.forms and result.error is None:
-            image = load_image(self.files[index].file)  # again: to keep a batch of whole photographs would take GBs
-            pictures.save(self._pictures[index], pictures.draw(image, found, self.classes.names))
-
-    def __enter__(self) -> ResultFiles:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.close()
-        if "devkit" in self.forms and len(self._devkit_lines) == len(self.files):
-            lines = (line for _, line in sorted(self._devkit_lines.items()))
-            (self.folder / "predictions.txt").write_text("".join(lines), encoding="utf-8")
-
-    def _text(self, form: str, name: str) -> TextIO | None:
-        if form not in self.forms:
-            return None
-        # a file name that is not UTF-8 holds lone surrogates, which as \udc80 are good JSON and read back the same
-        stream = (self.folder / name).open("w", encoding="utf-8", errors="backslashreplace", newline="")
-        return self._open.enter_context(stream)
+    return Looker("det", first.classes, how, protocol.views, answer)
 
 
-def _check_apart(files: Sequence[ImageFile], folder: Path) -> None:
-    """Pictures must neither replace the photographs they are drawn from nor be taken for some at the next run."""
-    inside = os.path.abspath(folder) + os.sep
-    for file in files:
-        if os.path.abspath(file.file).startswith(inside):
-            raise UsageError(f"{file.file}: lies in {folder}, where pictures are written: choose another --out")
+def _localizer(first: Loaded, how: RunOptions, args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
+    top_k = GUESSES if args.top_k is None else args.top_k
+    if top_k > GUESSES:
+        raise UsageError(f"--top-k: wanted a whole number from 1 to {GUESSES} of a localizer, got {top_k}")
+    if args.classifier and any(is_video(file.file) for file in files):
+        raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
+    model, protocol, classes, _ = as_localizer(first, how, args.weights[0])
+    guesses = None
+    if args.classifier:
+        guesses = second_guesses(args.classifier, args, classes, viewed(files, protocol.views))
+
+    def answer(batches: Batches) -> Iterator[Detected]:
+        for found in locate(model, batches, protocol, how.device, how.precision, guesses=guesses):
+            every = Detections(found.boxes.float(), found.class_scores.float(), found.labels)
+            best = _best(every, top_k, args.score_threshold or 0.0)
+            yield Detected(found.index, found.width, found.height, best, found.error)
+
+    return Looker("loc", classes, how, protocol.views, answer)
+
+
+def _best(every: Detections, most: int, score_threshold: float) -> Detections:
+    """The most probable classes; a localizer draws one box for each, whose score is the class's probability."""
+    best = every[every.scores.argsort(descending=True, stable=True)[:most]]
+    return best[best.scores >= score_threshold]

@@ -86,10 +86,16 @@ def open_localizer(
     Raises:
         UsageError: a classifier, which has none, or a detector.
     """
+    return as_localizer(*open_trained(weights, settings, args), weights)
+
+
+def as_localizer(
+    loaded: Loaded, how: RunOptions, weights: Path | str
+) -> tuple[Localizer, LocProtocol, Classes, RunOptions]:
+    """What :func:`open_localizer` gives, of weights that are open."""
     from resdet.build import build_protocol
     from resdet.models.localizer import Localizer
 
-    loaded, how = open_trained(weights, settings, args)
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
     if not isinstance(loaded.model, Localizer):
@@ -142,10 +148,14 @@ def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.N
     Raises:
         UsageError: a classifier or a localizer.
     """
+    return as_detector(*open_trained(weights, settings, args), weights)
+
+
+def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedDetector:
+    """What :func:`open_detector` gives, of weights that are open."""
     from resdet.build import build_det_protocol
     from resdet.models.faster_rcnn import FasterRCNN
 
-    loaded, how = open_trained(weights, settings, args)
     if not isinstance(loaded.model, FasterRCNN):
         kind = {"cls": "classifier", "loc": "localizer"}[loaded.task]
         raise UsageError(f"{weights}: a {kind}, which does not detect: wanted what tools/train_det.py makes")

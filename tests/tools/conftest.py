@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from detecting import write_weights
 
 from resdet.build import build_classifier, build_localizer
 from resdet.config import ClsConfig, LocConfig
@@ -46,3 +47,8 @@ def cls_weights(tmp_path_factory) -> Path:
         Checkpoint("cls", to_dict(config), ("n03", "n02", "n01"), ("hot dog", "dog", "cat"), 1, model.state_dict()),
     )
     return file
+
+
+@pytest.fixture(scope="session")
+def det_weights(tmp_path_factory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights") / "det.pt")

@@ -215,15 +215,15 @@ def test_outputs_are_read_back_as_predictions_of_a_data_set(loc_weights, tmp_pat
         (("{photographs}", "--format", "coco"), 2, "--format coco is made for detection"),
         (("{photographs}", "--format", "jsonl,voc"), 2, "--format voc is made for detection"),
         (("{photographs}", "--format", "xml"), 2, "wanted some of jsonl, csv, devkit, images"),
+        (("{photographs}", "--top-k", "6"), 2, "wanted a whole number from 1 to 5 of a localizer, got 6"),
+        (("{photographs}", "--weights", "{loc}"), 2, "several answer together where they detect"),
         (("{photographs}", "--set", "test.scalez=[1]"), 2, "did you mean 'test.scales'"),
         (("{photographs}", "--device", "tpu"), 2, "--device tpu: this machine has cpu"),
-        (("{photographs}", "--weights", "{cls}"), 2, "a classifier, which gives no boxes"),
-        (("{photographs}", "--weights", "{photographs}/notes.txt"), 1, "notes.txt: "),
     ],
 )
-def test_what_cannot_work_is_one_line(words, code, said, photographs, loc_weights, cls_weights, tmp_path, capsys):
+def test_what_cannot_work_is_one_line(words, code, said, photographs, loc_weights, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    places = {"photographs": photographs, "cls": cls_weights, "empty": tmp_path / "empty"}
+    places = {"photographs": photographs, "loc": loc_weights, "empty": tmp_path / "empty"}
     given = [word.format(**places) for word in words]
     assert infer("--weights", loc_weights, "--out", tmp_path / "out", *given) == code
     err = capsys.readouterr().err
@@ -232,11 +232,19 @@ def test_what_cannot_work_is_one_line(words, code, said, photographs, loc_weight
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_that_give_no_boxes_or_are_none_are_one_line(photographs, cls_weights, tmp_path, capsys):
+    assert infer("--weights", cls_weights, photographs, "--out", tmp_path / "out") == 2
+    assert "a classifier, which gives no boxes" in capsys.readouterr().err
+    assert infer("--weights", photographs / "notes.txt", photographs, "--out", tmp_path / "out") == 1
+    assert "notes.txt: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_wrong_number_is_wrong_usage(photographs, loc_weights, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        infer("--weights", loc_weights, photographs, "--out", tmp_path, "--top-k", 6)
+        infer("--weights", loc_weights, photographs, "--out", tmp_path, "--top-k", 0)
     assert stop.value.code == 2
-    assert "wanted a whole number from 1 to 5, got '6'" in capsys.readouterr().err
+    assert "wanted a whole number from 1, got '0'" in capsys.readouterr().err
 
 
 def test_pictures_never_replace_photographs(loc_weights, tmp_path, capsys):

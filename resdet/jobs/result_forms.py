@@ -1,0 +1,191 @@
+"""The forms of text that results go into, each a file or a few, whole after every image unless it says otherwise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from resdet.data.records import Classes
+from resdet.jobs.sources import Source
+from resdet.predictions import det_coco, det_devkit, det_voc, devkit, jsonl, kaggle
+from resdet.predictions.det import DetPredictions, collect
+from resdet.predictions.jsonl import ImageResult
+from resdet.predictions.numbering import class_numbers
+
+
+class JsonLines:
+    """``predictions.jsonl``: see :mod:`resdet.predictions.jsonl`; what cannot be read has its error."""
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.names, self._stream = classes.names, _text(folder / "predictions.jsonl")
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        self._stream.write(jsonl.format_line(result, self.names))
+        self._stream.flush()
+
+    def close(self, done: bool) -> None:
+        self._stream.close()
+
+
+class KaggleCsv:
+    """``predictions.csv`` in Kaggle's form for localization; what cannot be read has no guess."""
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.words, self._stream = kaggle.class_words(classes), _text(folder / "predictions.csv")
+        self._stream.write(kaggle.HEADER)
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        size = result.width or 1, result.height or 1  # unreadable: nothing to fit into it
+        self._stream.write(kaggle.format_line(source.row, result.detections, *size, self.words))
+        self._stream.flush()
+
+    def close(self, done: bool) -> None:
+        self._stream.close()
+
+
+class LocText:
+    """``predictions.txt`` in the development kit's form for localization.
+
+    Its lines come in alphabetical order and have no names, so a part of it would be read as something else: it is
+    written at the end, when every image has a result.  What cannot be read has a group of zeros, which is no class.
+    """
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.folder, self.numbers = folder, devkit.class_numbers(classes)
+        self._lines: dict[str, str] = {}
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        size = result.width or 1, result.height or 1
+        self._lines[source.row] = devkit.format_line(result.detections, *size, self.numbers)
+
+    def close(self, done: bool) -> None:
+        if done:
+            lines = (line for _, line in sorted(self._lines.items()))
+            (self.folder / "predictions.txt").write_text("".join(lines), encoding="utf-8")
+
+
+class DetCsv:
+    """``predictions.csv``, a row a detection, for spreadsheets: continuous pixels, the best of an image first."""
+
+    HEADER = "file,label,name,score,x1,y1,x2,y2\n"
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.names, self._stream = classes.names, _text(folder / "predictions.csv")
+        self._stream.write(self.HEADER)
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        found = _found(result)
+        rows = zip(found.labels.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            [result.file, label, self.names[label], f"{score:.9g}", *box] for label, score, box in rows
+        )
+        self._stream.write(text.getvalue())
+        self._stream.flush()
+
+    def close(self, done: bool) -> None:
+        self._stream.close()
+
+
+class DetText:
+    """``predictions.txt`` in the development kit's form for detection, and ``images.txt``: lines ``name number``."""
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.numbers, self._stream = class_numbers(classes), _text(folder / "predictions.txt")
+        self._images = _text(folder / "images.txt")
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        self._images.write(f"{source.row} {source.number}\n")
+        self._stream.write(det_devkit.format_lines(_found(result), np.array([source.number]), self.numbers))
+        for stream in (self._images, self._stream):
+            stream.flush()
+
+    def close(self, done: bool) -> None:
+        self._stream.close()
+        self._images.close()
+
+
+class CocoJson:
+    """``predictions.json``, COCO's results, and ``images.json``: the images and the categories that they number."""
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        self.numbers = class_numbers(classes)
+        categories = [
+            {"id": number, "name": name} for number, name in zip(self.numbers.tolist(), classes.names, strict=True)
+        ]
+        self._results = _GrowingList(folder / "predictions.json", "[\n", "\n]\n")
+        start = '{"categories": ' + json.dumps(categories, ensure_ascii=False) + ',\n"images": [\n'
+        self._images = _GrowingList(folder / "images.json", start, "\n]}\n")
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        image: dict[str, Any] = {"id": source.number, "file_name": result.file}
+        if result.error is None:
+            image |= {"width": result.width, "height": result.height}
+        self._images.add([json.dumps(image, ensure_ascii=False)])
+        self._results.add(det_coco.format_entries(_found(result), np.array([source.number]), self.numbers))
+
+    def close(self, done: bool) -> None:
+        self._results.close()
+        self._images.close()
+
+
+class VocFiles:
+    """``predictions/comp4_det_test_<class>.txt`` for each class, as VOC's results; a class without any has its file.
+
+    Raises:
+        InputError: a class that cannot be in a file's name.
+    """
+
+    def __init__(self, folder: Path, classes: Classes) -> None:
+        names = [det_voc.file_name(class_id) for class_id in classes.ids]  # all, before anything is written
+        self._files = [folder / "predictions" / name for name in names]
+        (folder / "predictions").mkdir(exist_ok=True)
+        for file in self._files:
+            file.write_text("")
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        found = _found(result)
+        for label in np.unique(
+            found.labels
+        ).tolist():  # no file stays open: there may be more classes than a process has
+            with self._files[label].open("a", encoding="utf-8") as stream:
+                stream.write(det_voc.format_lines(found[found.labels == label], [source.row]))
+
+    def close(self, done: bool) -> None:
+        pass
+
+
+class _GrowingList:
+    """A JSON list that is whole after every addition: what ends it is overwritten and written again."""
+
+    def __init__(self, file: Path, start: str, end: str) -> None:
+        self._stream, self._end, self._between = _text(file), end, ""
+        self._stream.write(start)
+        self._at = self._stream.tell()
+        self.add([])
+
+    def add(self, entries: list[str]) -> None:
+        self._stream.seek(self._at)
+        if entries:
+            self._stream.write(self._between + ",\n".join(entries))
+            self._at, self._between = self._stream.tell(), ",\n"
+        self._stream.write(self._end)
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _found(result: ImageResult) -> DetPredictions:
+    """The detections of one image as the files have them, its index 0."""
+    return collect([(0, result.detections)])
+
+
+def _text(file: Path) -> TextIO:
+    # a file name that is not UTF-8 holds lone surrogates, which as \udc80 are good JSON and read back the same
+    return file.open("w", encoding="utf-8", errors="backslashreplace", newline="")
