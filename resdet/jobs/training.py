@@ -175,7 +175,7 @@ def run_course(
     progress = TrainingProgress(course.steps, config.train.batch_size)
     run = Run(
         out=out,
-        how=config.train,
+        how=config.train.at_its_batch(),
         steps=course.steps,
         steps_per_epoch=course.steps_per_epoch,
         batches=course.batches,
