@@ -75,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
             write_predictions(args.out, predictions, records, args.data)
     else:
         predictions = read_det(args.predictions, records)
+    if pairs is not None and len(pairs):
+        print(f"{len(pairs)} pairs of image and class are blacklisted")
     print("\n".join(sanity_lines(predictions, records)) + "\n")
     options = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
     metrics = evaluate(predictions, records, metric, pairs, **options)

@@ -53,7 +53,7 @@ def det_metrics(
         InputError: no true box that counts.
     """
     check_boxes(records, metric)
-    numbers = {}
+    numbers: dict[str, float] = {}
     if metric == "coco":
         per_class, numbers = coco_metrics(predictions, records, backend)
     else:

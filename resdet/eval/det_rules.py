@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from resdet.data.records import Records
 from resdet.eval.average_precision import Average, Curve, area, coco_average, curves, eleven_point
-from resdet.eval.det_pairs import Pairs, Truth, overlapping, share_inside, truth_of
+from resdet.eval.det_pairs import Overlap, Pairs, Truth, overlapping, paired_iou, share_inside, truth_of
 from resdet.predictions.det import DetPredictions
 from resdet.predictions.numbering import image_numbers
 
@@ -112,7 +112,7 @@ def _judge_coco(found: DetPredictions, truth: Truth, classes: int) -> Judged:
     real = pairs[~truth.ignored[pairs.truth]]
     match = _best_free(real, len(found), len(truth.labels), last_of_equals=True)
     crowds = np.flatnonzero(truth.ignored)
-    inside = _same_class(found, truth[crowds], least[crowds], classes, crowd=True)
+    inside = _same_class(found, truth[crowds], least[crowds], classes, share_inside)
     counted = np.ones(len(found), dtype=bool)
     counted[inside.found] = False
     counted[match >= 0] = True
@@ -126,11 +126,10 @@ def _ranked(found: DetPredictions, numbers: NDArray[np.int64] | None = None) -> 
 
 
 def _same_class(
-    found: DetPredictions, truth: Truth, least: NDArray[np.float64], classes: int, crowd: bool = False
+    found: DetPredictions, truth: Truth, least: NDArray[np.float64], classes: int, overlap: Overlap = paired_iou
 ) -> Pairs:
     groups = found.images * classes + found.labels, truth.images * classes + truth.labels
-    how = {"overlap": share_inside} if crowd else {}
-    return overlapping(groups[0], found.boxes, groups[1], truth.boxes, least, **how)
+    return overlapping(groups[0], found.boxes, groups[1], truth.boxes, least, overlap)
 
 
 def _best_first(pairs: Pairs, last_of_equals: bool = False) -> Pairs:

@@ -63,8 +63,8 @@ def _strange_boxes(predictions: DetPredictions, records: Records) -> list[str]:
 def _outside(predictions: DetPredictions, records: Records) -> NDArray[np.bool_]:
     """``(N,)``: whether a box leaves its image by more than a pixel; never where the annotation has no size."""
     sizes = records.sizes.numpy()[predictions.images]
-    beyond = (predictions.boxes[:, 2:] > sizes + SLACK).any(1) | (predictions.boxes[:, :2] < -SLACK).any(1)
-    return beyond & (sizes > 0).all(1)
+    beyond = (predictions.boxes[:, 2:] > sizes + SLACK) | (predictions.boxes[:, :2] < -SLACK)  # (N, 2): along x, y
+    return np.asarray(beyond.any(1) & (sizes > 0).all(1))
 
 
 def _names(mask: NDArray[np.bool_], records: Records) -> list[str]:

@@ -51,7 +51,7 @@ def _errors(errors: dict[str, Any]) -> list[str]:
     lines = [f"of what lacks at one IoU (mAP {errors['mAP']:.2f}), mending one kind of error alone would give"]
     for kind, cost in errors.items():
         if kind != "mAP":
-            lines.append(f"  {kind:<14}{cost['mAP_lost']:+6.2f}   ({cost['count']})")
+            lines.append(f"  {kind:<14}{cost['mAP_lost']:+7.2f}   ({cost['count']})")
     return lines
 
 

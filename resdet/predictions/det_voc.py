@@ -16,7 +16,6 @@ from resdet.errors import InputError
 from resdet.predictions.columns import read_table
 from resdet.predictions.det import DetPredictions, predictions
 from resdet.predictions.inclusive import as_inclusive, from_inclusive
-from resdet.predictions.numbering import find
 
 FILE_NAME = "comp4_det_test_{}.txt"
 PATTERN = re.compile(r"(?:.*_)?det_[^_]+_(.+)\.txt", re.DOTALL)  # of other competitions and splits too, such as comp3's
@@ -31,18 +30,19 @@ def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
         InputError: a malformed line, an image that the data set does not have, a file that names no class of it, or a
             class with two files.
     """
-    names = np.array(records.names(), dtype=np.str_)
-    if len(np.unique(names)) < len(names):
+    image_of = {name: index for index, name in enumerate(records.names())}
+    if len(image_of) < len(records):
         raise InputError(
             f"{records.root}: two of its images have one name, by which VOC's result files tell them apart"
         )
-    parts, seen = [], {}
+    parts: list[DetPredictions] = []
+    seen: dict[int, Path] = {}
     for file, text in files:
         label = label_of(file, records.classes)
         if label in seen:
             raise InputError(f"{file}: class {records.classes.ids[label]!r} has another file, {seen[label].name}")
         seen[label] = file
-        parts.append(_read_class(file, text, label, names))
+        parts.append(_read_class(file, text, label, image_of))
     if not parts:
         return predictions([], [], [], [])
     fields = ([getattr(part, name) for part in parts] for name in ("images", "labels", "scores", "boxes"))
@@ -91,12 +91,14 @@ def format_lines(found: DetPredictions, names: Sequence[str]) -> str:
     )
 
 
-def _read_class(file: Path, text: str, label: int, names: np.ndarray) -> DetPredictions:
-    longest = max(map(len, names.tolist()), default=0)
+def _read_class(file: Path, text: str, label: int, image_of: dict[str, int]) -> DetPredictions:
+    longest = max(map(len, image_of), default=0)
     table = read_table(file, text, COLUMNS, word_length=longest + 1)  # cut to one more it is still none of them
-    images = find(table.words, names)
-    if (images < 0).any():
-        row = int(np.argmin(images))
-        raise InputError(f"{table.place(row)}: image {str(table.words[row])!r} is none of the data set's {len(names)}")
+    images = [image_of.get(name, -1) for name in table.words.tolist()]
+    if -1 in images:
+        row = images.index(-1)
+        raise InputError(
+            f"{table.place(row)}: image {table.words[row].item()!r} is none of the data set's {len(image_of)}"
+        )
     boxes = from_inclusive(table.numbers[:, 1:], FIRST_PIXEL)
     return predictions(images, np.full(len(images), label), table.numbers[:, 0], boxes)

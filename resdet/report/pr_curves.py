@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,10 +40,17 @@ def pr_page(
 
 
 def _panel(title: str, curve: Curve) -> axes.Panel:
-    measured, counted = _thinned(curve.recall, curve.precision), _thinned(curve.recall, never_rising(curve.precision))
+    measured = _thinned(curve.recall, curve.precision)
+    counted = _stairs(*_thinned(curve.recall, never_rising(curve.precision)))
     whole = axes.Curve("", (0.0, 1.0), (math.nan, math.nan))  # draws nothing, and has recall go from 0 to 1
     lines = (axes.Curve("", *measured, MEASURED, thickness=1.0), axes.Curve("", *counted, COUNTED))
     return axes.Panel(title, "recall", "precision", (whole, *lines), y_range=(0.0, 1.02))
+
+
+def _stairs(recall: tuple[float, ...], precision: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The precision at each point holds from the recall before it on, at the first point from none."""
+    x = [edge for pair in pairwise((0.0, *recall)) for edge in pair]
+    return tuple(x), tuple(y for y in precision for _ in range(2))
 
 
 def _thinned(recall: np.ndarray, precision: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -63,7 +63,7 @@ def test_the_table_has_classes_means_and_what_errors_cost():
     assert "ant                         100.00" in text
     assert "cat " not in text  # it has no true box
     assert "mAP 50.00   median AP 50.00   over all 3 classes 33.33" in text
-    assert "missed        +50.00   (1)" in text
+    assert "missed         +50.00   (1)" in text
 
 
 @pytest.mark.parametrize("metric", ["ilsvrc", "voc07", "voc12"])

@@ -29,7 +29,8 @@ def is_near(picture, place, color):
 def test_recall_goes_from_0_to_1_however_far_the_curve_reaches():
     picture = pr_page(["ant"], [curve((0.25, 1.0), (0.5, 0.5))], [37.5])
     assert picture.shape == (HEIGHT, WIDTH, 3)
-    assert is_near(picture, at(0.5, 0.5), COLORS[1])
+    for recall, precision in ((0.1, 1.0), (0.25, 0.75), (0.4, 0.5)):  # stairs, from a recall of none
+        assert is_near(picture, at(recall, precision), COLORS[1])
     assert not is_near(picture, at(0.9, 0.5), COLORS[1])
 
 

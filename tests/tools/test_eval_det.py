@@ -84,11 +84,12 @@ def test_errors_and_pictures_are_made_where_they_are_asked_for(tmp_path, val, ca
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["eval.json", "pr.png"]
 
 
-def test_a_blacklist_takes_a_class_out_of_an_image(tmp_path, val):
+def test_a_blacklist_takes_a_class_out_of_an_image(tmp_path, val, capsys):
     (tmp_path / "black.txt").write_text(f"3 {ACCORDION}\n1 {AIRPLANE}\n")
     metrics = evaluate(tmp_path, f"ilsvrc-det:{val}:val", DEVKIT, "--blacklist", tmp_path / "black.txt")
     assert metrics["per_class"]["accordion"] == 100
     assert metrics["per_class"]["airplane"] is None
+    assert "2 pairs of image and class are blacklisted" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("metric", ["voc07", "voc12", "coco"])
