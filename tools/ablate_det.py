@@ -1,0 +1,64 @@
+"""What each of the paper's improvements adds to a detector: Table 9's rows for your weights and data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import cli
+from resdet.jobs import trained
+
+EXAMPLE = """example:
+  python tools/ablate_det.py --weights runs/det/best.pt runs/context/best.pt --data voc:/data/VOC2007:test --json F
+
+Baseline, box refinement, box voting, global context (where weights that were trained with it are among those given),
+multi-scale testing, and the ensemble of all weights: each on top of the last.  Scales are those of 200, 400, 600, 800
+and 1000 for a detector of 600, in proportion for another."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="a detector, or several")
+    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    parser.add_argument(
+        "--metric", choices=("ilsvrc", "voc07", "voc12", "coco"), help="(default: the data set's own; VOC2007: voc07)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, with all metrics")
+    trained.add_options(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments().parse_args(argv)
+
+    from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
+
+    from resdet.data.formats import open_records
+    from resdet.eval.det import check_boxes, default_metric, det_metrics
+    from resdet.eval.det_blacklist import left_out
+    from resdet.jobs.ablation import ablation, ablation_table
+
+    metric = args.metric or default_metric(args.data)
+    records = open_records(args.data)
+    check_boxes(records, metric)
+    pairs = left_out(records, None) if metric == "ilsvrc" else None
+    rows = []
+    for row in ablation(
+        args.weights, args.settings, args, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
+    ):
+        tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
+        rows.append(row)
+    print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps([row.plain() for row in rows], indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
