@@ -92,5 +92,5 @@ def _rows(together: Ensemble) -> Iterator[tuple[str, Ensemble]]:
 
 def _one(together: Ensemble, index: int, protocol: DetProtocol) -> Ensemble:
     """One detector of several, tested in its own way."""
-    models, labels, contexts = ([column[index]] for column in (together.models, together.labels, together.has_context))
+    models, labels, contexts = [together.models[index]], [together.labels[index]], [together.has_context[index]]
     return Ensemble(models, labels, contexts, protocol, together.how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -16,8 +16,19 @@ from resdet.jobs.result_pictures import Pictures, check_apart
 from resdet.jobs.sources import Source, Sources
 from resdet.predictions.jsonl import ImageResult
 
+
+class Form(Protocol):
+    """One form of output."""
+
+    def add(self, source: Source, result: ImageResult) -> None:
+        """Take in what came of one image or frame."""
+
+    def close(self, done: bool) -> None:
+        """The last one was taken in; ``done``: of all that there were."""
+
+
 PICTURES = "images"
-FORMS = {
+FORMS: dict[str, dict[str, Callable[[Path, Classes], Form]]] = {
     "loc": {
         "jsonl": forms_of_text.JsonLines,
         "csv": forms_of_text.KaggleCsv,
@@ -32,16 +43,6 @@ FORMS = {
     },
 }
 DRAW_ABOVE = {"loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation
-
-
-class Form(Protocol):
-    """One form of output."""
-
-    def add(self, source: Source, result: ImageResult) -> None:
-        """Take in what came of one image or frame."""
-
-    def close(self, done: bool) -> None:
-        """The last one was taken in; ``done``: of all that there were."""
 
 
 def read_forms(words: str, task: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class VideoFile:
         if self._writer is None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             size = picture.shape[1], picture.shape[0]
-            self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter_fourcc(*"mp4v"), self.rate, size)
+            self._writer = cv2.VideoWriter(str(self._part), cv2.VideoWriter.fourcc(*"mp4v"), self.rate, size)
             if not self._writer.isOpened():
                 raise InputError(f"{self.file}: a video of {size[0]} x {size[1]} pixels cannot be written")
         self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from resdet.data.lists import clsloc_blacklist, devkit_ids, imagenet_names, imagenet_wnids
+from resdet.data.lists import (
+    clsloc_blacklist,
+    coco_classes,
+    det_wnids,
+    devkit_ids,
+    imagenet_names,
+    imagenet_wnids,
+    standard_numbers,
+)
 
 
 def test_there_are_a_thousand_different_classes_in_sorted_order():
@@ -24,6 +32,13 @@ def test_devkit_ids_are_a_numbering_of_the_same_classes_that_begins_with_the_kit
     assert sorted(ids.values()) == list(range(1, 1001))
     assert (ids["n02119789"], ids["n02100735"], ids["n02110185"]) == (1, 2, 3)
     assert imagenet_names()[imagenet_wnids().index("n02119789")] == "kit fox"
+
+
+def test_known_lists_have_their_own_numbers_in_any_order():
+    assert standard_numbers(det_wnids()[::-1])[-3:] == (3, 2, 1), "ant, airplane, accordion"
+    names = tuple(coco_classes().values())
+    assert standard_numbers(names)[10:13] == (11, 13, 14), "COCO has no 12"
+    assert standard_numbers(names[:79]) == standard_numbers(("ant", "bee")) == standard_numbers(imagenet_wnids()) == ()
 
 
 def test_blacklist_has_1762_image_numbers_of_the_50000():
