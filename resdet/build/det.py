@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from torch import nn
 
 from resdet.backbones import ResNet
-from resdet.build.backbone import build_backbone
+from resdet.backbones.weights import load_into
+from resdet.build.backbone import build_backbone, load_backbone
 from resdet.config import DetConfig, DetectorConfig
+from resdet.data.records import Classes
+from resdet.engine import checkpoint
+from resdet.errors import InputError, UsageError
 from resdet.heads.region import RegionHead
 from resdet.heads.rpn import RPN
 from resdet.inference.det import DetProtocol
 from resdet.models.detector_loss import DetectorLoss
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.postprocess.proposals import ProposalRule
+
+Detector = FasterRCNN  # for rooms above, which know settings and must not know models
 
 
 def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
@@ -36,6 +45,28 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
         proposals=ProposalRule(test.pre_nms, test.proposals, test.proposal_nms, test.min_side),
         freeze=how.freeze,
     )
+
+
+def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> None:
+    """Give a detector the weights that training starts from: ``model.weights``, or else ``model.backbone.weights``.
+
+    A backbone's own classifier is left out, and a detector's siblings are where it was trained on other classes.
+
+    Raises:
+        UsageError: both are named.
+        InputError: a file is missing, damaged, of another kind or of another shape.
+    """
+    how = config.model
+    if not how.weights:
+        load_backbone(model.backbone, replace(how.backbone, new_classifier=True), config.data)
+        return
+    if how.backbone.weights:
+        raise UsageError("model.weights is a whole detector: leave model.backbone.weights out")
+    saved = checkpoint.load(Path(how.weights))
+    if saved.task != "det":
+        raise InputError(f"{how.weights}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
+    other = saved.class_ids != classes.ids
+    load_into(model, saved.model, source=how.weights, skip=("head.cls.", "head.reg.") if other else ())
 
 
 def build_det_protocol(config: DetConfig) -> DetProtocol:

@@ -59,6 +59,7 @@ class DetectorConfig:
     """Faster R-CNN (App. A); what the paper leaves to Faster R-CNN has that paper's or its code's value."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    weights: str = ""  # a detector's checkpoint that training starts from (App. B: VOC from COCO), new classes or not
     neck: str = "c4"  # conv1 .. conv4 are shared, conv5 runs for each region
     freeze: int = 0  # stages that never learn: 2 is conv1 and conv2_x, as is common; the paper says nothing of it
     schedule: str = "joint"  # approximate joint training, or "alternating": the four steps of Faster R-CNN
@@ -169,3 +170,11 @@ class DetConfig:
 
     def __post_init__(self) -> None:
         check_not_only_for_classes(self.train)
+        for name in ("sizes", "label_smoothing"):
+            if getattr(self.train, name):
+                raise UsageError(f"train.{name} is a setting of classification and localization")
+        if self.model.inside_anchors and min(self.model.anchor_sizes) > self.data.shorter:
+            raise UsageError(
+                f"model.anchor_sizes: not one of {self.model.anchor_sizes} is inside an image whose data.shorter is "
+                f"{self.data.shorter}: there would be nothing to learn from (or set model.inside_anchors=false)"
+            )

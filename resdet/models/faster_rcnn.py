@@ -72,6 +72,12 @@ class FasterRCNN(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.freeze(freeze)
 
+    def learn_only(self, part: str) -> None:
+        """``"rpn"`` or ``"regions"``: the other one's losses are left out, its layers stay (alternating training)."""
+        self.learns = part
+        for module in {"rpn": (self.backbone.layer4, self.head), "regions": (self.rpn,)}[part]:
+            module.requires_grad_(False)
+
     def freeze(self, stages: int) -> None:
         """The first so many stages of the backbone do not learn from now on, nor does their batch norm."""
         net = self.backbone
@@ -133,10 +139,10 @@ class FasterRCNN(nn.Module):
             conv4 = self.backbone.trunk(pixels)
         return edges_repeated(conv4, self._inside(conv4, sizes))
 
-    def propose(self, features: Tensor, sizes: Sizes) -> list[Proposals]:
-        """Where there may be objects in each image, clipped to it, best first."""
+    def propose(self, features: Tensor, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
+        """Where there may be objects in each image, clipped to it, best first; by testing's rule or another."""
         answers = self._anchors_say(features, sizes)
-        return select_proposals(*answers, self._extent(sizes), self.proposals).unpadded()
+        return select_proposals(*answers, self._extent(sizes), rule or self.proposals).unpadded()
 
     def regions(self, features: Tensor, boxes: Sequence[Tensor], sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
         """What each region is, and where for every class.

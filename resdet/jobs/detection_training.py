@@ -1,0 +1,170 @@
+"""Training detectors: approximately jointly, or in Faster R-CNN's four alternating steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resdet import build
+from resdet.config import DetConfig
+from resdet.data.detection import DetectionImages, DetectionTestImages, detection_loader, detection_test_loader
+from resdet.engine import checkpoint, distributed
+from resdet.engine.distributed import Process
+from resdet.engine.train import autocast
+from resdet.errors import InputError
+from resdet.eval.det import check_boxes, default_metric, det_metrics
+from resdet.inference.loc import mean_losses
+from resdet.jobs.detection import predict
+from resdet.jobs.training import Course, TrainingData, check_enough, open_splits, run_course
+from resdet.structures import ImageBatch
+
+Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals, or nothing
+
+
+def open_data(config: DetConfig) -> TrainingData:
+    """Read both splits, which must agree on the classes; images without objects are learnt from too.
+
+    Raises:
+        UsageError: a split is not named.
+        InputError: other classes; a split without images, or without one box to learn or to count.
+    """
+    train, val = open_splits(config.data)
+    for spec, records in ((config.data.train, train), (config.data.val, val)):
+        if not len(records):
+            raise InputError(f"{spec}: no images")
+        if bool(records.box_ignored.all()):  # of none, all are
+            raise InputError(f"{spec}: not one of {len(records)} images has a box that is not to be ignored")
+    check_boxes(val, default_metric(config.data.val))
+    return TrainingData(train, val)
+
+
+@dataclass(frozen=True)
+class School:
+    """What every run of a training has in common."""
+
+    config: DetConfig
+    data: TrainingData
+    me: Process
+    out: Path
+    resume: bool
+
+    def new_detector(self) -> build.Detector:
+        """As training starts; every one that is asked for is the same."""
+        torch.manual_seed(self.config.train.seed)  # resumed, training has not drawn numbers in between
+        model = build.build_detector(self.config, len(self.data.train.classes))
+        build.start_detector(model, self.config, self.data.train.classes)
+        build.place(model, self.me.device, self.config.train.channels_last)
+        return model
+
+    def teach(self, model: build.Detector, out: Path, proposer: build.Detector | None = None) -> None:
+        """One run, from its beginning or where it had come to; ``model`` has the weights of its end afterwards.
+
+        Args:
+            proposer: where regions come from, if not from ``model``.
+        """
+        config, records = self.config, self.data.train
+        plan = build.detection_plan(config, records, self.me)
+        images = DetectionImages(records, config.data.longer / config.data.shorter, config.augment)
+        proposed = self._proposals_of(proposer)
+
+        def batches(start: int) -> Iterable[ImageBatch]:
+            loader = detection_loader(images, replace(plan, start=start), config.data.workers, config.data.multiple)
+            return proposed(loader)
+
+        def evaluate(step: int) -> dict[str, Any]:
+            losses = self._losses(model, proposed)
+            if model.learns == "rpn" or proposer is not None:  # half a detector
+                return losses
+            return {**losses, **self._precision(model)}
+
+        best_by = "loss" if model.learns == "rpn" or proposer is not None else "error"
+        course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate, best_by)
+        run_course("det", config, model, records.classes, course, self.me, out=out, resume=self.resume)
+        distributed.wait(self.me)  # the last save of the first process
+        model.load_state_dict(checkpoint.load(out / "last.pt").model)  # with train.ema, the averaged weights
+        model.eval()
+
+    def _losses(self, model: build.Detector, proposed: Proposed) -> dict[str, float]:
+        """The validation set's, in sum and each."""
+        data, batch_size = self.config.data, self.config.test.batch_size
+        images = DetectionTestImages(self.data.val, data.shorter, data.longer)
+        batches = proposed(detection_test_loader(images, batch_size, data.workers, data.multiple))
+        losses = mean_losses(model, batches, self.me.device, self.config.train.precision)
+        return {"loss": sum(losses.values()), **{f"loss/{name}": value for name, value in losses.items()}}
+
+    def _precision(self, model: build.Detector) -> dict[str, float]:
+        """Mean average precision and its like by the data set's own metric, and ``error``, what mAP lacks."""
+        config, val = self.config, self.data.val
+        found = predict(
+            [model],
+            val,
+            build.build_det_protocol(config),
+            self.me.device,
+            precision=config.train.precision,
+            batch_size=config.test.batch_size,
+            workers=config.data.workers,
+        )
+        numbers = det_metrics(found, val, default_metric(config.data.val))
+        return {"error": 100 - numbers["mAP"], **{k: v for k, v in numbers.items() if isinstance(v, float)}}
+
+    def _proposals_of(self, proposer: build.Detector | None) -> Proposed:
+        """What puts another network's proposals into batches; none: leaves them alone."""
+        if proposer is None:
+            return lambda batches: batches
+        device, precision = self.me.device, self.config.train.precision
+
+        def proposed(batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
+            for batch in batches:
+                with torch.no_grad(), autocast(device, precision):
+                    features = proposer.features(batch.images.to(device), batch.full_sizes)
+                    found = proposer.propose(features, batch.full_sizes, proposer.loss.proposals)
+                yield replace(batch, proposals=tuple(proposals.boxes for proposals in found))
+
+        return proposed
+
+
+def launch(config: DetConfig, data: TrainingData, me: Process, *, out: Path, resume: bool) -> None:
+    """Train a detector as ``config`` says; the folder gets the resolved config, metrics and checkpoints.
+
+    The alternating schedule has a run of its own, each of ``train.epochs``, in each of ``step1`` .. ``step4``; what
+    the last one ends with, which is the whole detector, is ``best.pt`` and ``last.pt`` of the folder.
+    """
+    check_enough(config.data.train, data.train, me)
+    school = School(config, data, me, out, resume)
+    if config.model.schedule == "joint":
+        school.teach(school.new_detector(), out)
+    else:
+        _alternate(school)
+    distributed.stop(me)
+
+
+def _alternate(school: School) -> None:
+    """Faster R-CNN, Sec. 3.2.
+
+    The paper does not say what the third step's RPN layers begin as; here they are the first step's.
+    """
+    proposer, detector = school.new_detector(), school.new_detector()
+    proposer.learn_only("rpn")  # 1: an RPN from the pretrained network
+    school.teach(proposer, school.out / "step1")
+    detector.learn_only("regions")  # 2: a detector of its own, also from there, on what that RPN proposes
+    school.teach(detector, school.out / "step2", proposer)
+
+    shared = school.new_detector()  # 3: the RPN again, on the detector's convolutions, which stay
+    shared.load_state_dict(detector.state_dict())
+    shared.rpn.load_state_dict(proposer.rpn.state_dict())
+    shared.freeze(4)
+    shared.learn_only("rpn")
+    school.teach(shared, school.out / "step3")
+
+    whole = school.new_detector()  # 4: what is the detector's alone, on what the new RPN proposes
+    whole.load_state_dict(shared.state_dict())
+    whole.freeze(4)
+    whole.learn_only("regions")
+    school.teach(whole, school.out / "step4")
+    if school.me.is_main:
+        for name in ("best.pt", "last.pt"):
+            checkpoint.save(school.out / name, checkpoint.load(school.out / "step4" / name))
