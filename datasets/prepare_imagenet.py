@@ -4,9 +4,9 @@
     python datasets/prepare_imagenet.py imagenet-object-localization-challenge.zip --out /data/imagenet --val-folders
 
 DOWNLOADS is a folder with the archives of ILSVRC2012 (ILSVRC2012_img_train.tar, ..._img_val.tar,
-..._bbox_train_v2.tar.gz, ..._bbox_val_v3.tgz; ..._img_test*.tar and ..._devkit_t12.tar.gz are optional), or with Kaggle's
-zip, or its tar.gz and LOC_* tables; single archives may be named too.  A run that was cut off is started again with the
-same words: what is there is not written twice.
+..._bbox_train_v2.tar.gz, ..._bbox_val_v3.tgz; ..._img_test*.tar and ..._devkit_t12.tar.gz are optional), or with
+Kaggle's zip, or its tar.gz and LOC_* tables; single archives may be named too.  A run that was cut off is started again
+with the same words: what is there is not written twice.
 """
 
 from __future__ import annotations
