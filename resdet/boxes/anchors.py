@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 
 
-def anchor_shapes(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
+def anchor_shapes(sizes: Sequence[float], ratios: Sequence[float], rounded: bool = False) -> Tensor:
     """``(A, 4)`` boxes around the origin: for each size (sqrt of the area, pixels) each ratio (height / width).
 
-    Areas are exact: Faster R-CNN's code rounds its base boxes, this one does not.
+    Areas are exact unless the boxes are ``rounded`` to whole pixels, as torchvision's are.
     """
     rows = []
     for size in sizes:
         for ratio in ratios:
             width, height = size / ratio**0.5, size * ratio**0.5
             rows.append((-width / 2, -height / 2, width / 2, height / 2))
-    return torch.tensor(rows)
+    shapes = torch.tensor(rows)
+    return shapes.round() if rounded else shapes
 
 
 def anchor_grid(shapes: Tensor, height: int, width: int, stride: int) -> Tensor:
@@ -32,3 +33,19 @@ def anchor_grid(shapes: Tensor, height: int, width: int, stride: int) -> Tensor:
     y, x = torch.meshgrid(y, x, indexing="ij")
     centres = torch.stack((x, y, x, y), -1).reshape(-1, 1, 4)  # (h * w, 1, 4)
     return (centres + shapes).reshape(-1, 4)
+
+
+def anchors_in(shapes: Tensor, height: int, width: int, cells: Tensor, offset: float) -> Tensor:
+    """``(B, height * width * A, 4)`` anchors of maps whose cells differ in size from image to image.
+
+    The order is :func:`anchor_grid`'s.
+
+    Args:
+        cells: ``(B, 2)`` width and height of a cell in each image, pixels.
+        offset: where in its cell an anchor's centre lies, along both sides: 0.5 in the middle, 0 at the corner.
+    """
+    x = (torch.arange(width, device=shapes.device) + offset) * cells[:, :1]  # (B, width)
+    y = (torch.arange(height, device=shapes.device) + offset) * cells[:, 1:]
+    x, y = x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
+    centres = torch.stack((x, y, x, y), -1).flatten(1, 2)  # (B, h * w, 4)
+    return (centres[:, :, None] + shapes).flatten(1, 2)

@@ -14,6 +14,8 @@ from resdet.config import DetConfig, DetectorConfig
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
 from resdet.errors import InputError, UsageError
+from resdet.heads.c4 import C4
+from resdet.heads.fpn import FPN
 from resdet.heads.region import RegionHead
 from resdet.heads.rpn import RPN
 from resdet.inference.det import DetProtocol
@@ -30,20 +32,41 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
     backbone = build_backbone(how.backbone, 1)
     assert isinstance(backbone, ResNet)  # the config refuses the other family
     backbone.fc = nn.Identity()  # type: ignore[assignment]  # the siblings say what a region is
-    anchors = len(how.anchor_sizes) * len(how.anchor_ratios)
+    neck = build_neck(how, backbone)
+    # one size a level, where there are levels
+    sizes = [how.anchor_sizes] if how.neck == "c4" else [(size,) for size in how.anchor_sizes]
+    anchors = len(sizes[0]) * len(how.anchor_ratios)
     return FasterRCNN(
         backbone,
-        RPN(backbone.channels["conv4"], how.rpn_channels, anchors),
-        RegionHead(backbone.channels["conv5"], classes, context=how.context),
-        anchor_sizes=how.anchor_sizes,
+        neck,
+        RPN(neck.map_channels, how.rpn_channels, anchors, how.rpn_depth),
+        RegionHead(neck.vector_channels, classes, context=how.context, unused=how.unused_outputs),
+        anchor_sizes=sizes,
         anchor_ratios=how.anchor_ratios,
-        pool=how.pool,
-        pool_size=how.pool_size,
+        anchor_offset=how.anchor_offset,
+        anchor_rounded=how.anchor_rounded,
         mean=config.data.mean,
         std=config.data.std,
         loss=_loss(how),
         proposals=ProposalRule(test.pre_nms, test.proposals, test.proposal_nms, test.min_side),
         freeze=how.freeze,
+    )
+
+
+def build_neck(how: DetectorConfig, backbone: ResNet) -> C4 | FPN:
+    """What stands between the backbone and the heads."""
+    cut = {"size": how.pool_size, "sampling": how.pool_sampling, "aligned": how.pool_aligned}
+    if how.neck == "c4":
+        return C4(backbone, pool=how.pool, **cut)
+    fpn = how.fpn
+    return FPN(
+        backbone,
+        channels=fpn.channels,
+        norm=fpn.norm,
+        box_convs=fpn.box_convs,
+        box_layers=fpn.box_layers,
+        box_channels=fpn.box_channels,
+        **cut,
     )
 
 

@@ -15,6 +15,7 @@ from resdet.config.det import DetConfig as DetConfig
 from resdet.config.det import DetDataConfig as DetDataConfig
 from resdet.config.det import DetectorConfig as DetectorConfig
 from resdet.config.det import DetTestConfig as DetTestConfig
+from resdet.config.det import FPNConfig as FPNConfig
 from resdet.config.loc import LocalizerConfig as LocalizerConfig
 from resdet.config.loc import LocConfig as LocConfig
 from resdet.config.loc import LocTestConfig as LocTestConfig

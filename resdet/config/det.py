@@ -9,6 +9,8 @@ from resdet.config.checks import at_least, each_above_zero, low_high, one_of, ri
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
+LEVELS = 5  # of a feature pyramid: conv2 to conv5, and one at half of that
+
 
 @dataclass(frozen=True)
 class DetDataConfig:
@@ -55,17 +57,36 @@ class DetAugmentConfig:
 
 
 @dataclass(frozen=True)
+class FPNConfig:
+    """A feature pyramid with its box head (Lin et al. 2017); the defaults are torchvision's."""
+
+    channels: int = 256  # of every level
+    norm: bool = False  # batch norm behind its convolutions, in place of biases
+    box_convs: int = 0  # 3x3 convolutions of the box head, with batch norm,
+    box_layers: int = 2  # then fully connected layers
+    box_channels: int = 1024  # with so many outputs
+
+    def __post_init__(self) -> None:
+        at_least("model.fpn", self, 1, "channels", "box_layers", "box_channels")
+        at_least("model.fpn", self, 0, "box_convs")
+
+
+@dataclass(frozen=True)
 class DetectorConfig:
     """Faster R-CNN (App. A); what the paper leaves to Faster R-CNN has that paper's or its code's value."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     weights: str = ""  # a detector's checkpoint that training starts from (App. B: VOC from COCO), new classes or not
-    neck: str = "c4"  # conv1 .. conv4 are shared, conv5 runs for each region
+    neck: str = "c4"  # conv1 .. conv4 are shared, conv5 runs for each region; or "fpn", a feature pyramid
+    fpn: FPNConfig = field(default_factory=FPNConfig)
     freeze: int = 0  # stages that never learn: 2 is conv1 and conv2_x, as is common; the paper says nothing of it
     schedule: str = "joint"  # approximate joint training, or "alternating": the four steps of Faster R-CNN
-    anchor_sizes: tuple[float, ...] = (128.0, 256.0, 512.0)  # sqrt of the area, pixels; COCO adds 64
+    anchor_sizes: tuple[float, ...] = (128.0, 256.0, 512.0)  # sqrt of the area, pixels; COCO adds 64; fpn: one a level
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    anchor_offset: float = 0.5  # where in its cell an anchor's centre lies; torchvision and detectron2 have it at 0
+    anchor_rounded: bool = False  # whole pixels for the anchors' sides, as in torchvision
     rpn_channels: int = 512  # of the 3x3 convolution before the siblings
+    rpn_depth: int = 1  # how many of these there are
     anchors_per_image: int = 256
     anchor_positive: float = 0.5  # largest share of objects among them
     positive_iou: float = 0.7  # the best anchor of each box is positive too
@@ -76,7 +97,10 @@ class DetectorConfig:
     proposal_nms: float = 0.7
     min_side: float = 16.0  # proposals that are thinner are dropped; pixels of the scaled image (a choice)
     pool: str = "align"  # or "pool": RoI pooling, as in the paper; align came two years later and is better
-    pool_size: int = 14  # conv5 halves it
+    pool_size: int = 14  # conv5 halves it; 7 is usual for fpn
+    pool_sampling: int = 0  # samples of align a bin and axis; 0: as many as the bin has cells
+    pool_aligned: bool = True  # of align; false: half a cell off, as it was at first and is in torchvision
+    unused_outputs: int = 0  # of the classifier, behind background and counted as such; for weights from elsewhere
     context: bool = False  # global context (App. B): the whole image as one more region, beside each
     regions_per_image: int = 64  # 128 from two images
     region_positive: float = 0.25  # largest share of objects among them
@@ -90,7 +114,8 @@ class DetectorConfig:
     box_beta: float = 1.0  # and 1 for regions
 
     def __post_init__(self) -> None:
-        one_of("model.neck", self.neck, ("c4",))
+        one_of("model.neck", self.neck, ("c4", "fpn"))
+        self._check_neck()
         one_of("model.freeze", self.freeze, (0, 1, 2, 3, 4))
         one_of("model.schedule", self.schedule, ("joint", "alternating"))
         one_of("model.pool", self.pool, ("align", "pool"))
@@ -100,7 +125,8 @@ class DetectorConfig:
             if not getattr(self, name):
                 raise UsageError(f"model.{name} must name one at least, got none")
             each_above_zero(f"model.{name}", getattr(self, name))
-        at_least("model", self, 1, "rpn_channels", "anchors_per_image", "regions_per_image", "pool_size")
+        at_least("model", self, 1, "rpn_channels", "rpn_depth", "anchors_per_image", "regions_per_image", "pool_size")
+        at_least("model", self, 0, "pool_sampling", "unused_outputs")
         at_least("model", self, 0, "object_weight", "proposal_weight", "class_weight", "box_weight")
         share("model", self, "anchor_positive", "region_positive", "foreground_iou")
         _check_proposals("model", self)
@@ -115,6 +141,17 @@ class DetectorConfig:
             )
         each_above_zero("model.proposal_beta", (self.proposal_beta,))
         each_above_zero("model.box_beta", (self.box_beta,))
+
+    def _check_neck(self) -> None:
+        share("model", self, "anchor_offset")
+        if self.neck == "c4":
+            return
+        if len(self.anchor_sizes) != LEVELS:
+            raise UsageError(f"model.anchor_sizes: fpn has {LEVELS} levels, one size each, got {self.anchor_sizes}")
+        if self.pool != "align":
+            raise UsageError("model.pool must be align for fpn")
+        if self.backbone.stem != "7x7" or self.backbone.dilate_conv5:
+            raise UsageError("model.neck=fpn wants model.backbone.stem=7x7 and dilate_conv5=false")
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,15 @@ class RegionHead(nn.Module):
         channels: of a region's vector: conv5's, averaged over its positions.
         classes: K.
         context: the vector of the whole image stands behind each region's (App. B), so there are twice as many.
+        unused: outputs behind background's that stand for no class and count as background: torchvision's COCO
+            detectors have ten for the numbers that COCO left out.
     """
 
-    def __init__(self, channels: int, classes: int, *, context: bool = False) -> None:
+    def __init__(self, channels: int, classes: int, *, context: bool = False, unused: int = 0) -> None:
         super().__init__()
         inputs = 2 * channels if context else channels
-        self.classes, self.context = classes, context
-        self.cls = nn.Linear(inputs, classes + 1)
+        self.classes, self.context, self.unused = classes, context, unused
+        self.cls = nn.Linear(inputs, classes + 1 + unused)
         self.reg = nn.Linear(inputs, classes * 4)
         for layer, deviation in ((self.cls, 0.01), (self.reg, 0.001)):  # Faster R-CNN's code
             nn.init.normal_(layer.weight, std=deviation)
@@ -31,4 +33,7 @@ class RegionHead(nn.Module):
         """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32 under autocast too."""
         with torch.autocast(vectors.device.type, enabled=False):
             logits, deltas = self.cls(vectors.float()), self.reg(vectors.float())
+        if self.unused:  # in a softmax the probabilities of what is joined like this add up
+            joined = logits[:, self.classes :].logsumexp(1, keepdim=True)
+            logits = torch.cat((logits[:, : self.classes], joined), 1)
         return logits, deltas.view(len(vectors), self.classes, 4)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class RPN(nn.Module):
-    """A 3x3 convolution with ReLU, then two sibling 1x1 convolutions; N(0, 0.01) throughout.
+    """A 3x3 convolution with ReLU, or several, then two sibling 1x1 convolutions; N(0, 0.01) throughout.
 
     Faster R-CNN has two outputs an anchor and a softmax over them; one logistic output is the same function.
 
@@ -16,24 +16,32 @@ class RPN(nn.Module):
         channels: of the feature map.
         neck: channels between the 3x3 convolution and the siblings.
         anchors: A, for each position.
+        depth: 3x3 convolutions; one in the paper.
     """
 
-    def __init__(self, channels: int, neck: int, anchors: int) -> None:
+    def __init__(self, channels: int, neck: int, anchors: int, depth: int = 1) -> None:
         super().__init__()
         self.neck = nn.Conv2d(channels, neck, 3, padding=1)
+        self.deeper = nn.ModuleList(nn.Conv2d(neck, neck, 3, padding=1) for _ in range(depth - 1))
         self.cls = nn.Conv2d(neck, anchors, 1)
         self.reg = nn.Conv2d(neck, anchors * 4, 1)
-        for conv in (self.neck, self.cls, self.reg):
+        for conv in (self.neck, *self.deeper, self.cls, self.reg):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)
 
-    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, feature: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``(B, C, h, w)`` map -> logits ``(B, P)`` and deltas ``(B, P, 4)``, float32, P = h * w * A anchors.
 
         They are in the order of :func:`~resdet.boxes.anchors.anchor_grid`.  The siblings run in float32 under
         autocast too: scores of 8 bits would tie by the hundred, and proposals are chosen by their order.
+
+        Args:
+            inside: ``(B, h, w)`` bool: cells that are not padding, which every convolution reads as 0; None: all.
         """
-        hidden = functional.relu(self.neck(feature))
+        hidden = feature
+        for conv in (self.neck, *self.deeper):
+            hidden = hidden if inside is None else hidden * inside[:, None]
+            hidden = functional.relu(conv(hidden))
         with torch.autocast(hidden.device.type, enabled=False):
             logits, deltas = self.cls(hidden.float()), self.reg(hidden.float())
         batch = len(feature)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import area, clip
-from resdet.models.faster_rcnn import FasterRCNN
+from resdet.models.faster_rcnn import FasterRCNN, Maps
 from resdet.postprocess.detections import Regions
 
 TRAINED_AREA = 224.0**2  # pixels; a region counts as seen best where it is as large as a picture of pre-training
@@ -30,7 +30,7 @@ class Pyramid:
 
     model: FasterRCNN
     labels: Tensor | None  # (K,) int64: the model's own label of each class that is answered; None: the same ones
-    maps: Sequence[Tensor]  # at each scale; proposals are made at the first
+    maps: Sequence[Maps]  # at each scale; proposals are made at the first
     sizes: Sequence[tuple[tuple[int, int], ...]]  # at each scale, width and height of each image
     pooled: Sequence[int]  # the scales that regions are pooled from, smallest first
     images: Tensor  # (B, 2) float32: width and height of the images themselves

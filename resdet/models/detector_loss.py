@@ -42,12 +42,12 @@ class DetectorLoss:
 
         Args:
             logits, deltas: ``(B, P)`` and ``(B, P, 4)``.
-            anchors: ``(P, 4)``.
+            anchors: ``(B, P, 4)``.
             usable: ``(B, P)`` bool: which are not in the padding.
             extent: ``(B, 2)`` width and height of each image.
         """
         if self.inside_anchors:
-            usable = usable & (anchors[:, :2] >= 0).all(-1) & (anchors[:, 2:] <= extent[:, None]).all(-1)
+            usable = usable & (anchors[..., :2] >= 0).all(-1) & (anchors[..., 2:] <= extent[:, None]).all(-1)
         sample = assign_rpn(
             anchors,
             usable,
@@ -59,7 +59,7 @@ class DetectorLoss:
         )
         index, label = sample.index, sample.label
         found = deltas.take_along_dim(index[:, :, None], 1)
-        wanted = encode(sample.boxes, anchors[index])
+        wanted = encode(sample.boxes, anchors.take_along_dim(index[:, :, None], 1))
         boxes = losses.sampled_smooth_l1(found, wanted, label == 1, label >= 0, self.proposal_beta)
         return {
             "object": self.object_weight * losses.sampled_logistic(logits.gather(1, index), label),

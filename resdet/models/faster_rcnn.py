@@ -1,4 +1,4 @@
-"""Faster R-CNN on a ResNet (App. A): conv1 .. conv4 once for the image, conv5 for each of its regions."""
+"""Faster R-CNN on a ResNet (App. A): maps once for the image, a vector for each of its regions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from resdet import ops
 from resdet.backbones import ResNet
 from resdet.backbones.edges import covered, edges_repeated, images_end
 from resdet.backbones.resnet import normalise
-from resdet.boxes.anchors import anchor_grid, anchor_shapes
+from resdet.boxes.anchors import anchor_shapes, anchors_in
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import clip
+from resdet.heads.c4 import C4
+from resdet.heads.fpn import FPN
 from resdet.heads.region import RegionHead
 from resdet.heads.rpn import RPN
 from resdet.models.detector_loss import DetectorLoss
@@ -23,23 +25,24 @@ from resdet.structures import Detections, ImageBatch, Proposals
 from resdet.targets.objects import pad_objects
 
 Sizes = Sequence[tuple[int, int]]  # width and height of each image in a batch, pixels
+Maps = Sequence[Tensor]  # (B, C, h, w), one a level
 
 
 class FasterRCNN(nn.Module):
-    """Backbone, region proposal network and region head.
+    """Backbone, neck, region proposal network and region head.
 
     Args:
         backbone: its classifier ``fc`` is not used and may be gone.
-        rpn: reads conv4.
-        head: reads conv5 of a region, averaged.
-        anchor_sizes, anchor_ratios: see :func:`~resdet.boxes.anchors.anchor_shapes`.
-        pool: ``"align"`` or ``"pool"``: how a region is cut out of conv4.
-        pool_size: cells of what is cut out, along each side; conv5 halves it.
+        neck: which maps are shared, and how a region becomes a vector.
+        rpn: reads the neck's maps.
+        head: reads the neck's vectors.
+        anchor_sizes: on each of the neck's levels; with the ratios, see :func:`~resdet.boxes.anchors.anchor_shapes`.
+        anchor_offset: where in its cell an anchor's centre lies: 0.5 in the middle, 0 at the upper left corner.
+        anchor_rounded: whole pixels for the anchors' sides, as in torchvision.
         mean, std: RGB in 0 .. 255.
         proposals: how testing proposes.
         freeze: stages of the backbone, from its beginning, that never learn; 2 is conv1 and conv2_x.
 
-    ``learns`` may be set to ``"rpn"`` or ``"regions"``: the other half's losses are left out (alternating training).
     """
 
     shapes: Tensor
@@ -49,13 +52,14 @@ class FasterRCNN(nn.Module):
     def __init__(
         self,
         backbone: ResNet,
+        neck: C4 | FPN,
         rpn: RPN,
         head: RegionHead,
         *,
-        anchor_sizes: Sequence[float],
+        anchor_sizes: Sequence[Sequence[float]],
         anchor_ratios: Sequence[float],
-        pool: str,
-        pool_size: int,
+        anchor_offset: float = 0.5,
+        anchor_rounded: bool = False,
         mean: Sequence[float],
         std: Sequence[float],
         loss: DetectorLoss | None = None,
@@ -63,11 +67,12 @@ class FasterRCNN(nn.Module):
         freeze: int = 0,
     ) -> None:
         super().__init__()
-        self.backbone, self.rpn, self.head = backbone, rpn, head
-        self.pool, self.pool_size, self.stride = pool, pool_size, backbone.strides["conv4"]
+        self.backbone, self.neck, self.rpn, self.head = backbone, neck, rpn, head
+        self.anchor_offset = anchor_offset
         self.loss, self.proposals = loss or DetectorLoss(), proposals or ProposalRule()
         self.learns = "both"
-        self.register_buffer("shapes", anchor_shapes(anchor_sizes, anchor_ratios), persistent=False)
+        shapes = [anchor_shapes(sizes, anchor_ratios, anchor_rounded) for sizes in anchor_sizes]
+        self.register_buffer("shapes", torch.stack(shapes), persistent=False)  # (levels, A, 4)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.freeze(freeze)
@@ -102,18 +107,19 @@ class FasterRCNN(nn.Module):
         """
         sizes = batch.full_sizes
         features = self.features(batch.images, sizes)
-        objects = pad_objects(batch.targets, features.device)
-        logits, deltas, anchors, usable = self._anchors_say(features, sizes)
+        objects = pad_objects(batch.targets, self.mean.device)
+        logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
         extent = self._extent(sizes)
         found: dict[str, Tensor] = {}
         if self.learns != "regions":
             found |= self.loss.of_anchors(logits, deltas, anchors, usable, extent, objects)
         if self.learns != "rpn":
             if batch.proposals:
-                proposals = pad_proposals(batch.proposals, features.device)
+                proposals = pad_proposals(batch.proposals, self.mean.device)
             else:
                 rule = self.loss.proposals
-                proposals = select_proposals(logits.detach(), deltas.detach(), anchors, usable, extent, rule)
+                said = (logits.detach(), deltas.detach(), anchors, usable)
+                proposals = select_proposals(*said, extent, rule, levels)
             sample = self.loss.sample(proposals.boxes, proposals.present, objects, self.head.classes)
             answers = self.head(self.vectors(features, list(sample.boxes), sizes))
             found |= self.loss.of_regions(*answers, sample)
@@ -127,24 +133,30 @@ class FasterRCNN(nn.Module):
         boxes = [proposals.boxes for proposals in self.propose(features, sizes)]
         return best_detections(self.regions(features, boxes, sizes), score_threshold, nms_iou, most)
 
-    def features(self, images: Tensor, sizes: Sizes) -> Tensor:
-        """conv4 of ``(B, 3, H, W)`` uint8 RGB, of each image as if it were alone; its last cells are repeated once."""
+    def features(self, images: Tensor, sizes: Sizes) -> Maps:
+        """The neck's maps of ``(B, 3, H, W)`` uint8 RGB, of each image as if it were alone.
+
+        Its last cells are repeated once.
+        """
+        images = functional.pad(
+            images, (0, -images.shape[3] % self.neck.multiple, 0, -images.shape[2] % self.neck.multiple)
+        )
         height, width = images.shape[-2:]
         pixels = normalise(images, self.mean, self.std)
         if all(size == (width, height) for size in sizes):
-            return self.backbone.trunk(pixels)
-        extent = self._extent(sizes)
-        pixels = pixels * covered(extent, height, width, 1)[:, None]
-        with images_end(self.backbone, extent, height, width):
-            conv4 = self.backbone.trunk(pixels)
-        return edges_repeated(conv4, self._inside(conv4, sizes))
+            return self.neck.maps(self.backbone, pixels, None)
+        pixels = pixels * covered(self._extent(sizes), height, width, 1)[:, None]
+        seen = self._seen(sizes)
+        with images_end(self.backbone, seen, height, width):
+            maps = self.neck.maps(self.backbone, pixels, seen)
+        return [edges_repeated(m, inside) for m, inside in zip(maps, self._inside(maps, sizes), strict=True)]
 
-    def propose(self, features: Tensor, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
+    def propose(self, features: Maps, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
         """Where there may be objects in each image, clipped to it, best first; by testing's rule or another."""
-        answers = self._anchors_say(features, sizes)
-        return select_proposals(*answers, self._extent(sizes), rule or self.proposals).unpadded()
+        *said, levels = self._anchors_say(features, sizes)
+        return select_proposals(*said, self._extent(sizes), rule or self.proposals, levels).unpadded()
 
-    def regions(self, features: Tensor, boxes: Sequence[Tensor], sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
+    def regions(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
         """What each region is, and where for every class.
 
         Args:
@@ -159,23 +171,21 @@ class FasterRCNN(nn.Module):
         moved = clip(decode(deltas, torch.cat(list(boxes))[:, None], REGION), extent[:, None])
         return list(zip(probabilities.split(counts), moved.split(counts), strict=True))
 
-    def vectors(self, features: Tensor, boxes: Sequence[Tensor], sizes: Sizes) -> Tensor:
+    def vectors(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> Tensor:
         """``(R, C)`` what the siblings read of all regions, image by image; with the image's context ``(R, 2 C)``."""
         vectors = self.pooled(features, boxes)
         if not self.head.context:
             return vectors
         return self.with_context(vectors, self.context(features, sizes), boxes)
 
-    def pooled(self, features: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """``(R, C)`` float32: conv5 of every region, averaged over its positions."""
-        image = torch.arange(len(boxes), device=features.device)
+    def pooled(self, features: Maps, boxes: Sequence[Tensor]) -> Tensor:
+        """``(R, C)`` float32: the neck's vector of every region."""
+        image = torch.arange(len(boxes), device=self.mean.device)
         image = image.repeat_interleave(self._counts(boxes), output_size=sum(len(b) for b in boxes))
         rois = torch.cat((image[:, None].to(torch.float32), torch.cat(list(boxes))), 1)  # (R, 5)
-        pool = ops.roi_align if self.pool == "align" else ops.roi_pool
-        cut = pool(features, rois, self.pool_size, self.stride)
-        return self.backbone.conv5(cut).mean((2, 3), dtype=torch.float32)
+        return self.neck.vectors(self.backbone, features, rois)
 
-    def context(self, features: Tensor, sizes: Sizes) -> Tensor:
+    def context(self, features: Maps, sizes: Sizes) -> Tensor:
         """``(B, C)``: the same of the whole of each image (App. B)."""
         extent = self._extent(sizes)
         return self.pooled(features, list(torch.cat((torch.zeros_like(extent), extent), 1)[:, None]))
@@ -190,15 +200,31 @@ class FasterRCNN(nn.Module):
         logits, deltas = self.head(vectors)
         return logits.softmax(1), deltas
 
-    def _anchors_say(self, features: Tensor, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The RPN's logits ``(B, P)`` and deltas ``(B, P, 4)``, the anchors ``(P, 4)``, and which are on the image."""
-        inside = self._inside(features, sizes)  # (B, h, w)
-        logits, deltas = self.rpn(features * inside[:, None])
-        anchors = anchor_grid(self.shapes, *features.shape[-2:], self.stride)
-        return logits, deltas, anchors, inside.flatten(1).repeat_interleave(len(self.shapes), 1)
+    def _anchors_say(self, features: Maps, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
+        """What the RPN says at every anchor, level after level.
 
-    def _inside(self, features: Tensor, sizes: Sizes) -> Tensor:
-        return covered(self._extent(sizes), *features.shape[-2:], self.stride)
+        Logits ``(B, P)`` and deltas ``(B, P, 4)``, the anchors ``(B, P, 4)``, which of them are on the image
+        ``(B, P)``, and how many each level has.
+        """
+        cells = self.neck.cells(self._seen(sizes))
+        columns = []
+        for feature, inside, cell, shapes in zip(
+            features, self._inside(features, sizes), cells, self.shapes, strict=True
+        ):
+            anchors = anchors_in(shapes, *feature.shape[-2:], cell, self.anchor_offset)
+            usable = inside.flatten(1).repeat_interleave(len(shapes), 1)
+            columns.append((*self.rpn(feature, inside), anchors, usable))
+        logits, deltas, all_anchors, all_usable = (torch.cat(column, 1) for column in zip(*columns, strict=True))
+        return logits, deltas, all_anchors, all_usable, [column[0].shape[1] for column in columns]
+
+    def _inside(self, features: Maps, sizes: Sizes) -> list[Tensor]:
+        seen = self._seen(sizes)
+        return [covered(seen, *m.shape[-2:], s) for m, s in zip(features, self.neck.strides, strict=True)]
+
+    def _seen(self, sizes: Sizes) -> Tensor:
+        """``(B, 2)``: the images' sizes as the network sees them, filled up to the neck's multiple."""
+        multiple = self.neck.multiple
+        return torch.ceil(self._extent(sizes) / multiple) * multiple
 
     def _extent(self, sizes: Sizes) -> Tensor:
         """``(B, 2)`` float32 on the model's device."""

@@ -20,7 +20,7 @@ from resdet.structures import Proposals
 class ProposalRule:
     """Which boxes are proposed; py-faster-rcnn's numbers for testing (12000 and 2000 in training)."""
 
-    pre_nms: int = 6000  # the best so many anchors of an image take part
+    pre_nms: int = 6000  # the best so many anchors of an image take part, of each level where it has several
     kept: int = 300  # and the best so many boxes come out
     nms_iou: float = 0.7
     min_side: float = 16.0  # pixels
@@ -53,7 +53,13 @@ def pad_proposals(boxes: Sequence[Tensor], device: torch.device) -> PaddedPropos
 
 
 def select_proposals(
-    logits: Tensor, deltas: Tensor, anchors: Tensor, usable: Tensor, sizes: Tensor, rule: ProposalRule
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    usable: Tensor,
+    sizes: Tensor,
+    rule: ProposalRule,
+    levels: Sequence[int] = (),
 ) -> PaddedProposals:
     """The proposals of a batch: decoded, clipped to their image, thin ones dropped, NMS, the best few.
 
@@ -62,28 +68,46 @@ def select_proposals(
     Args:
         logits: ``(B, P)``.
         deltas: ``(B, P, 4)``.
-        anchors: ``(P, 4)``.
+        anchors: ``(P, 4)``, or ``(B, P, 4)`` where they differ from image to image.
         usable: ``(B, P)`` bool: anchors that are not beyond the image, in the padding of the batch.
         sizes: ``(B, 2)`` float, width and height of each image.
+        levels: how many of the P anchors each level of a pyramid has; no box suppresses one of another level.
     """
-    batch = len(logits)
-    best, index = logits.float().masked_fill(~usable, float("-inf")).topk(min(rule.pre_nms, logits.shape[1]), 1)
+    batch, levels = len(logits), tuple(levels) or logits.shape[1:2]
+    logits = logits.float().masked_fill(~usable, float("-inf"))
+    best, index, level = _best_of_each(logits, levels, rule.pre_nms)
     chosen = deltas.take_along_dim(index[:, :, None], 1).float()  # (B, n, 4)
-    boxes = clip(decode(chosen, anchors[index]), sizes[:, None])
+    chosen_anchors = anchors.expand(batch, -1, -1).take_along_dim(index[:, :, None], 1)
+    boxes = clip(decode(chosen, chosen_anchors), sizes[:, None])
     sides = boxes[..., 2:] - boxes[..., :2]
     # (a NaN fails every comparison)
     good = ((sides >= rule.min_side) & (sides > 0)).all(-1) & (best > float("-inf"))
     scores = torch.where(good, best, float("nan"))  # NMS leaves these out; removing rows would be a wait
-    image = torch.arange(batch, device=good.device).repeat_interleave(best.shape[1])
+    image = torch.arange(batch, device=good.device)[:, None]
+    group = (image * len(levels) + level).flatten()
     rows = torch.cat((boxes, scores.sigmoid()[..., None]), 2).flatten(0, 1)
-    kept = batched_nms(rows[:, :4], scores.flatten(), image, rule.nms_iou, rule.kept)  # best first
-    return _side_by_side(rows[kept], image[kept], batch, rule.kept)
+    kept = batched_nms(rows[:, :4], scores.flatten(), group, rule.nms_iou, rule.kept)  # best first
+    return _side_by_side(rows[kept], group[kept] // len(levels), batch, rule.kept)
+
+
+def _best_of_each(logits: Tensor, levels: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best anchors of each level, at most ``most``: logits and places ``(B, n)``, and levels ``(n,)``."""
+    values, places, of_level = [], [], []
+    start = 0
+    for level, part in enumerate(logits.split(tuple(levels), 1)):
+        value, place = part.topk(min(most, part.shape[1]), 1)
+        values.append(value)
+        places.append(place + start)
+        of_level.append(torch.full_like(place[0], level))
+        start += part.shape[1]
+    return torch.cat(values, 1), torch.cat(places, 1), torch.cat(of_level)
 
 
 def _side_by_side(rows: Tensor, image: Tensor, batch: int, most: int) -> PaddedProposals:
-    """Boxes with their scores ``(N, 5)``, at most ``most`` of each image, in as many places of a row for each."""
+    """Boxes with their scores ``(N, 5)``, the first ``most`` of each image, in as many places of a row for each."""
     of_image = one_hot(image, batch)  # (N, B)
     place = of_image.cumsum(0).gather(1, image[:, None])[:, 0] - 1
-    padded = rows.new_zeros(batch, most, 5)
-    padded[image, place] = rows
-    return PaddedProposals(padded[..., :4], padded[..., 4], of_image.sum(0))
+    padded = rows.new_zeros(batch, most + 1, 5)
+    padded[image, place.clamp(max=most)] = rows  # one place more takes what is too much
+    padded = padded[:, :most]
+    return PaddedProposals(padded[..., :4], padded[..., 4], of_image.sum(0).clamp(max=most))

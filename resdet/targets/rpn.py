@@ -24,7 +24,7 @@ def assign_rpn(
     """Match the anchors of a map with each image's objects and draw ``count`` of them.
 
     Args:
-        anchors: ``(P, 4)``.
+        anchors: ``(P, 4)``, or ``(B, P, 4)`` where they differ from image to image.
         usable: ``(B, P)`` bool; the others are not there: they take no box from an anchor that overlaps it less.
         share: the largest one of objects among what is drawn.
         positive, negative: see :func:`~resdet.targets.matching.match`.

@@ -1,0 +1,134 @@
+"""Feature pyramids (Lin et al. 2017): every resolution takes part, large regions on coarse maps, small ones on fine.
+
+Names and arithmetic are torchvision's, so that its detectors' weights mean here what they mean there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from resdet import ops
+from resdet.backbones import ResNet
+from resdet.backbones.edges import covered
+from resdet.boxes.geometry import area
+
+STAGES = ("conv2", "conv3", "conv4", "conv5")
+CANONICAL_SIDE, CANONICAL_LEVEL = 224.0, 2  # a region as large as a picture of pre-training is cut from conv4's level
+
+
+class FPN(nn.Module):
+    """Four levels from the backbone's four stages, a fifth at half the last one's resolution, and the box head.
+
+    Args:
+        backbone: for its channels and strides; what runs is given to each call.
+        channels: of every level.
+        norm: batch norm behind its convolutions and the box head's, in place of biases (torchvision's v2).
+        size: cells of what is cut out for a region, along each side.
+        sampling, aligned: see :func:`resdet.ops.roi_align`.
+        box_convs: 3x3 convolutions of the box head, before its fully connected layers.
+        box_layers: fully connected layers of the box head,
+        box_channels: and their outputs.
+    """
+
+    # An image is seen with its sides filled up to whole cells of the coarsest stage, by the mean colour: then each
+    # level has exactly twice the cells of the next, alone as in a batch.
+    multiple = 32
+
+    def __init__(
+        self,
+        backbone: ResNet,
+        *,
+        channels: int = 256,
+        norm: bool = False,
+        size: int = 7,
+        sampling: int = 2,
+        aligned: bool = False,
+        box_convs: int = 0,
+        box_layers: int = 2,
+        box_channels: int = 1024,
+    ) -> None:
+        super().__init__()
+        first, last = backbone.strides["conv4"] // 4, backbone.strides["conv5"]
+        self.strides = (first, 2 * first, 4 * first, last, 2 * last)  # pixels a cell of each level
+        self.map_channels, self.vector_channels = channels, box_channels
+        self.size, self.sampling, self.aligned = size, sampling, aligned
+        inputs = [backbone.channels["conv5"] // factor for factor in (8, 4, 2, 1)]
+        self.inner_blocks = nn.ModuleList(_conv(c, channels, 1, norm) for c in inputs)
+        self.layer_blocks = nn.ModuleList(_conv(channels, channels, 3, norm) for _ in inputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_uniform_(module.weight, a=1)
+        self.box_head = box_head(channels, size, box_convs, box_layers, box_channels)
+
+    def maps(self, backbone: ResNet, pixels: Tensor, extent: Tensor | None) -> tuple[Tensor, ...]:
+        """The five levels, finest first, of normalised ``(B, 3, H, W)`` images.
+
+        Args:
+            extent: ``(B, 2)`` width and height of each image, multiples of 32; None: all are W x H.
+        """
+        stages = backbone.maps(pixels)
+        levels: list[Tensor] = []
+        above: Tensor | None = None
+        for i in reversed(range(len(STAGES))):
+            inner = self.inner_blocks[i](stages[STAGES[i]])
+            if above is not None:
+                inner = inner + functional.interpolate(above, size=inner.shape[-2:], mode="nearest")
+            if extent is not None:  # what lies beyond an image is 0 to it, as if it were alone
+                inner = inner * covered(extent, *inner.shape[-2:], self.strides[i])[:, None]
+            levels.insert(0, self.layer_blocks[i](inner))
+            above = inner
+        return (*levels, levels[-1][:, :, ::2, ::2])
+
+    def cells(self, extent: Tensor) -> list[Tensor]:
+        """``(B, 2)`` width and height of the cells of each level, whole pixels.
+
+        They are what torchvision's anchors are apart: an image's side by its number of cells, rounded down, which at
+        the last level may be less than the stride (800 pixels have 13 cells of 64, 61 apart).
+        """
+        return [torch.floor(extent / torch.ceil(extent / stride)) for stride in self.strides]
+
+    def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): each cut from the level of its size."""
+        level = fitting_level(rois[:, 1:])
+        order = level.argsort(stable=True)
+        counts = torch.bincount(level, minlength=len(STAGES)).tolist()
+        parts = [
+            ops.roi_align(feature, of_level, self.size, stride, self.sampling, self.aligned)
+            for feature, of_level, stride in zip(maps, rois[order].split(counts), self.strides, strict=False)
+        ]
+        return self.box_head(torch.cat(parts)[order.argsort()]).float()
+
+
+def fitting_level(boxes: Tensor) -> Tensor:
+    """Which of the four levels each region is cut from (Lin et al., Eq. 1): ``(R, 4)`` pixels -> ``(R,)`` int64."""
+    octaves = torch.log2(area(boxes).sqrt() / CANONICAL_SIDE)
+    level = torch.floor(CANONICAL_LEVEL + octaves + 1e-6)  # torchvision's epsilon
+    return level.clamp(0, len(STAGES) - 1).to(torch.int64)
+
+
+def box_head(channels: int, size: int, convs: int, layers: int, width: int) -> nn.Sequential:
+    """Convolutions with batch norm, then fully connected layers, ReLU behind each: ``(R, C, s, s) -> (R, width)``.
+
+    torchvision's two heads: no convolution and two layers, or four and one (v2).
+    """
+    blocks: list[nn.Module] = [nn.Sequential(*_conv(channels, channels, 3, True), nn.ReLU()) for _ in range(convs)]
+    for block in blocks:
+        nn.init.kaiming_normal_(block[0].weight, mode="fan_out", nonlinearity="relu")  # type: ignore[index,arg-type]
+    blocks.append(nn.Flatten())
+    inputs = channels * size * size
+    for _ in range(layers):
+        blocks += [nn.Linear(inputs, width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*blocks)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, norm: bool) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not norm)
+    if norm:
+        return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+    nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv)
