@@ -24,6 +24,7 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "settings": ("errors",),
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
+    "zoo": ("data",),  # the names of the classes that published weights leave out
     "inference": ("models",),  # it wraps around any of them
 }
 FORBIDDEN = {  # arrows that point down and are still wrong

@@ -84,8 +84,28 @@ def compare(module: nn.Module, state: Mapping[str, Tensor], *, source: str, skip
 def read_state(file: Path) -> dict[str, Tensor]:
     """The state dict of a backbone from a file (``torch.save``'s or ``.safetensors``).
 
+    As :func:`read_whole_state`, and its keys may begin with ``backbone.`` (a checkpoint of ours: its other keys are
+    heads, and are dropped).
+
+    Raises:
+        InputError: unreadable, not a mapping of names to tensors, or one with detectron2's names.
+    """
+    state = backbone_of(read_whole_state(file))
+    if any(key.startswith("stem.") or key.endswith("_bn_s") for key in state):
+        raise InputError(f"{file}: has detectron2's names: wanted detectron2:NAME={file}, NAME being R-50, R-101...")
+    return state
+
+
+def backbone_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What stands below ``backbone.`` in the state dict of a whole model; all of it where nothing does."""
+    return _below(state, "backbone.")
+
+
+def read_whole_state(file: Path) -> dict[str, Tensor]:
+    """The state dict in a file.
+
     It may lie below ``model`` or ``state_dict``, as training scripts save it, and its keys may begin with ``module.``
-    (saved from a distributed run) or ``backbone.`` (a checkpoint of ours: its other keys are heads, and are dropped).
+    (saved from a distributed run).
 
     Raises:
         InputError: unreadable, or not a mapping of names to tensors.
@@ -94,13 +114,14 @@ def read_state(file: Path) -> dict[str, Tensor]:
     for key in ("model", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    state = checked_state(content, str(file))
-    for prefix in ("module.", "backbone."):
-        if any(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    if any(key.startswith("stem.") or key.endswith("_bn_s") for key in state):
-        raise InputError(f"{file}: has detectron2's names: wanted detectron2:NAME={file}, NAME being R-50, R-101...")
-    return state
+    return _below(checked_state(content, str(file)), "module.")
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """What stands below a prefix, if anything does."""
+    if not any(key.startswith(prefix) for key in state):
+        return state
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def checked_state(content: Any, source: str) -> dict[str, Tensor]:

@@ -12,10 +12,8 @@ from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
 from resdet.backbones.weights import load_into, read_state
 from resdet.config import BackboneConfig, DataConfig, DetDataConfig
-from resdet.zoo import detectron2_file, torchvision_api
-from resdet.zoo.detectron2_resnet import detectron2_resnet
-from resdet.zoo.resnet import PretrainedResNet, check_architecture, renormalised
-from resdet.zoo.torchvision_resnet import torchvision_resnet
+from resdet.zoo.named import named_resnet
+from resdet.zoo.resnet import check_architecture, renormalised
 
 
 def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
@@ -46,21 +44,12 @@ def load_backbone(backbone: Backbone, how: BackboneConfig, data: DataConfig | De
     """
     if not how.weights:
         return
-    if found := pretrained_resnet(how.weights):
+    if found := named_resnet(how.weights):
         check_architecture(found, how.depth, how.stride_in, how.stem, how.family, _shortcut(how))
         state = renormalised(found.state, found.mean, found.std, data.mean, data.std)
     else:
         state = read_state(Path(how.weights))
     load_into(backbone, state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
-
-
-def pretrained_resnet(name: str) -> PretrainedResNet | None:
-    """The published ResNet that a string names; None where it names a file of ours."""
-    if name.startswith(torchvision_api.PREFIX):
-        return torchvision_resnet(name)
-    if name.startswith(detectron2_file.PREFIX):
-        return detectron2_resnet(name)
-    return None
 
 
 def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:

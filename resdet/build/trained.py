@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from resdet.backbones.weights import load_into
-from resdet.build.backbone import pretrained_resnet
 from resdet.build.cls import build_classifier
 from resdet.build.det import build_detector
 from resdet.build.loc import build_localizer
@@ -22,6 +21,8 @@ from resdet.errors import InputError
 from resdet.models.classifier import Classifier
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.localizer import Localizer
+from resdet.zoo.detector import PretrainedDetector
+from resdet.zoo.named import named_detector, named_resnet
 from resdet.zoo.resnet import PretrainedResNet
 
 Model = Classifier | Localizer | FasterRCNN
@@ -52,12 +53,14 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     """The model that a string names, on the CPU, in evaluation mode.
 
     Args:
-        weights: a checkpoint of ours, or a classifier by another's name for it: ``torchvision:NAME[=FILE]`` or
-            ``detectron2:NAME=FILE``.
+        weights: a checkpoint of ours, or a classifier or detector by another's name for it:
+            ``torchvision:NAME[=FILE]`` or ``detectron2:NAME=FILE``.
         overrides: ``section.key=value`` words on top of the weights' own config.
     """
-    if found := pretrained_resnet(str(weights)):
-        return _open_pretrained(found, overrides)
+    if detector := named_detector(str(weights)):
+        return _open_detector(detector, overrides)
+    if resnet := named_resnet(str(weights)):
+        return _open_resnet(resnet, overrides)
     file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
@@ -72,7 +75,7 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     return Loaded(model.eval(), config, classes, saved.step)
 
 
-def _open_pretrained(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loaded:
+def _open_resnet(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loaded:
     """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
     if "fc.weight" not in found.state:
         raise InputError(f"{found.source}: has no classifier: it is what training starts from (model.backbone.weights)")
@@ -82,3 +85,11 @@ def _open_pretrained(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loa
     model = build_classifier(config, len(imagenet_wnids()))
     load_into(model.backbone, found.state, source=found.source)
     return Loaded(model.eval(), config, Classes(imagenet_wnids(), imagenet_names()))
+
+
+def _open_detector(found: PretrainedDetector, overrides: tuple[str, ...]) -> Loaded:
+    """A detector of the classes it came with, tested as its makers test it."""
+    config = override(DetConfig, dict(found.settings), overrides, found.source)
+    model = build_detector(config, len(found.classes))
+    load_into(model, found.state, source=found.source)
+    return Loaded(model.eval(), config, found.classes)

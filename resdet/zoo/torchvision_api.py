@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 from torch import Tensor
 
-from resdet.backbones.weights import read_state
+from resdet.backbones.weights import read_whole_state
 from resdet.errors import InputError
 from resdet.tensor_file import first_sentence
 
@@ -45,7 +45,7 @@ def entry_state(name: str, entry: Any) -> dict[str, Tensor]:
     """
     wanted, _, file = name.removeprefix(PREFIX).partition("=")
     if file:
-        return read_state(Path(file))
+        return read_whole_state(Path(file))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torch says where it downloads to; stdout is for results
             return entry.get_state_dict(

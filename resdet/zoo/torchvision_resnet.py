@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from resdet.backbones.resnet import BLOCKS
+from resdet.backbones.weights import backbone_of
 from resdet.zoo.resnet import PretrainedResNet, renormalised
 from resdet.zoo.torchvision_api import entry_state, find_entry
 
@@ -25,7 +26,7 @@ def torchvision_resnet(name: str) -> PretrainedResNet:
         InputError: not a name of a ResNet-18 to 152, an unreadable file, or a download that failed.
     """
     entry = find_entry(name, tuple(DEPTHS))
-    state = entry_state(name, entry)
+    state = backbone_of(entry_state(name, entry))
     how = entry.transforms()
     categories = tuple(entry.meta["categories"])
     return PretrainedResNet(
