@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -47,3 +49,29 @@ def in_cells(rois: Tensor, images: int, stride: float) -> tuple[Tensor, Tensor, 
 def accumulator(features: Tensor) -> torch.dtype:
     """The type that sums are held in: float32, or float64 for float64 features."""
     return torch.float64 if features.dtype == torch.float64 else torch.float32
+
+
+def is_channels_last(features: Tensor) -> bool:
+    """Whether channels lie innermost; where both orders are the same (one channel, one cell) they do not."""
+    return features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
+
+
+def empty_pooled(features: Tensor, rois: Tensor, size: int) -> Tensor:
+    """``(R, C, size, size)`` to be written to, of the features' type, device and memory format."""
+    memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
+    shape = (len(rois), features.shape[1], size, size)
+    return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=memory)
+
+
+def write_pooled(pooled: Tensor, bins: Tensor) -> None:
+    """``bins`` ``(size, size, C)`` into ``(C, size, size)``, of either memory format and any type."""
+    if pooled.is_contiguous():  # a transposed matrix is what torch copies in blocks: 5 times as fast as permuted axes
+        pooled.flatten(1).copy_(bins.flatten(0, 1).to(pooled.dtype).T)
+    else:
+        pooled.permute(1, 2, 0).copy_(bins)
+
+
+def empty_map(like: Tensor, shape: Sequence[int], channels_last: bool) -> Tensor:
+    """``(B, C, H, W)`` to be written to, of the type and device of ``like``."""
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    return torch.empty(tuple(shape), dtype=like.dtype, device=like.device, memory_format=memory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from resdet.ops import regions
-from resdet.ops.roi_align import reference
+from resdet.ops.roi_align import op
 
 
 def roi_align(
@@ -33,4 +33,4 @@ def roi_align(
     regions.check(features, rois, size, stride)
     if sampling < 0:
         raise ValueError(f"sampling must be 0 (as many as the region has cells) or more, got {sampling}")
-    return reference.roi_align(features, rois, size, stride, sampling, aligned)
+    return op.roi_align(features, rois, size, float(stride), sampling, aligned)

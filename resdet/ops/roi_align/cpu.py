@@ -1,0 +1,80 @@
+"""RoI align as two small matrix products a region; runs on any device that torch does.
+
+A region's bins are ``Wy @ map @ Wx.T`` (:mod:`resdet.ops.roi_align.sampling`), and its gradient the transposed
+products, added region after region: in the same order each time, so that two runs give equal bits.  Channels lie
+innermost: a region's part of the map is then one matrix with a row stride, and nothing is gathered or copied.
+
+Measured beside torchvision 0.29 on one core of an EPYC (Zen 4), ``tools/benchmark.py --suite ops``.  Tried and left:
+columns before rows (equal), a product for each row of bins instead of one batched product (half as fast), regions
+of like size in one batch (the copies cost more than the calls saved).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from resdet.ops.regions import accumulator, empty_map, empty_pooled, write_pooled
+from resdet.ops.roi_align.sampling import axis_weights
+
+
+def forward(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+    """See :func:`resdet.ops.roi_align`."""
+    held = accumulator(features)
+    maps = features.permute(0, 2, 3, 1).to(held).contiguous()  # (B, H, W, C)
+    pooled = empty_pooled(features, rois, size)
+    images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
+    bins = maps.new_empty(size, size, maps.shape[3])
+    for r, (part, wy, wx) in enumerate(_parts(maps, images, y.to(held), x.to(held))):
+        rows = (wy @ part).view(size, wx.shape[1], -1)  # (size, w, C)
+        torch.bmm(wx.expand(size, -1, -1), rows, out=bins)
+        write_pooled(pooled[r], bins)
+    return pooled
+
+
+def backward(
+    gradient: Tensor,
+    rois: Tensor,
+    shape: Sequence[int],
+    stride: float,
+    sampling: int,
+    aligned: bool,
+    channels_last: bool,
+) -> Tensor:
+    """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, size, size)``."""
+    held = accumulator(gradient)
+    size = gradient.shape[2]
+    maps = torch.zeros(shape[0], *shape[2:], shape[1], dtype=held, device=gradient.device)  # (B, H, W, C)
+    images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
+    bins = maps.new_empty(size, size, maps.shape[3])
+    for r, (part, wy, wx) in enumerate(_parts(maps, images, y.to(held), x.to(held))):
+        bins.copy_(gradient[r].permute(1, 2, 0))
+        rows = torch.bmm(wx.T.expand(size, -1, -1), bins)  # (size, w, C)
+        part.addmm_(wy.T, rows.view(size, -1))
+    found = empty_map(gradient, shape, channels_last)
+    return found.copy_(maps.permute(0, 3, 1, 2))
+
+
+def _shape(maps: Tensor) -> tuple[int, int, int]:
+    return maps.shape[0], maps.shape[1], maps.shape[2]
+
+
+def _parts(maps: Tensor, images: Tensor, y: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """For each region the ``h x w`` part of the map that it reads, a view as a matrix of ``(h, w * C)``, and its
+    weights ``(size, h)`` and ``(size, w)``; a region that reads nothing has a part of one cell."""
+    _, height, width, channels = maps.shape
+    images, top, bottom, left, right = (v.tolist() for v in (images, *_support(y), *_support(x)))
+    for r, image in enumerate(images):
+        h, w = bottom[r] - top[r], right[r] - left[r]
+        begin = ((image * height + top[r]) * width + left[r]) * channels
+        part = maps.as_strided((h, w * channels), (width * channels, 1), begin)
+        yield part, y[r, :, top[r] : bottom[r]], x[r, :, left[r] : right[r]]
+
+
+def _support(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """``(R, size, extent)`` -> the first cell that any bin reads and the one after the last, ``(R,)`` each."""
+    read = (weights != 0).any(1)  # (R, extent)
+    first, after = read.int().argmax(1), read.shape[1] - read.flip(1).int().argmax(1)
+    return first, torch.where(read.any(1), after, 1)

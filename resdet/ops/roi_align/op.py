@@ -1,0 +1,79 @@
+"""RoI align as PyTorch knows it: an operator with a gradient, that ``torch.compile`` leaves whole.
+
+Autocast leaves it alone: the answer has the type of the features, bfloat16 from a convolution under autocast, and
+is summed in float32 either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resdet.ops.kernels import runs_triton
+from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
+from resdet.ops.roi_align import cpu
+
+
+@torch.library.custom_op("resdet::roi_align", mutates_args=())
+def roi_align(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+    """See :func:`resdet.ops.roi_align`."""
+    if runs_triton(features):
+        from resdet.ops.roi_align import triton  # here, so that a CPU never imports Triton
+
+        return triton.forward(features, rois, size, stride, sampling, aligned)
+    with torch.autocast(features.device.type, enabled=False):
+        return cpu.forward(features, rois, size, stride, sampling, aligned)
+
+
+@torch.library.custom_op("resdet::roi_align_backward", mutates_args=())
+def roi_align_backward(
+    gradient: Tensor,
+    rois: Tensor,
+    shape: Sequence[int],
+    stride: float,
+    sampling: int,
+    aligned: bool,
+    channels_last: bool,
+) -> Tensor:
+    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, size, size)``."""
+    if runs_triton(gradient):
+        from resdet.ops.roi_align import triton
+
+        return triton.backward(gradient, rois, shape, stride, sampling, aligned, channels_last)
+    with torch.autocast(gradient.device.type, enabled=False):
+        return cpu.backward(gradient, rois, shape, stride, sampling, aligned, channels_last)
+
+
+@roi_align.register_fake
+def _(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+    return empty_pooled(features, rois, size)
+
+
+@roi_align_backward.register_fake
+def _(
+    gradient: Tensor,
+    rois: Tensor,
+    shape: Sequence[int],
+    stride: float,
+    sampling: int,
+    aligned: bool,
+    channels_last: bool,
+) -> Tensor:
+    return empty_map(gradient, shape, channels_last)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    features, rois, _, *rule = inputs
+    ctx.save_for_backward(rois)
+    ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
+
+
+def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    found = roi_align_backward(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+    return found, None, None, None, None, None
+
+
+roi_align.register_autograd(_differentiate, setup_context=_remember)
