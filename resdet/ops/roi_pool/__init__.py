@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from resdet.ops import regions
-from resdet.ops.roi_pool import reference
+from resdet.ops.roi_pool import op
 
 
 def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
@@ -25,4 +25,4 @@ def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor
         image that is not in the batch: such rows can fill a table up.
     """
     regions.check(features, rois, size, stride)
-    return reference.roi_pool(features, rois, size, stride)
+    return op.roi_pool(features, rois, size, float(stride))

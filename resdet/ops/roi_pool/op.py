@@ -1,0 +1,58 @@
+"""RoI pool as PyTorch knows it: an operator with a gradient, that ``torch.compile`` leaves whole.
+
+Autocast leaves it alone: the answer has the type of the features, and gradients are summed in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resdet.ops.kernels import runs_triton
+from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
+from resdet.ops.roi_pool import cpu
+
+
+@torch.library.custom_op("resdet::roi_pool", mutates_args=())
+def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
+    """See :func:`resdet.ops.roi_pool`."""
+    if runs_triton(features):
+        from resdet.ops.roi_pool import triton  # here, so that a CPU never imports Triton
+
+        return triton.forward(features, rois, size, stride)
+    return cpu.forward(features, rois, size, stride)
+
+
+@torch.library.custom_op("resdet::roi_pool_backward", mutates_args=())
+def roi_pool_backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
+    """Gradient of the features from that of the bins, ``(R, C, size, size)``."""
+    if runs_triton(features):
+        from resdet.ops.roi_pool import triton
+
+        return triton.backward(gradient, features, rois, stride, channels_last)
+    return cpu.backward(gradient, features, rois, stride, channels_last)
+
+
+@roi_pool.register_fake
+def _(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
+    return empty_pooled(features, rois, size)
+
+
+@roi_pool_backward.register_fake
+def _(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
+    return empty_map(gradient, features.shape, channels_last)
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    features, rois, _, ctx.stride = inputs
+    ctx.save_for_backward(features, rois)
+    ctx.channels_last = is_channels_last(features)
+
+
+def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    return roi_pool_backward(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
+
+
+roi_pool.register_autograd(_differentiate, setup_context=_remember)
