@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from resdet.ops.nms import reference
+from resdet.ops.nms import op
 
 
 def nms(boxes: Tensor, scores: Tensor, iou: float, most: int | None = None) -> Tensor:
@@ -44,4 +44,4 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most:
         raise ValueError(f"iou must be a threshold of at least 0, got {iou}")
     if most is not None and most < 1:
         raise ValueError(f"most must be 1 or more boxes of each group, or None, got {most}")
-    return reference.batched_nms(boxes, scores, groups, iou, most)
+    return op.batched_nms(boxes, scores, groups, float(iou), most)

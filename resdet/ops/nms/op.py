@@ -1,0 +1,29 @@
+"""NMS as PyTorch knows it: an operator whose answer has a length of its own, without a gradient.
+
+``torch.compile`` leaves it whole where it may trace lengths that data decide:
+``torch._dynamo.config.capture_dynamic_output_shape_ops = True``.  Under autocast overlaps are computed in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from resdet.ops.kernels import runs_triton
+from resdet.ops.nms import cpu
+
+
+@torch.library.custom_op("resdet::batched_nms", mutates_args=())
+def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
+    """See :func:`resdet.ops.batched_nms`."""
+    if runs_triton(boxes):
+        from resdet.ops.nms import triton  # here, so that a CPU never imports Triton
+
+        return triton.batched_nms(boxes, scores, groups, iou, most)
+    with torch.autocast(boxes.device.type, enabled=False):
+        return cpu.batched_nms(boxes, scores, groups, iou, most)
+
+
+@batched_nms.register_fake
+def _(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
+    return groups.new_empty(torch.library.get_ctx().new_dynamic_size())
