@@ -15,7 +15,7 @@ EXAMPLE = """examples:
   python tools/infer.py --weights runs/det/best.pt photographs/ 'more/**/*.png' clip.mp4 --out runs/found
   python tools/infer.py --weights runs/loc/best.pt photographs/ --out runs/found --format jsonl,csv
 
-DIR gets predictions.jsonl and, where they are asked for,
+DIR gets predictions.jsonl, where frame 12 of a video is called clip.mp4#000012, and, where they are asked for,
   csv     predictions.csv: a row a detection; of a localizer Kaggle's form
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt

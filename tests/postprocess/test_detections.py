@@ -132,3 +132,15 @@ def test_a_batch_is_what_the_loop_over_images_and_classes_finds(seed, most):
         assert found.labels.tolist() == [label for _, label, _ in expected]
         assert found.scores.tolist() == pytest.approx([score for score, _, _ in expected])
         assert found.boxes.flatten().tolist() == pytest.approx([edge for _, _, box in expected for edge in box])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("vote_iou", [None, 0.5])
+def test_a_gpu_finds_what_a_cpu_finds(vote_iou):
+    regions = random_regions(0, classes=5)
+    on_gpu = [(probabilities.cuda(), boxes.cuda()) for probabilities, boxes in regions]
+    found = best_detections(on_gpu, vote_iou=vote_iou)
+    for one, other in zip(found, best_detections(regions, vote_iou=vote_iou), strict=True):
+        assert one.labels.tolist() == other.labels.tolist()
+        torch.testing.assert_close(one.scores.cpu(), other.scores)
+        torch.testing.assert_close(one.boxes.cpu(), other.boxes, rtol=1e-4, atol=1e-3)

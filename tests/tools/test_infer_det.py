@@ -145,6 +145,16 @@ def test_json_is_whole_after_every_image(photographs, det_weights, tmp_path, mon
     assert 0 < seen[0][0] < seen[1][0] < seen[2][0] == seen[3][0]
 
 
+def test_nothing_found_is_whole_files_without_detections(photographs, det_weights, tmp_path):
+    words = ("--format", EVERY, "--score-threshold", 1)
+    assert infer(photographs, "--weights", det_weights, "--out", tmp_path, *words) == 0
+    records = pack(photographs, Classes(IDS, IDS), [Record(name, -1) for name in (*GOOD, "bad.jpg")])
+    for form in ("predictions.jsonl", "predictions.json", "predictions.txt", "predictions"):
+        assert len(read_det(tmp_path / form, records)) == 0
+    assert (tmp_path / "predictions.csv").read_text() == "file,label,name,score,x1,y1,x2,y2\n"
+    assert len(list((tmp_path / "images").iterdir())) == 3
+
+
 def test_threshold_top_k_and_settings_reach_the_detector(photographs, det_weights, tmp_path):
     common = (photographs / "b.png", "--weights", det_weights, "--out", tmp_path, "--format", "jsonl")
     infer(*common)
