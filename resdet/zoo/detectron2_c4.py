@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from resdet.errors import InputError
 from resdet.zoo.detector import PretrainedDetector, classes_of
 from resdet.zoo.detectron2_file import MEAN, PREFIX, STD, read_published
-from resdet.zoo.detectron2_resnet import bgr_to_rgb, resnet_state
+from resdet.zoo.detectron2_resnet import IN_DETECTORS, bgr_to_rgb, resnet_state
 
 NAMES = r"((COCO|PascalVOC)-Detection/)?faster_rcnn_R_(50|101)_C4(_1x|_3x)?(\.yaml)?"
 HEADS = {
@@ -19,7 +18,7 @@ HEADS = {
     "roi_heads.box_predictor.cls_score": "head.cls",  # background is their last output too
     "roi_heads.box_predictor.bbox_pred": "head.reg",
 }
-# what older files carry along: settings, not weights
+# what older files carry beside the weights: settings, the first two of which are taken over
 BUFFERS = ("pixel_mean", "pixel_std", "proposal_generator.anchor_generator.cell_anchors.0")
 
 
@@ -33,25 +32,30 @@ def detectron2_detector(name: str) -> PretrainedDetector:
     known = re.fullmatch(NAMES, wanted)
     if not known:
         raise InputError(f"{PREFIX}{wanted}: wanted faster_rcnn_R_50_C4 or faster_rcnn_R_101_C4")
-    theirs = {key: value for key, value in read_published(name).tensors.items() if key not in BUFFERS}
+    everything = read_published(name).tensors
+    theirs = {key: value for key, value in everything.items() if key not in BUFFERS}
     for head in HEADS:
         for part in ("weight", "bias"):
             if f"{head}.{part}" not in theirs:
                 raise InputError(f"{name}: no key {head}.{part}: not such a detector")
-    state = {
-        f"{HEADS[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": theirs[key] for key in theirs if _is_head(key)
-    }
-    backbone = bgr_to_rgb(resnet_state({key: value for key, value in theirs.items() if not _is_head(key)}))
-    state |= {f"backbone.{key}": value for key, value in backbone.items()}
+    backbone = {key: value for key, value in theirs.items() if re.fullmatch(IN_DETECTORS, key)}
+    state = {_of_head(key): value for key, value in theirs.items() if key not in backbone}
+    state |= {f"backbone.{key}": value for key, value in bgr_to_rgb(resnet_state(backbone)).items()}
     classes = classes_of(len(state["head.cls.bias"]) - 1)
-    return PretrainedDetector(name, state, _settings(int(known[3]), len(state["rpn.neck.bias"])), classes)
+    settings = _settings(int(known[3]), len(state["rpn.neck.bias"]))
+    for setting, buffer in (("mean", "pixel_mean"), ("std", "pixel_std")):
+        if buffer in everything:
+            settings["data"][setting] = everything[buffer].flatten().flip(0).tolist()  # BGR there
+    return PretrainedDetector(name, state, settings, classes)
 
 
-def _is_head(key: str) -> bool:
-    return key.rpartition(".")[0] in HEADS
+def _of_head(key: str) -> str:
+    """Our name for a head's key; one that is not known stays, to be reported."""
+    layer, _, part = key.rpartition(".")
+    return f"{HEADS[layer]}.{part}" if layer in HEADS else key
 
 
-def _settings(depth: int, rpn_channels: int) -> Mapping[str, Any]:
+def _settings(depth: int, rpn_channels: int) -> dict[str, Any]:
     sizes = {"shorter": 800, "longer": 1333}
     model = {
         "backbone": {"depth": depth, "stride_in": "1x1"},

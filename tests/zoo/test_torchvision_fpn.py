@@ -1,4 +1,7 @@
-"""torchvision's own detectors, weights at random, against what we make of their state dicts."""
+"""torchvision's own detectors, weights at random, against what we make of their state dicts.
+
+The seeds are such that no overlap lies within 5e-5 of a threshold of suppression: rounding decides nothing.
+"""
 
 import re
 
@@ -13,6 +16,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from resdet.build import Loaded, open_model
 from resdet.data.lists import coco_classes
 from resdet.errors import InputError
+from resdet.zoo.torchvision_fpn import torchvision_detector
 
 FEW = {"rpn_pre_nms_top_n_test": 120, "rpn_post_nms_top_n_test": 40}  # regions, to be quick
 FEW_WORDS = ("test.pre_nms=120", "test.proposals=40")
@@ -33,8 +37,10 @@ def noise(width: int, height: int, seed: int = 0) -> torch.Tensor:
 def made_alive(model: nn.Module) -> None:
     """Batch norms that fit the maps, then disturbed; heads whose answers spread."""
     norms = [m for m in model.backbone.modules() if isinstance(m, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
+    for name, norm in model.backbone.named_modules():
+        if norm in norms:
+            norm.momentum = 1.0
+            norm.weight.fill_(0.2 if "bn3" in name else 1.0)  # as in trained nets
     model.backbone.train()
     model.backbone(torch.stack([noise(128, 96, seed) for seed in range(3)]) / 127.5 - 1)
     model.eval()
@@ -68,7 +74,7 @@ def made_alive(model: nn.Module) -> None:
 @pytest.fixture(scope="module")
 def theirs_trained():
     """As one trains it oneself, without published weights: batch norm with its counters and its epsilon."""
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, **FEW, **ALL)
     made_alive(model)
     return model
@@ -93,7 +99,7 @@ def theirs_published(theirs_trained):
 
 @pytest.fixture(scope="module")
 def theirs_v2():
-    torch.manual_seed(1)
+    torch.manual_seed(3)
     model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **FEW, **ALL)
     made_alive(model)
     return model
@@ -106,6 +112,12 @@ def opened(tmp_path, model: nn.Module, name: str, *words: str) -> Loaded:
     return loaded
 
 
+def state_of(tmp_path, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What we make of a state dict."""
+    torch.save(state, tmp_path / "w.pth")
+    return torchvision_detector(f"{NAME}={tmp_path}/w.pth").state
+
+
 @torch.no_grad()
 def their_answers(model: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The best hundred of an image that is not resized, without those of COCO's lost ids."""
@@ -114,6 +126,12 @@ def their_answers(model: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, 
     found = model([image / 255])[0]
     known = torch.isin(found["labels"], torch.tensor(list(coco_classes())))
     return tuple(found[key][known][:100] for key in ("boxes", "scores", "labels"))
+
+
+def by_class(*columns: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Boxes, scores and labels, class by class: equal scores of two classes may come in either order."""
+    order = columns[2].argsort(stable=True)
+    return tuple(column[order] for column in columns)
 
 
 def assert_same(loaded: Loaded, model: nn.Module, *images: torch.Tensor) -> None:
@@ -126,13 +144,15 @@ def assert_same(loaded: Loaded, model: nn.Module, *images: torch.Tensor) -> None
     test = loaded.config.test
     with torch.no_grad():
         found = loaded.model.detect(batch, sizes, test.score_threshold, test.nms_iou, test.max_detections)
+    numbers = torch.tensor(loaded.classes.numbers)
     for image, ours in zip(images, found, strict=True):
-        boxes, scores, labels = their_answers(model, image)
-        assert len(boxes) > 20
-        assert len(labels.unique()) > 5
-        assert [loaded.classes.numbers[label] for label in ours.labels] == labels.tolist()
-        torch.testing.assert_close(ours.boxes, boxes, rtol=0, atol=0.05)
-        torch.testing.assert_close(ours.scores, scores, rtol=0, atol=1e-4)
+        theirs = by_class(*their_answers(model, image))
+        assert len(theirs[0]) > 20
+        assert len(theirs[2].unique()) > 5
+        boxes, scores, labels = by_class(ours.boxes, ours.scores, numbers[ours.labels])
+        assert labels.tolist() == theirs[2].tolist()
+        torch.testing.assert_close(boxes, theirs[0], rtol=0, atol=0.05)
+        torch.testing.assert_close(scores, theirs[1], rtol=0, atol=1e-4)
 
 
 def test_the_published_detector_finds_the_same(tmp_path, theirs_published):
@@ -157,9 +177,8 @@ def test_keys_from_before_torchvision_0_13_are_known(tmp_path, theirs_trained):
         key = re.sub(r"(fpn\.\w+_blocks\.\d)\.0", r"\1", key)
         old[key.replace("rpn.head.conv.0.0", "rpn.head.conv")] = value
     assert "backbone.fpn.inner_blocks.0.weight" in old
-    torch.save(old, tmp_path / "old.pth")
-    new = opened(tmp_path, theirs_trained, NAME).model.state_dict()
-    torch.testing.assert_close(open_model(f"{NAME}={tmp_path}/old.pth").model.state_dict(), new, rtol=0, atol=0)
+    found = [state_of(tmp_path, state) for state in (old, theirs_trained.state_dict())]
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
 def test_what_they_imply_is_said_and_can_be_overridden(tmp_path, theirs_trained):
@@ -170,13 +189,16 @@ def test_what_they_imply_is_said_and_can_be_overridden(tmp_path, theirs_trained)
     assert (loaded.task, len(loaded.classes)) == ("det", 80)
 
 
-def test_other_classes_have_the_numbers_they_had(tmp_path):
-    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=4)
-    loaded = opened(tmp_path, model, NAME)
-    assert loaded.classes.ids == ("1", "2", "3")
-    head = model.roi_heads.box_predictor
-    torch.testing.assert_close(loaded.model.head.cls.bias, head.cls_score.bias[[1, 2, 3, 0]])
-    torch.testing.assert_close(loaded.model.head.reg.weight, head.bbox_pred.weight[4:])
+def test_other_classes_have_the_numbers_they_had(tmp_path, theirs_trained):
+    theirs = theirs_trained.state_dict()
+    for part in ("weight", "bias"):
+        for layer, rows in (("cls_score", 4), ("bbox_pred", 16)):
+            key = f"roi_heads.box_predictor.{layer}.{part}"
+            theirs[key] = theirs[key][:rows].clone()
+    state = state_of(tmp_path, theirs)
+    assert torch.equal(state["head.cls.bias"], theirs["roi_heads.box_predictor.cls_score.bias"][[1, 2, 3, 0]])
+    assert torch.equal(state["head.reg.weight"], theirs["roi_heads.box_predictor.bbox_pred.weight"][4:])
+    assert torchvision_detector(f"{NAME}={tmp_path}/w.pth").classes.ids == ("1", "2", "3")
 
 
 def test_what_is_no_such_detector_is_refused(tmp_path, theirs_v2):
