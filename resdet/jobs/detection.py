@@ -46,7 +46,7 @@ def predict(
     """
     if not len(records):
         raise InputError(f"{records.root}: no images to detect in")
-    batches = view_loader(ViewedImages(records.file, len(records), protocol.views), batch_size, workers)
+    batches = view_loader(ViewedImages(records.open, len(records), protocol.views), batch_size, workers)
     shown = follow(batches, len(batches), title)
     answers = detect(models, shown, protocol, device, precision, labels=labels)
     return collect((answer.index, answer.detections) for answer in _of_annotated_size(answers, records))

@@ -15,15 +15,16 @@ Sizes = tuple[tuple[int, int], ...]
 
 
 class Painted(nn.Module):
-    """Of class c there is an object where channel c is bright; channel 2 holds the proposals, one to a grey value.
+    """Of class c there is an object where channel c is bright; the proposals are the same for every image.
 
     A region's probability of a class is its overlap with the class's object, scaled by ``sure``; its box for the class
     lies half-way between the region and the object.  So a region that is pooled again is surer and nearer.
     """
 
-    def __init__(self, sure: float = 1.0, proposes: tuple[int, ...] = (200, 150, 100)) -> None:
+    def __init__(self, *proposals: tuple[float, ...], factor: float = 0.5, sure: float = 1.0) -> None:
+        """The proposals are in pixels of the image, which the network gets ``factor`` times as large."""
         super().__init__()
-        self.sure, self.proposes = sure, proposes
+        self.proposals, self.sure = torch.tensor(proposals).reshape(-1, 4) * factor, sure
         self.seen: list[tuple[int, ...]] = []
         self.pooled_from: list[tuple[int, Tensor]] = []
 
@@ -36,8 +37,7 @@ class Painted(nn.Module):
 
     def propose(self, images: Tensor, sizes: Sizes) -> list[Proposals]:
         assert len(sizes) == len(images)
-        boxes = [torch.cat([_bounds((i[2].float() - grey).abs() < 20) for grey in self.proposes]) for i in images]
-        return [Proposals(b, torch.ones(len(b))) for b in boxes]
+        return [Proposals(self.proposals, torch.ones(len(self.proposals))) for _ in images]
 
     def vectors(self, images: Tensor, boxes: list[Tensor], sizes: Sizes) -> Tensor:
         """``(R, 10)``: for both classes the overlap, and the box to answer as deltas."""
@@ -68,13 +68,11 @@ def _bounds(mask: Tensor) -> Tensor:
     return torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()[None]
 
 
-def painted(width: int, height: int, *objects: tuple[int, int, int, int], proposals=(), greys=(200, 150, 100)):
-    """A dark picture with object c in channel c and proposals in channel 2."""
+def painted(width: int, height: int, *objects: tuple[int, int, int, int]) -> np.ndarray:
+    """A dark picture with object c in channel c."""
     image = np.zeros((height, width, 3), np.uint8)
     for c, (x1, y1, x2, y2) in enumerate(objects):
         image[y1:y2, x1:x2, c] = 255
-    for grey, (x1, y1, x2, y2) in zip(greys, proposals, strict=False):
-        image[y1:y2, x1:x2, 2] = grey
     return image
 
 

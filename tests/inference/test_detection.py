@@ -14,7 +14,7 @@ OBJECT, PROPOSAL = (20, 20, 60, 60), (20, 20, 60, 40)  # IoU 0.5; half-way: 20, 
 
 
 def one_object(width=80, height=80):
-    return painted(width, height, OBJECT, proposals=[PROPOSAL])
+    return painted(width, height, OBJECT)
 
 
 def test_a_view_is_the_whole_image_at_the_shorter_side_unless_the_longer_one_is_too_long():
@@ -43,7 +43,7 @@ def test_scales_must_rise_and_ways_be_known():
 
 
 def test_boxes_come_back_in_pixels_of_the_image():
-    found = detected([Painted()], [viewed(0, one_object(), PLAIN)], PLAIN)[0]
+    found = detected([Painted(PROPOSAL)], [viewed(0, one_object(), PLAIN)], PLAIN)[0]
     assert (found.index, found.width, found.height, found.error) == (0, 80, 80, None)
     assert found.detections.labels.tolist() == [0]
     torch.testing.assert_close(found.detections.boxes, torch.tensor([[20.0, 20.0, 60.0, 50.0]]))
@@ -57,7 +57,7 @@ def test_boxes_end_at_the_edge_of_their_image_and_not_of_the_batch():
             return probabilities, deltas + torch.tensor([0.0, 0, 100, 0])
 
     images = [viewed(0, one_object(), PLAIN), viewed(1, one_object(100, 80), PLAIN)]
-    found = detected([Wild()], images, PLAIN)
+    found = detected([Wild(PROPOSAL)], images, PLAIN)
     for answer, width in zip(found, (80.0, 100.0), strict=True):
         torch.testing.assert_close(answer.detections.boxes, torch.tensor([[0.0, 20.0, width, 50.0]]))
 
@@ -65,19 +65,19 @@ def test_boxes_end_at_the_edge_of_their_image_and_not_of_the_batch():
 def test_images_of_every_size_are_answered_in_order_and_alike_alone():
     sizes = [(80, 80), (80, 120), (100, 80), (120, 80), (80, 80)]
     images = [viewed(7 + i, one_object(*size), PLAIN) for i, size in enumerate(sizes)]
-    model = Painted()
+    model = Painted(PROPOSAL)
     together = detected([model], images, PLAIN)
     assert model.seen == [(4, 3, 40, 60), (1, 3, 60, 40)], "wide ones in one tensor, tall ones in another"
     assert [answer.index for answer in together] == [7, 8, 9, 10, 11]
     for answer, image in zip(together, images, strict=True):
-        alone = detected([Painted()], [image], PLAIN)[0]
+        alone = detected([Painted(PROPOSAL)], [image], PLAIN)[0]
         assert torch.equal(answer.detections.boxes, alone.detections.boxes)
         assert torch.equal(answer.detections.scores, alone.detections.scores)
         assert (answer.width, answer.height) == (image.width, image.height)
 
 
 def test_batches_are_padded_to_the_multiple():
-    model, protocol = Painted(), DetProtocol(40, 80)
+    model, protocol = Painted(PROPOSAL), DetProtocol(40, 80)
     detected([model], [viewed(0, one_object(100, 80), protocol)], protocol)
     assert model.seen == [(1, 3, 64, 64)]
 
@@ -86,7 +86,7 @@ def test_unreadable_images_keep_their_place():
     good = [viewed(i, one_object(), PLAIN) for i in (0, 2)]
     bad = [ViewedImage(i, 0, 0, (), (), f"{i}.jpg: not an image") for i in (1, 3, 4)]
     batches = [[good[0], bad[0], good[1]], [bad[1], bad[2]]]
-    found = list(detect([Painted()], batches, PLAIN, torch.device("cpu")))
+    found = list(detect([Painted(PROPOSAL)], batches, PLAIN, torch.device("cpu")))
     assert [answer.index for answer in found] == [0, 1, 2, 3, 4]
     why = "1.jpg: not an image", "3.jpg: not an image", "4.jpg: not an image"
     assert [answer.error for answer in found] == [None, why[0], None, why[1], why[2]]
@@ -98,16 +98,17 @@ def test_unreadable_images_keep_their_place():
 @pytest.mark.parametrize("scales", [(), (20, 40)])
 def test_no_proposals_and_no_objects_are_no_detections(refine, scales):
     protocol = DetProtocol(40, 80, refine=refine, scales=scales, vote_iou=0.5, multiple=1)
-    nothing, no_object = painted(80, 80), painted(80, 80, proposals=[PROPOSAL])
-    for images in ([nothing], [no_object], [nothing, one_object(), no_object]):
-        found = detected([Painted()], [viewed(i, image, protocol) for i, image in enumerate(images)], protocol)
-        assert [len(answer.detections) for answer in found] == ([0] if len(images) == 1 else [0, 1, 0])
+    images = [viewed(i, image, protocol) for i, image in enumerate((painted(80, 80), one_object(), painted(80, 80)))]
+    for model, expected in ((Painted(), [0, 0, 0]), (Painted(PROPOSAL), [0, 1, 0])):
+        found = detected([model], images, protocol)
+        assert [len(answer.detections) for answer in found] == expected
         assert all(answer.detections.boxes.shape[1:] == (4,) for answer in found)
+    assert len(detected([Painted(PROPOSAL)], images[:1], protocol)[0].detections) == 0
 
 
 def test_refinement_pools_again_from_the_regressed_box_worked_by_hand():
     protocol = DetProtocol(40, 80, refine="top", multiple=1)
-    model = Painted()
+    model = Painted(PROPOSAL)
     found = detected([model], [viewed(0, one_object(), protocol)], protocol)[0].detections
     # the first answer, 20 20 60 50 at 0.5, is the second region: IoU 0.75, and half-way from there 20 20 60 55
     first, second = (boxes for _, boxes in model.pooled_from)  # at half the size
@@ -119,11 +120,11 @@ def test_refinement_pools_again_from_the_regressed_box_worked_by_hand():
 
 def test_both_answers_take_part_in_suppression_and_vote():
     protocol = DetProtocol(40, 80, refine="top", nms_iou=0.95, multiple=1)
-    found = detected([Painted()], [viewed(0, one_object(), protocol)], protocol)[0].detections
+    found = detected([Painted(PROPOSAL)], [viewed(0, one_object(), protocol)], protocol)[0].detections
     both = torch.tensor([[20.0, 20.0, 60.0, 55.0], [20.0, 20.0, 60.0, 50.0]])  # 300 + 300; their IoU is 30 / 35
     torch.testing.assert_close(found.boxes, both)
     voting = DetProtocol(40, 80, refine="top", vote_iou=0.5, multiple=1)
-    found = detected([Painted()], [viewed(0, one_object(), voting)], voting)[0].detections
+    found = detected([Painted(PROPOSAL)], [viewed(0, one_object(), voting)], voting)[0].detections
     expected = [20, 20, 60, (0.75 * 55 + 0.5 * 50) / 1.25]
     torch.testing.assert_close(found.boxes, torch.tensor([expected]))
     assert found.scores.tolist() == pytest.approx([0.75])
@@ -131,11 +132,11 @@ def test_both_answers_take_part_in_suppression_and_vote():
 
 def test_top_pools_one_box_a_region_and_each_one_for_every_probable_class():
     other = (20, 20, 60, 30)  # class 1's object: IoU 0.5 with the proposal as well; half-way 20 20 60 35
-    image = painted(80, 80, (20, 20, 60, 56), other, proposals=[PROPOSAL])
+    image = painted(80, 80, (20, 20, 60, 56), other)
     regions = {}
     for way in ("top", "each"):
         protocol = DetProtocol(40, 80, refine=way, nms_iou=1.0, multiple=1)
-        model = Painted(sure=0.5)
+        model = Painted(PROPOSAL, sure=0.5)
         found = detected([model], [viewed(0, image, protocol)], protocol)[0].detections
         regions[way] = [box.tolist() for box in model.pooled_from[1][1]]
         assert [found.labels.tolist().count(label) for label in (0, 1)] == [2, 2], "two answers for each class"
@@ -144,9 +145,9 @@ def test_top_pools_one_box_a_region_and_each_one_for_every_probable_class():
 
 
 def test_each_asks_a_box_about_its_own_class_alone():
-    image = painted(80, 80, OBJECT, (20, 20, 60, 30), proposals=[PROPOSAL])
+    image = painted(80, 80, OBJECT, (20, 20, 60, 30))
     protocol = DetProtocol(40, 80, refine="each", nms_iou=1.0, multiple=1)
-    found = detected([Painted(sure=0.5)], [viewed(0, image, protocol)], protocol)[0].detections
+    found = detected([Painted(PROPOSAL, sure=0.5)], [viewed(0, image, protocol)], protocol)[0].detections
     # class 0's box again: 20 20 60 50 with IoU 0.75 -> 55; class 1's again: 20 20 60 35 with IoU 2 / 3 -> 32.5
     rows = sorted(zip(found.labels.tolist(), found.scores.tolist(), found.boxes[:, 3].tolist(), strict=True))
     expected = [(0, 0.25, 50), (0, 0.375, 55), (1, 0.25, 35), (1, 1 / 3, 32.5)]
@@ -156,10 +157,8 @@ def test_each_asks_a_box_about_its_own_class_alone():
 
 
 def test_models_score_each_others_proposals_and_are_averaged():
-    image = painted(80, 80, OBJECT, proposals=[PROPOSAL, (20, 20, 60, 60)])
-    # the second proposal lies on the first in channel 2 and hides it
-    image[20:40, 20:60, 2] = 200
-    one, two = Painted(sure=1.0, proposes=(200,)), Painted(sure=0.5, proposes=(150,))
+    image = one_object()
+    one, two = Painted(PROPOSAL, sure=1.0), Painted((20, 40, 60, 60), sure=0.5)
     protocol = DetProtocol(40, 80, nms_iou=1.0, multiple=1)
     found = detected([one, two], [viewed(0, image, protocol)], protocol)[0].detections
     for model in (one, two):
@@ -179,8 +178,8 @@ def test_models_may_call_classes_by_other_labels():
     protocol = DetProtocol(40, 80, multiple=1)
     images = [viewed(0, one_object(), protocol)]
     labels = (torch.tensor([0, 1]), torch.tensor([1, 0]))
-    together = detected([Painted(), Swapped()], images, protocol, labels=labels)[0].detections
-    alone = detected([Painted()], images, protocol)[0].detections
+    together = detected([Painted(PROPOSAL), Swapped(PROPOSAL)], images, protocol, labels=labels)[0].detections
+    alone = detected([Painted(PROPOSAL)], images, protocol)[0].detections
     assert torch.equal(together.boxes, alone.boxes)
     assert torch.equal(together.labels, alone.labels)
     assert torch.equal(together.scores, alone.scores)
@@ -188,8 +187,9 @@ def test_models_may_call_classes_by_other_labels():
 
 def test_some_of_a_models_classes_may_be_asked_for():
     protocol = DetProtocol(40, 80, multiple=1)
-    image = painted(80, 80, (0, 60, 20, 80), OBJECT, proposals=[PROPOSAL, (0, 60, 20, 80)])
-    found = detected([Painted()], [viewed(0, image, protocol)], protocol, labels=[torch.tensor([1])])[0].detections
+    image = painted(80, 80, (0, 60, 20, 80), OBJECT)
+    model = Painted(PROPOSAL, (0, 60, 20, 80))
+    found = detected([model], [viewed(0, image, protocol)], protocol, labels=[torch.tensor([1])])[0].detections
     assert found.labels.tolist() == [0], "its class 1 is the only one"
     torch.testing.assert_close(found.boxes, torch.tensor([[20.0, 20.0, 60.0, 50.0]]))
 
@@ -199,6 +199,6 @@ def test_half_precision_answers_in_single():
         def siblings(self, vectors):
             return super().siblings(vectors.bfloat16())
 
-    found = detected([Half()], [viewed(0, one_object(), PLAIN)], PLAIN, precision="bf16")[0].detections
+    found = detected([Half(PROPOSAL)], [viewed(0, one_object(), PLAIN)], PLAIN, precision="bf16")[0].detections
     assert (found.boxes.dtype, found.scores.dtype) == (torch.float32, torch.float32)
     assert pairwise_iou(found.boxes, torch.tensor([[20.0, 20, 60, 50]])).item() > 0.98

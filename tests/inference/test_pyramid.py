@@ -39,9 +39,9 @@ def test_of_two_scales_both_are_chosen():
 def test_a_region_is_pooled_at_its_two_scales_and_nowhere_else():
     # sides 448 and 112 of an image of 600: at 200 400 600 their areas are nearest to 224 squared at 300 and 1200
     large, small = (0, 0, 448, 448), (460, 460, 572, 572)
-    image = painted(600, 600, large, proposals=[large, small])
+    image = painted(600, 600, large)
     protocol = DetProtocol(600, 1000, scales=(200, 400, 600, 800), multiple=1)
-    model = Painted(proposes=(200, 150))
+    model = Painted(large, small, factor=1)
     detected([model], [viewed(0, image, protocol)], protocol)
     seen = {side: [round(float(b[2] - b[0])) for b in boxes] for side, boxes in model.pooled_from}
     # large: 149 at 200 (off by 27900), 299 at 400 (off by 39000), 448: the first two; small: 112 at 600 and 149 at 800
@@ -59,8 +59,8 @@ def test_the_larger_of_each_number_counts():
             return vector.expand(sum(len(b) for b in boxes), -1)
 
     protocol = DetProtocol(40, 80, scales=(20, 40), multiple=1)
-    image = painted(80, 80, (20, 20, 60, 60), proposals=[(20, 20, 60, 60)])
-    found = detected([ByScale()], [viewed(0, image, protocol)], protocol)[0].detections
+    image = painted(80, 80, (20, 20, 60, 60))
+    found = detected([ByScale((20, 20, 60, 60))], [viewed(0, image, protocol)], protocol)[0].detections
     assert found.scores.tolist() == pytest.approx([0.3])
     # in units of 0.1 and 0.2: the centre goes down by 0.05 of 40 pixels, the height shrinks by the factor exp(-0.2)
     half = 20 * math.exp(-0.2)
@@ -68,7 +68,7 @@ def test_the_larger_of_each_number_counts():
 
 
 def test_proposals_come_from_the_training_scale():
-    image = painted(80, 80, (20, 20, 60, 60), proposals=[(20, 20, 60, 40)])
+    image = painted(80, 80, (20, 20, 60, 60))
 
     class Proposing(Painted):
         asked = ()
@@ -77,7 +77,7 @@ def test_proposals_come_from_the_training_scale():
             self.asked = (*self.asked, sizes)
             return super().propose(images, sizes)
 
-    model = Proposing()
+    model = Proposing((20, 20, 60, 40))
     protocol = DetProtocol(40, 80, scales=(20, 80), multiple=1)
     found = detected([model], [viewed(0, image, protocol)], protocol)[0].detections
     assert model.asked == (((40, 40),),)
@@ -89,12 +89,12 @@ def test_images_of_a_batch_keep_their_regions_at_every_scale():
     sizes = [(80, 80), (120, 80), (100, 80)]
     objects = [(20, 20, 60, 60), (0, 0, 80, 80), (40, 0, 100, 40)]
     protocol = DetProtocol(80, 160, scales=(40, 80, 160, 320), refine="top", vote_iou=0.5)
-    images = [
-        viewed(i, painted(*size, of_image, proposals=[(*of_image[:3], of_image[3] - 20), of_image]), protocol)
-        for i, (size, of_image) in enumerate(zip(sizes, objects, strict=True))
-    ]
-    together = detected([Painted()], images, protocol)
+    proposals = (20, 20, 60, 40), (0, 0, 60, 60), (40, 0, 80, 40), (0, 0, 80, 80)
+    drawn = (painted(*size, of_image) for size, of_image in zip(sizes, objects, strict=True))
+    images = [viewed(i, image, protocol) for i, image in enumerate(drawn)]
+    together = detected([Painted(*proposals, factor=1)], images, protocol)
     for image, answer in zip(images, together, strict=True):
-        alone = detected([Painted()], [image], protocol)[0]
+        alone = detected([Painted(*proposals, factor=1)], [image], protocol)[0]
+        assert len(alone.detections)
         torch.testing.assert_close(answer.detections.boxes, alone.detections.boxes)
         torch.testing.assert_close(answer.detections.scores, alone.detections.scores)
