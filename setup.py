@@ -37,5 +37,8 @@ setup(
         "tensorboard",
         "tqdm",
     ],
-    extras_require={"dev": ["hypothesis", "mypy", "pytest", "ruff"]},
+    extras_require={
+        "fast": ["faster-coco-eval"],  # eval_det.py --coco-backend
+        "dev": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff"],
+    },
 )
