@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from resdet.backbones import ResNet
-from resdet.backbones.weights import load_into
+from resdet.backbones.weights import backbone_of, load_into
 from resdet.build.backbone import build_backbone, load_backbone
-from resdet.config import DetConfig, DetectorConfig
+from resdet.config import DetConfig, DetectorConfig, from_dict
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
 from resdet.errors import InputError, UsageError
@@ -22,6 +22,8 @@ from resdet.inference.det import DetProtocol
 from resdet.models.detector_loss import DetectorLoss
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.postprocess.proposals import ProposalRule
+from resdet.zoo.named import named_detector
+from resdet.zoo.resnet import renormalised
 
 Detector = FasterRCNN  # for rooms above, which know settings and must not know models
 
@@ -85,11 +87,21 @@ def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> No
         return
     if how.backbone.weights:
         raise UsageError("model.weights is a whole detector: leave model.backbone.weights out")
-    saved = checkpoint.load(Path(how.weights))
+    state, ids = _detector_state(config)
+    load_into(model, state, source=how.weights, skip=("head.cls.", "head.reg.") if ids != classes.ids else ())
+
+
+def _detector_state(config: DetConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The weights that ``model.weights`` names, for images normalised as the config says, and their classes."""
+    name, data = config.model.weights, config.data
+    if found := named_detector(name):
+        theirs = from_dict(DetConfig, dict(found.settings), name).data
+        backbone = renormalised(backbone_of(found.state), theirs.mean, theirs.std, data.mean, data.std)
+        return {**found.state, **{f"backbone.{key}": value for key, value in backbone.items()}}, found.classes.ids
+    saved = checkpoint.load(Path(name))
     if saved.task != "det":
-        raise InputError(f"{how.weights}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
-    other = saved.class_ids != classes.ids
-    load_into(model, saved.model, source=how.weights, skip=("head.cls.", "head.reg.") if other else ())
+        raise InputError(f"{name}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
+    return saved.model, tuple(saved.class_ids)
 
 
 def build_det_protocol(config: DetConfig) -> DetProtocol:

@@ -76,7 +76,7 @@ class DetectorConfig:
     """Faster R-CNN (App. A); what the paper leaves to Faster R-CNN has that paper's or its code's value."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    weights: str = ""  # a detector's checkpoint that training starts from (App. B: VOC from COCO), new classes or not
+    weights: str = ""  # a detector that training starts from (App. B: VOC from COCO), its classes the same or others
     neck: str = "c4"  # conv1 .. conv4 are shared, conv5 runs for each region; or "fpn", a feature pyramid
     fpn: FPNConfig = field(default_factory=FPNConfig)
     freeze: int = 0  # stages that never learn: 2 is conv1 and conv2_x, as is common; the paper says nothing of it
@@ -150,6 +150,8 @@ class DetectorConfig:
             raise UsageError(f"model.anchor_sizes: fpn has {LEVELS} levels, one size each, got {self.anchor_sizes}")
         if self.pool != "align":
             raise UsageError("model.pool must be align for fpn")
+        if self.schedule != "joint":
+            raise UsageError("model.schedule must be joint for fpn: the four steps share conv1 .. conv4")
         if self.backbone.stem != "7x7" or self.backbone.dilate_conv5:
             raise UsageError("model.neck=fpn wants model.backbone.stem=7x7 and dilate_conv5=false")
 

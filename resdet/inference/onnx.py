@@ -59,27 +59,19 @@ class ClassesAndBoxes(nn.Module):
         return probabilities, labels, clip(best, size), score
 
 
-def as_function(model: nn.Module) -> Classes | ClassesAndBoxes:
-    """What a model is exported as.
-
-    Raises:
-        InputError: it is a detector, whose number of regions differs from image to image.
-    """
-    if isinstance(model, Localizer):
-        return ClassesAndBoxes(model)
-    if isinstance(model, Classifier):
-        return Classes(model)
-    raise InputError("ONNX is for classifiers and localizers; a detector is exported to .safetensors")
+def as_function(model: Classifier | Localizer) -> Classes | ClassesAndBoxes:
+    """What a model is exported as."""
+    return ClassesAndBoxes(model) if isinstance(model, Localizer) else Classes(model)
 
 
-def write_onnx(file: Path, model: nn.Module, size: int, described: Mapping[str, Any]) -> None:
+def write_onnx(file: Path, model: Classifier | Localizer, size: int, described: Mapping[str, Any]) -> None:
     """Write a model in evaluation mode for batches of any number of ``size x size`` images.
 
     Args:
         described: plain types, JSON in the model's metadata under ``resdet``.
 
     Raises:
-        InputError: not such a model, or a package that this needs is not installed.
+        InputError: a package that this needs is not installed.
     """
     function = as_function(model).eval()
     if missing := [name for name in NEEDED if find_spec(name) is None]:

@@ -46,6 +46,10 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
         _write_state(out, state)
         return _numbers(state)
     if form == "onnx":
+        if loaded.task == "det":
+            raise UsageError(
+                f"{weights}: a detector, whose regions differ in number: it goes to .safetensors, not ONNX"
+            )
         described = {"task": loaded.task, "class_ids": loaded.classes.ids, "class_names": loaded.classes.names}
         write_onnx(out, loaded.model, loaded.config.data.size, described)
     else:

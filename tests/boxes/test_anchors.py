@@ -1,8 +1,10 @@
 import math
 
 import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 
-from resdet.boxes.anchors import anchor_grid, anchor_shapes
+from resdet.boxes.anchors import anchor_grid, anchor_shapes, anchors_in
 from resdet.boxes.geometry import area
 
 
@@ -56,3 +58,23 @@ def test_paper_sized_map_has_441_anchors_of_which_one_in_the_middle():
     assert grid.shape == (7 * 7 * 9, 4)
     assert grid[(3 * 7 + 3) * 9 + 7].tolist() == [0, 0, 224, 224]
     assert math.isclose(grid.mean().item(), 112, rel_tol=1e-5)
+
+
+def test_anchors_of_equal_cells_are_the_grid():
+    shapes = anchor_shapes((16, 32), (0.5, 1))
+    found = anchors_in(shapes, 3, 4, torch.full((2, 2), 16.0), 0.5)
+    assert torch.equal(found, anchor_grid(shapes, 3, 4, 16).expand(2, -1, -1))
+
+
+def test_rounded_anchors_at_the_corners_of_cells_are_torchvisions():
+    """Of an image 160 wide and 96 high: 3 x 2 cells at the last level, 53 x 48 pixels."""
+    sizes, ratios = (32, 64, 128), (0.5, 1.0, 2.0)
+    maps = [torch.zeros(1, 1, h, w) for h, w in ((24, 40), (6, 10), (2, 3))]
+    generator = AnchorGenerator(tuple((size,) for size in sizes), (ratios,) * 3)
+    expected = generator(ImageList(torch.zeros(1, 3, 96, 160), [(96, 160)]), maps)[0]
+    cells = torch.tensor([[4.0, 4], [16, 16], [53, 48]])
+    found = [
+        anchors_in(anchor_shapes((size,), ratios, rounded=True), *feature.shape[2:], cell[None], 0.0)[0]
+        for size, feature, cell in zip(sizes, maps, cells, strict=True)
+    ]
+    assert torch.equal(torch.cat(found), expected)

@@ -35,3 +35,15 @@ def test_no_regions_and_half_precision():
     with torch.autocast("cpu", torch.bfloat16):
         logits, deltas = head(torch.randn(3, 6).bfloat16())
     assert (logits.dtype, deltas.dtype) == (torch.float32, torch.float32)
+
+
+def test_unused_outputs_count_as_background():
+    torch.manual_seed(0)
+    head = RegionHead(5, 3, unused=2)
+    torch.nn.init.normal_(head.cls.weight)
+    vectors = torch.randn(7, 5)
+    logits, deltas = head(vectors)
+    every = head.cls(vectors).softmax(1)
+    assert (every.shape, logits.shape, deltas.shape) == ((7, 6), (7, 4), (7, 3, 4))
+    torch.testing.assert_close(logits.softmax(1)[:, :3], every[:, :3])
+    torch.testing.assert_close(logits.softmax(1)[:, 3], every[:, 3:].sum(1))

@@ -1,4 +1,5 @@
 import torch
+from torchvision.models.detection.rpn import RPNHead, concat_box_prediction_layers
 
 from resdet.boxes.anchors import anchor_grid, anchor_shapes
 from resdet.heads.rpn import RPN
@@ -35,3 +36,28 @@ def test_siblings_answer_in_float32_under_autocast():
         logits, deltas = rpn(torch.randn(1, 8, 7, 7))
     assert (logits.dtype, deltas.dtype) == (torch.float32, torch.float32)
     assert len(logits.unique()) > 140, "of 147 scores next to none tie"
+
+
+def test_several_convolutions_answer_as_torchvisions():
+    torch.manual_seed(0)
+    rpn, theirs = RPN(8, 8, 3, depth=2), RPNHead(8, 3, conv_depth=2)
+    pairs = ((rpn.neck, theirs.conv[0][0]), (rpn.deeper[0], theirs.conv[1][0]))
+    for own, other in (*pairs, (rpn.cls, theirs.cls_logits), (rpn.reg, theirs.bbox_pred)):
+        torch.nn.init.normal_(own.weight)
+        other.load_state_dict(own.state_dict())
+    feature = torch.randn(1, 8, 5, 6)
+    logits, deltas = rpn(feature)
+    expected_logits, expected_deltas = concat_box_prediction_layers(*theirs([feature]))
+    torch.testing.assert_close(logits[0], expected_logits[:, 0])
+    torch.testing.assert_close(deltas[0], expected_deltas)
+
+
+def test_what_is_no_image_is_zero_to_every_convolution():
+    rpn = RPN(8, 8, 3, depth=2)
+    for conv in (rpn.neck, *rpn.deeper):
+        torch.nn.init.normal_(conv.bias)
+    feature = torch.randn(1, 8, 5, 6)
+    inside = torch.zeros(1, 5, 6, dtype=torch.bool)
+    inside[:, :3, :4] = True
+    alone = rpn(feature[:, :, :3, :4])[0].view(3, 4, 3)
+    torch.testing.assert_close(rpn(feature, inside)[0].view(5, 6, 3)[:3, :4], alone)

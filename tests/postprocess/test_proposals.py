@@ -21,9 +21,9 @@ def answers(seed=0):
     return logits, deltas, usable
 
 
-def slow(logits, deltas, usable, size, rule):
+def slow(logits, deltas, usable, size, rule, anchors=ANCHORS):
     """One image at a time, as torchvision's RPN goes about it."""
-    logits, deltas, anchors = logits[usable], deltas[usable], ANCHORS[usable]
+    logits, deltas, anchors = logits[usable], deltas[usable], anchors[usable]
     best = logits.argsort(descending=True)[: rule.pre_nms]
     boxes = BoxCoder((1.0, 1.0, 1.0, 1.0)).decode_single(deltas[best], anchors[best])
     boxes, scores = clip_boxes_to_image(boxes, (int(size[1]), int(size[0]))), logits[best].sigmoid()
@@ -47,6 +47,23 @@ def test_proposals_are_those_of_the_slow_computation(rule):
         torch.testing.assert_close(proposals.boxes, boxes)
         torch.testing.assert_close(proposals.scores, scores)
         assert len(proposals) <= rule.kept
+
+
+def test_levels_take_their_own_best_and_suppress_nothing_of_each_other():
+    logits, deltas, usable = answers(1)
+    rule, levels = ProposalRule(30, 25, 0.5, 4.0), (120, 60, 30)
+    of_image = ANCHORS + torch.tensor([0.0, 3.0, -2.0])[:, None, None]  # other anchors in each image
+    found = select_proposals(logits, deltas, of_image, usable, SIZES, rule, levels).unpadded()
+    for i, proposals in enumerate(found):
+        parts = []
+        for places in torch.arange(len(ANCHORS)).split(levels):
+            each = slow(logits[i, places], deltas[i, places], usable[i, places], SIZES[i], rule, of_image[i, places])
+            parts.append(torch.cat((each[0], each[1][:, None]), 1))
+        expected = torch.cat(parts)
+        expected = expected[expected[:, 4].argsort(descending=True, stable=True)][:25]
+        torch.testing.assert_close(proposals.boxes, expected[:, :4])
+        torch.testing.assert_close(proposals.scores, expected[:, 4])
+        assert len(proposals) == 25
 
 
 def test_best_come_first_within_the_image_and_no_thinner_than_asked():

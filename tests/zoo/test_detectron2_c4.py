@@ -7,8 +7,10 @@ import torch
 from detectron2_c4_net import MEAN, FasterRCNNC4, anchors, made_alive
 from torch import nn
 
-from resdet.build import open_model
+from resdet.build import build_detector, open_model, start_detector
+from resdet.config import DetConfig, override
 from resdet.data.lists import coco_classes, voc_names
+from resdet.data.records import Classes
 from resdet.errors import InputError
 
 WIDTH = 8
@@ -114,3 +116,21 @@ def test_what_is_no_such_detector_is_refused_by_key(tmp_path, theirs):
         open_model(f"detectron2:faster_rcnn_R_50_FPN_1x={file}")
     with pytest.raises(InputError, match=r"are read from a file: download it and name .*C4=FILE"):
         open_model(NAME)
+
+
+def test_training_starts_from_it_with_images_normalised_otherwise_and_other_classes(tmp_path, theirs):
+    name = f"{NAME}={published(tmp_path, theirs)}"
+    model = {"weights": name, "backbone": {"depth": 50, "width": WIDTH}, "anchor_sizes": [32, 64, 128, 256, 512]}
+    words = (*WORDS[1:], "test.min_side=0")
+    config = override(DetConfig, {"model": {**model, "anchor_offset": 0.0, "rpn_channels": 16}}, words, "test")
+    detector = build_detector(config, 3).eval()
+    siblings = detector.head.cls.weight.clone()
+    start_detector(detector, config, Classes(("cat", "dog", "emu"), ("cat", "dog", "emu")))
+    image = noise(150, 100)
+    with torch.no_grad():
+        (ours,) = detector.features(image[None], [(150, 100)])
+        features = theirs.features(image.flip(0).float())
+        torch.testing.assert_close(ours, features, rtol=1e-3, atol=1e-3)
+        regions = theirs.proposals(features, 100, 150)
+        torch.testing.assert_close(detector.propose([ours], [(150, 100)])[0].boxes[:5], regions[:5], rtol=0, atol=0.05)
+    assert torch.equal(detector.head.cls.weight, siblings)

@@ -1,0 +1,83 @@
+"""A detector on a feature pyramid: images alone and in a batch, what learns, that it can; parity is in tests/zoo."""
+
+import pytest
+import torch
+from tiny_faster_rcnn import CLASSES, alone, batch, detector, squares, target
+
+from resdet.boxes.overlap import pairwise_iou
+from resdet.config import DetConfig
+from resdet.errors import UsageError
+from resdet.settings import override
+
+PYRAMID = (
+    "model.neck=fpn",
+    "model.fpn.channels=16",
+    "model.fpn.box_channels=32",
+    "model.rpn_channels=16",
+    "model.anchor_sizes=[8, 16, 32, 48, 64]",
+    "model.pool_size=4",
+)
+MIXED = (
+    target((10, 8, 45, 40), labels=[1]),
+    target(),
+    target((4, 4, 20, 20), (30, 10, 70, 60), (40, 30, 60, 50), labels=[0, 2, 1]),
+)
+SIZES = ((96, 64), (70, 45), (90, 64))
+
+
+@pytest.mark.parametrize("words", [(), ("model.fpn.norm=true", "model.rpn_depth=2", "model.fpn.box_convs=1")], ids=str)
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(words):
+    model = detector(*PYRAMID, *words)
+    images = batch(*MIXED, sizes=SIZES, height=64, width=128)
+    with torch.no_grad():
+        together = model.detect(images.images, images.sizes, score_threshold=0.2)
+        for i, found in enumerate(together):
+            one = alone(images, i)
+            (expected,) = model.detect(one.images, one.sizes, score_threshold=0.2)
+            assert len(expected) > 3
+            torch.testing.assert_close(found.boxes, expected.boxes, atol=5e-3, rtol=1e-4)
+            torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
+            assert torch.equal(found.labels, expected.labels)
+            assert (found.boxes[:, 2:] <= torch.tensor(images.sizes[i])).all()
+
+
+@pytest.mark.parametrize("targets", [MIXED, (target(), target(), target())], ids=["some without", "none with objects"])
+def test_every_parameter_is_reached_with_objects_and_without(targets):
+    model = detector(*PYRAMID, "model.context=true")
+    losses = model(batch(*targets, sizes=SIZES))
+    assert set(losses) == {"object", "proposal", "class", "box"}
+    sum(losses.values()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    assert model.backbone.conv1.weight.grad.any()
+    assert model.neck.box_head[1].weight.grad.any()
+    assert all(block[0].weight.grad.any() for block in model.neck.layer_blocks)
+
+
+def test_learns_the_boxes_of_its_own_training_images():
+    model = detector(*PYRAMID, "model.anchor_sizes=[8, 16, 32, 64, 128]", "test.proposals=20", lively=False)
+    images = squares()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.03, momentum=0.9)
+    for step in range(60):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        sum(model.train()(images).values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+    with torch.no_grad():  # batch norm as in training: its running statistics have not caught up with 60 steps
+        found = model.detect(images.images, images.sizes, score_threshold=0.5)
+    for detections, wanted in zip(found, images.targets, strict=True):
+        overlap = pairwise_iou(wanted.boxes, detections.boxes) * (wanted.labels[:, None] == detections.labels)
+        assert (overlap.amax(1) > 0.5).all()
+
+
+def test_settings_that_a_pyramid_cannot_have_are_refused():
+    for words, said in (
+        (("model.anchor_sizes=[32, 64]",), "fpn has 5 levels, one size each"),
+        (("model.pool=pool",), "model.pool must be align"),
+        (("model.schedule=alternating",), "model.schedule must be joint"),
+        (("model.backbone.stem=3x3",), "model.backbone.stem=7x7"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            override(DetConfig, {}, (*PYRAMID, *words), "test")
+    assert detector(*PYRAMID).head.classes == CLASSES
