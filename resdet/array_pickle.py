@@ -60,7 +60,9 @@ class _Kind:
         self.numpy = np.dtype(name)
 
     def __setstate__(self, state: tuple) -> None:
-        self.numpy = self.numpy.newbyteorder({"<": "<", ">": ">", "|": "|", "=": "="}[state[1]])
+        if state[1] not in ("<", ">", "|", "="):
+            raise ValueError(f"byte order {state[1]!r}")
+        self.numpy = self.numpy.newbyteorder(state[1])
 
 
 class _Array:

@@ -57,18 +57,20 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
 
 def build_neck(how: DetectorConfig, backbone: ResNet) -> C4 | FPN:
     """What stands between the backbone and the heads."""
-    cut = {"size": how.pool_size, "sampling": how.pool_sampling, "aligned": how.pool_aligned}
+    size, sampling, aligned = how.pool_size, how.pool_sampling, how.pool_aligned
     if how.neck == "c4":
-        return C4(backbone, pool=how.pool, **cut)
+        return C4(backbone, pool=how.pool, size=size, sampling=sampling, aligned=aligned)
     fpn = how.fpn
     return FPN(
         backbone,
         channels=fpn.channels,
         norm=fpn.norm,
+        size=size,
+        sampling=sampling,
+        aligned=aligned,
         box_convs=fpn.box_convs,
         box_layers=fpn.box_layers,
         box_channels=fpn.box_channels,
-        **cut,
     )
 
 

@@ -78,7 +78,7 @@ class FPN(nn.Module):
             if above is not None:
                 inner = inner + functional.interpolate(above, size=inner.shape[-2:], mode="nearest")
             if extent is not None:  # what lies beyond an image is 0 to it, as if it were alone
-                inner = inner * covered(extent, *inner.shape[-2:], self.strides[i])[:, None]
+                inner = inner * covered(extent, inner.shape[2], inner.shape[3], self.strides[i])[:, None]
             levels.insert(0, self.layer_blocks[i](inner))
             above = inner
         return (*levels, levels[-1][:, :, ::2, ::2])

@@ -86,7 +86,8 @@ class FasterRCNN(nn.Module):
     def freeze(self, stages: int) -> None:
         """The first so many stages of the backbone do not learn from now on, nor does their batch norm."""
         net = self.backbone
-        self.frozen = [[], [net.conv1, net.bn1], [net.layer1], [net.layer2], [net.layer3]][: stages + 1]
+        in_order: list[list[nn.Module]] = [[], [net.conv1, net.bn1], [net.layer1], [net.layer2], [net.layer3]]
+        self.frozen = in_order[: stages + 1]
         for module in self._frozen_modules():
             module.requires_grad_(False)
 
@@ -118,11 +119,11 @@ class FasterRCNN(nn.Module):
                 proposals = pad_proposals(batch.proposals, self.mean.device)
             else:
                 rule = self.loss.proposals
-                said = (logits.detach(), deltas.detach(), anchors, usable)
-                proposals = select_proposals(*said, extent, rule, levels)
+                logits, deltas = logits.detach(), deltas.detach()
+                proposals = select_proposals(logits, deltas, anchors, usable, extent, rule, levels)
             sample = self.loss.sample(proposals.boxes, proposals.present, objects, self.head.classes)
-            answers = self.head(self.vectors(features, list(sample.boxes), sizes))
-            found |= self.loss.of_regions(*answers, sample)
+            class_logits, moves = self.head(self.vectors(features, list(sample.boxes), sizes))
+            found |= self.loss.of_regions(class_logits, moves, sample)
         return found
 
     def detect(
@@ -138,10 +139,8 @@ class FasterRCNN(nn.Module):
 
         Its last cells are repeated once.
         """
-        images = functional.pad(
-            images, (0, -images.shape[3] % self.neck.multiple, 0, -images.shape[2] % self.neck.multiple)
-        )
-        height, width = images.shape[-2:]
+        height, width = (side + -side % self.neck.multiple for side in images.shape[-2:])
+        images = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
         pixels = normalise(images, self.mean, self.std)
         if all(size == (width, height) for size in sizes):
             return self.neck.maps(self.backbone, pixels, None)
@@ -153,8 +152,9 @@ class FasterRCNN(nn.Module):
 
     def propose(self, features: Maps, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
         """Where there may be objects in each image, clipped to it, best first; by testing's rule or another."""
-        *said, levels = self._anchors_say(features, sizes)
-        return select_proposals(*said, self._extent(sizes), rule or self.proposals, levels).unpadded()
+        logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
+        rule = rule or self.proposals
+        return select_proposals(logits, deltas, anchors, usable, self._extent(sizes), rule, levels).unpadded()
 
     def regions(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
         """What each region is, and where for every class.
@@ -211,7 +211,8 @@ class FasterRCNN(nn.Module):
         for feature, inside, cell, shapes in zip(
             features, self._inside(features, sizes), cells, self.shapes, strict=True
         ):
-            anchors = anchors_in(shapes, *feature.shape[-2:], cell, self.anchor_offset)
+            height, width = feature.shape[-2:]
+            anchors = anchors_in(shapes, height, width, cell, self.anchor_offset)
             usable = inside.flatten(1).repeat_interleave(len(shapes), 1)
             columns.append((*self.rpn(feature, inside), anchors, usable))
         logits, deltas, all_anchors, all_usable = (torch.cat(column, 1) for column in zip(*columns, strict=True))
@@ -219,7 +220,7 @@ class FasterRCNN(nn.Module):
 
     def _inside(self, features: Maps, sizes: Sizes) -> list[Tensor]:
         seen = self._seen(sizes)
-        return [covered(seen, *m.shape[-2:], s) for m, s in zip(features, self.neck.strides, strict=True)]
+        return [covered(seen, m.shape[2], m.shape[3], s) for m, s in zip(features, self.neck.strides, strict=True)]
 
     def _seen(self, sizes: Sizes) -> Tensor:
         """``(B, 2)``: the images' sizes as the network sees them, filled up to the neck's multiple."""
