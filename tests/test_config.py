@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
-from resdet.config import ClsConfig, LocConfig, TrainConfig, from_dict, load_config, override, to_dict
+from resdet.config import ClsConfig, DetConfig, LocConfig, TrainConfig, from_dict, load_config, override, to_dict
 from resdet.errors import UsageError
 
 
@@ -293,5 +293,5 @@ def test_every_setting_is_of_a_type_that_the_reader_knows():
             value = getattr(config, field.name)
             yield from values(value) if is_dataclass(value) else [value]
 
-    for kind in (ClsConfig, LocConfig):
+    for kind in (ClsConfig, LocConfig, DetConfig):
         assert {type(v) for v in values(kind())} == {int, float, str, bool, tuple}

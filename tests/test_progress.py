@@ -40,6 +40,12 @@ def test_off_a_terminal_a_line_comes_every_twenty_seconds(clock, capsys):
     ]
 
 
+def test_a_rate_below_ten_images_a_second_has_decimals(clock, capsys):
+    said = TrainingProgress(100, 2)
+    train(said, clock, range(1, 3), seconds=16.0)
+    assert capsys.readouterr().err == "step 2/100: loss 2.000, 0.12 images/s, 1568 s left\n"
+
+
 def test_a_resumed_runs_rate_counts_its_own_steps_only(clock, capsys):
     said = TrainingProgress(1000, 32)
     train(said, clock, range(901, 925))

@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-from resdet.structures import Detections, ImageBatch, Target, View, split
+from resdet.structures import Detections, ImageBatch, Proposals, Target, View, split
 
 
 def targets(count: int) -> tuple[Target, ...]:
@@ -80,6 +80,23 @@ def test_detections_are_picked_by_index_or_mask_every_field_alike():
 def test_labels_of_a_batch_are_its_targets():
     assert batch(3).labels.tolist() == [0, 1, 2]
     assert batch(3).labels.dtype == torch.int64
+
+
+def test_every_image_of_a_batch_has_a_size():
+    images = torch.zeros(2, 3, 4, 6)
+    assert ImageBatch(images).full_sizes == ((6, 4), (6, 4))
+    assert ImageBatch(images, sizes=((5, 4), (6, 3))).full_sizes == ((5, 4), (6, 3))
+
+
+def test_proposals_go_with_their_images():
+    boxes = tuple(torch.full((i, 4), float(i)) for i in range(3))
+    given = ImageBatch(torch.zeros(3, 3, 4, 6), proposals=boxes)
+    assert [len(p) for part in split(given, 2) for p in part.proposals] == [0, 1, 2]
+    with pytest.raises(ValueError, match="2 images came with 3 proposals"):
+        ImageBatch(torch.zeros(2, 3, 4, 6), proposals=boxes)
+    with pytest.raises(ValueError, match=r"Proposals\.scores must be \(2,\), got \(3,\)"):
+        Proposals(boxes[2], torch.zeros(3))
+    assert len(Proposals(boxes[2], torch.zeros(2))) == 2
 
 
 def test_moving_a_batch_keeps_its_targets_and_places():
