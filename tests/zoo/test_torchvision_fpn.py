@@ -4,6 +4,8 @@ The seeds are such that no overlap lies within 5e-5 of a threshold of suppressio
 """
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,9 @@ from torchvision.models.detection._utils import overwrite_eps
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
-from resdet.build import Loaded, open_model
+from resdet.backbones.weights import compare
+from resdet.build import Loaded, build_detector, open_model
+from resdet.config import DetConfig, from_dict, load_config
 from resdet.data.lists import coco_classes
 from resdet.errors import InputError
 from resdet.zoo.torchvision_fpn import torchvision_detector
@@ -199,6 +203,17 @@ def test_other_classes_have_the_numbers_they_had(tmp_path, theirs_trained):
     assert torch.equal(state["head.cls.bias"], theirs["roi_heads.box_predictor.cls_score.bias"][[1, 2, 3, 0]])
     assert torch.equal(state["head.reg.weight"], theirs["roi_heads.box_predictor.bbox_pred.weight"][4:])
     assert torchvision_detector(f"{NAME}={tmp_path}/w.pth").classes.ids == ("1", "2", "3")
+
+
+def test_it_fits_the_config_that_goes_on_with_other_classes(tmp_path, theirs_trained):
+    config = load_config(DetConfig, Path(__file__).parents[2] / "configs" / "det" / "fpn_r50.yaml")
+    with torch.device("meta"):
+        model = build_detector(config, 3)
+    state = state_of(tmp_path, theirs_trained.state_dict())
+    assert compare(model, state, source="coco", skip=("head.cls.", "head.reg.")).fits
+    implied = from_dict(DetConfig, torchvision_detector(f"{NAME}={tmp_path}/w.pth").settings, "theirs")
+    assert config.test == implied.test
+    assert config.model == replace(implied.model, freeze=2, unused_outputs=0)
 
 
 def test_what_is_no_such_detector_is_refused(tmp_path, theirs_v2):
