@@ -41,13 +41,13 @@ def images_end(net: nn.Module, extent: Tensor, height: int, width: int) -> Itera
         height, width: of the batch that the net is given, pixels.
     """
     strides = {(-(-height // s), -(-width // s)): s for s in reversed(STRIDES)}
-    masks: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
+    masks: dict[tuple[int, int, torch.dtype], Tensor] = {}
 
     def cut(x: Tensor) -> None:
-        place = (x.shape[-2:], x.dtype)
+        h, w = x.shape[-2:]
+        place = (h, w, x.dtype)
         if place not in masks:
-            inside = covered(extent, *place[0], strides[tuple(place[0])])
-            masks[place] = inside[:, None].to(x.dtype)
+            masks[place] = covered(extent, h, w, strides[h, w])[:, None].to(x.dtype)
         x.mul_(masks[place])
 
     handles = []
