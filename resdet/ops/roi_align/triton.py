@@ -1,0 +1,229 @@
+"""RoI align on a GPU.
+
+First the matrices of :mod:`resdet.ops.roi_align.sampling`, one row of ``H + W`` weights a bin.  Forward: one program
+a region, row of bins and block of channels; it reads each cell once, weighs it along y, and spreads it along x over
+all bins of the row.  Backward turns this round: one program a stretch of cells and block of channels, which sums what
+the regions that touch it send there, region after region.  So nothing is added from two sides at once: no atomics, the
+same bits every time, and no memory but the weights and the gradient itself.
+
+Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
+read neighbouring channels, so that channels_last is the fast one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from resdet.ops.kernels import device_of, power_of_two
+from resdet.ops.region_kernel import as_kernels_read, by_image, load_region
+from resdet.ops.regions import empty_map, empty_pooled
+
+CHANNELS = 128  # a block, at most
+CELLS = 16  # neighbours in a row that one program of the backward pass sums for
+
+
+def forward(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+    """See :func:`resdet.ops.roi_align`."""
+    images, channels, height, width = features.shape
+    pooled = empty_pooled(features, rois, size)
+    if not pooled.numel():
+        return pooled
+    rois = as_kernels_read(rois)
+    with device_of(features):
+        weights = _weights(rois, features.shape, size, stride, sampling, aligned)
+        block = min(CHANNELS, power_of_two(channels))
+        _forward[(len(rois) * size, triton.cdiv(channels, block))](
+            features, rois, weights, pooled, images, channels, height, width, *features.stride(), *pooled.stride(),
+            1 / stride, size, aligned, power_of_two(size), block, _held(features),
+        )  # fmt: skip
+    return pooled
+
+
+def backward(
+    gradient: Tensor,
+    rois: Tensor,
+    shape: Sequence[int],
+    stride: float,
+    sampling: int,
+    aligned: bool,
+    channels_last: bool,
+) -> Tensor:
+    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, size, size)``."""
+    images, channels, height, width = shape
+    size = gradient.shape[2]
+    found = empty_map(gradient, shape, channels_last)
+    if not found.numel():
+        return found
+    rois = as_kernels_read(rois)
+    with device_of(gradient):
+        weights = _weights(rois, shape, size, stride, sampling, aligned)
+        block = min(CHANNELS, power_of_two(channels))
+        stretches = triton.cdiv(width, CELLS)
+        _backward[(images * height * stretches, triton.cdiv(channels, block))](
+            gradient, rois, *by_image(rois, images), weights, found, images, channels, height, width, stretches,
+            *gradient.stride(), *found.stride(), 1 / stride, size, aligned, CELLS, block, _held(gradient),
+        )  # fmt: skip
+    return found
+
+
+def _held(features: Tensor) -> tl.dtype:
+    return tl.float64 if features.dtype == torch.float64 else tl.float32
+
+
+def _weights(rois: Tensor, shape: Sequence[int], size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+    """``(R, size, H + W)`` float32: what each row, then each column, of the map adds to each bin."""
+    images, _, height, width = shape
+    weights = torch.empty(len(rois), size, height + width, device=rois.device)
+    if len(rois):
+        _axis_weights[(len(rois), 2)](
+            rois, weights, images, height, width, 1 / stride, size, sampling, aligned, power_of_two(size), 32,
+            enable_fp_fusion=False,  # on which side of the map's edge a sample lies is as on the CPU, to the last bit
+        )  # fmt: skip
+    return weights
+
+
+@triton.jit
+def _along(start, end, size: tl.constexpr, aligned: tl.constexpr):
+    """Where a region starts along an axis and how long its bins are, in cells."""
+    length = end - start
+    if aligned:
+        start -= 0.5
+    else:
+        length = tl.maximum(length, 1.0)
+    return start, tl.div_rn(length, size * 1.0)
+
+
+@triton.jit
+def _covered(start, end, extent):
+    """First cell, and the one after the last, that samples between ``start`` and ``end`` can read."""
+    low = tl.minimum(tl.maximum(tl.minimum(start, end), 0.0), extent - 1.0)
+    high = tl.minimum(tl.maximum(tl.maximum(start, end), 0.0), extent - 1.0)
+    return tl.floor(low).to(tl.int32), tl.minimum(tl.floor(high).to(tl.int32) + 2, extent)
+
+
+@triton.jit
+def _bins_near(first, after, start, bin_length, size: tl.constexpr):
+    """First bin, and the one after the last, with samples less than a cell from cells ``first`` to ``after - 1``."""
+    ordered = bin_length > 0  # those of a region upside down run the other way: all of them then
+    step = tl.where(ordered, bin_length, 1.0)
+    low = tl.minimum(tl.maximum(tl.floor((first - 1 - start) / step) - 1, 0.0), size * 1.0)
+    high = tl.minimum(tl.maximum(tl.floor((after - start) / step) + 2, 0.0), size * 1.0)
+    low, high = tl.where(ordered, low, 0.0), tl.where(ordered, high, size * 1.0)
+    return low.to(tl.int32), high.to(tl.int32)
+
+
+@triton.jit
+def _axis_weights(
+    rois, weights, images, height, width, scale,
+    size: tl.constexpr, sampling: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    """One region and axis: the matrix from cells to bins."""
+    r, along_x = tl.program_id(0).to(tl.int64), tl.program_id(1) == 1
+    _, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
+    start, bin_length = _along(tl.where(along_x, x1, y1), tl.where(along_x, x2, y2), size, aligned)
+    extent, offset = tl.where(along_x, width, height), tl.where(along_x, height, 0)
+    grid = sampling * 1.0 if sampling > 0 else tl.maximum(tl.ceil(bin_length), 0.0)  # samples a bin
+    taken = sampling if sampling > 0 else tl.minimum(grid, 7.0).to(tl.int32)  # they are half a cell apart or more
+    grid = tl.maximum(grid, 1.0)
+    nth_bin = tl.arange(0, bins)[:, None]
+    origin = start + nth_bin * bin_length
+    for begin in range(0, extent, block):
+        cell = begin + tl.arange(0, block)[None, :]
+        nth = tl.zeros([bins, block], tl.float32)
+        if sampling == 0:  # the first sample that can be less than a cell away
+            nth = tl.maximum(
+                tl.floor(tl.div_rn(cell - 1 - origin, tl.maximum(tl.div_rn(bin_length, grid), 1e-6)) - 0.5), 0.0
+            )
+            nth = tl.where(grid > 7, nth, 0.0)
+        share = tl.zeros([bins, block], tl.float32)
+        for _nearby in range(taken):
+            at = origin + tl.div_rn((nth + 0.5) * bin_length, grid)
+            counts = (usable > 0) & (nth < grid) & (at >= -1) & (at <= extent)
+            at = tl.minimum(tl.maximum(at, 0.0), extent - 1.0)
+            share += tl.where(counts, tl.maximum(1 - tl.abs(at - cell), 0.0), 0.0)
+            nth += 1
+        to = weights + (r * size + nth_bin) * (height + width) + offset + cell
+        tl.store(to, tl.div_rn(share, grid), mask=(nth_bin < size) & (cell < extent))
+
+
+@triton.jit
+def _forward(
+    features, rois, weights, pooled, images, channels, height, width,
+    f_image, f_channel, f_y, f_x, p_region, p_channel, p_y, p_x, scale,
+    size: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
+):  # fmt: skip
+    """One region, one row of its bins, one block of channels."""
+    row = tl.program_id(0).to(tl.int64)
+    r, p = row // size, row % size
+    channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
+    q = tl.arange(0, bins)
+    image, x1, y1, x2, y2, _ = load_region(rois, r, images, scale)
+    y_start, y_bin = _along(y1, y2, size, aligned)
+    x_start, x_bin = _along(x1, x2, size, aligned)
+    top, bottom = _covered(y_start + p * y_bin, y_start + (p + 1) * y_bin, height)
+    left, right = _covered(x_start, x_start + size * x_bin, width)
+    of_y = weights + row * (height + width)
+    of_x = weights + (r * size + q) * (height + width) + height
+    total = tl.zeros([bins, block], held)
+    for x in range(left, right):
+        column = tl.zeros([block], held)
+        for y in range(top, bottom):
+            at = (
+                features
+                + image * f_image
+                + channel * f_channel
+                + tl.cast(y, tl.int64) * f_y
+                + tl.cast(x, tl.int64) * f_x
+            )
+            column += tl.load(of_y + y) * tl.load(at, mask=channel < channels, other=0).to(held)
+        total += tl.load(of_x + x, mask=q < size, other=0)[:, None] * column[None, :]
+    to = pooled + r * p_region + p * p_y + q[:, None] * p_x + channel[None, :] * p_channel
+    tl.store(to, total.to(pooled.dtype.element_ty), mask=(q < size)[:, None] & (channel < channels)[None, :])
+
+
+@triton.jit
+def _backward(
+    gradient, rois, order, begins, weights, found, images, channels, height, width, stretches,
+    g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x, scale,
+    size: tl.constexpr, aligned: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
+):  # fmt: skip
+    """A stretch of cells in one row of one image's map, one block of channels."""
+    stretch = tl.program_id(0)
+    left = (stretch % stretches) * cells
+    y = (stretch // stretches) % height
+    image = (stretch // stretches // height).to(tl.int64)
+    x = left + tl.arange(0, cells)
+    channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
+    total = tl.zeros([cells, block], held)
+    for k in range(tl.load(begins + image), tl.load(begins + image + 1)):
+        r = tl.load(order + k)
+        _, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
+        y_start, y_bin = _along(y1, y2, size, aligned)
+        x_start, x_bin = _along(x1, x2, size, aligned)
+        top, bottom = _covered(y_start, y_start + size * y_bin, height)
+        begin, end = _covered(x_start, x_start + size * x_bin, width)
+        if (usable > 0) & (y >= top) & (y < bottom) & (begin < left + cells) & (end > left):
+            p_first, p_after = _bins_near(y, y + 1, y_start, y_bin, size)
+            q_first, q_after = _bins_near(left, left + cells, x_start, x_bin, size)
+            for p in range(p_first, p_after):
+                of_y = tl.load(weights + (r * size + p) * (height + width) + y)
+                if of_y > 0:
+                    for q in range(q_first, q_after):
+                        of_x = weights + (r * size + q) * (height + width) + height + x
+                        share = of_y * tl.load(of_x, mask=x < width, other=0)
+                        bin_at = gradient + r * g_region + channel * g_channel + p * g_y + q * g_x
+                        value = tl.load(bin_at, mask=channel < channels, other=0).to(held)
+                        total += share[:, None] * value[None, :]
+    to = (
+        found
+        + image * f_image
+        + channel[None, :] * f_channel
+        + tl.cast(y, tl.int64) * f_y
+        + x[:, None].to(tl.int64) * f_x
+    )
+    tl.store(to, total.to(found.dtype.element_ty), mask=(x < width)[:, None] & (channel < channels)[None, :])

@@ -1,0 +1,181 @@
+"""RoI pool on a GPU.
+
+Forward: one program a region, row of bins and block of channels.  Backward: the same finds the cell of each maximum
+again (4 bytes an output, for as long as the backward pass takes), then one program a stretch of cells and block of
+channels sums what the bins that cover it and had their maximum there send it, region after region.  So nothing is
+added from two sides at once: no atomics, the same bits every time.
+
+Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
+read neighbouring channels, so that channels_last is the fast one.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from resdet.ops.kernels import device_of, power_of_two
+from resdet.ops.region_kernel import as_kernels_read, by_image, load_region
+from resdet.ops.regions import empty_map, empty_pooled
+
+CHANNELS = 128  # a block, at most
+CELLS = 16  # neighbours in a row that one program of the backward pass sums for
+
+
+def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
+    """See :func:`resdet.ops.roi_pool`."""
+    pooled = empty_pooled(features, rois, size)
+    _launch_maxima(features, as_kernels_read(rois), pooled, stride, cells=False)
+    return pooled
+
+
+def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
+    """Gradient of the features from that of the bins, ``(R, C, size, size)``."""
+    images, channels, height, width = features.shape
+    size = gradient.shape[2]
+    found = empty_map(gradient, features.shape, channels_last)
+    if not found.numel():
+        return found
+    rois = as_kernels_read(rois)
+    maxima = empty_pooled(features, rois, size).int()
+    _launch_maxima(features, rois, maxima, stride, cells=True)
+    block, stretches = min(CHANNELS, power_of_two(channels)), triton.cdiv(width, CELLS)
+    with device_of(features):
+        _backward[(images * height * stretches, triton.cdiv(channels, block))](
+            gradient, maxima, rois, *by_image(rois, images), found, images, channels, height, width, stretches,
+            *gradient.stride(), *maxima.stride(), *found.stride(), 1 / stride, size, CELLS, block,
+            _held(features), enable_fp_fusion=False,
+        )  # fmt: skip
+    return found
+
+
+def _held(features: Tensor) -> tl.dtype:
+    return tl.float64 if features.dtype == torch.float64 else tl.float32
+
+
+def _launch_maxima(features: Tensor, rois: Tensor, pooled: Tensor, stride: float, cells: bool) -> None:
+    """Writes each bin's maximum, or its cell ``y * W + x``, -1 where there is none."""
+    images, channels, height, width = features.shape
+    size = pooled.shape[2]
+    block = min(CHANNELS, power_of_two(max(channels, 1)))
+    if pooled.numel():
+        with device_of(features):
+            _maxima[(len(rois) * size, triton.cdiv(channels, block))](
+                features, rois, pooled, images, channels, height, width, *features.stride(), *pooled.stride(),
+                1 / stride, size, block, cells, _held(features),
+                enable_fp_fusion=False,  # bins' edges are as on the CPU
+            )  # fmt: skip
+
+
+@triton.jit
+def _rounded(x):
+    """To whole cells, halves away from zero, as C's round()."""
+    whole = tl.floor(tl.abs(x))
+    whole += tl.where(tl.abs(x) - whole >= 0.5, 1.0, 0.0)
+    return tl.where(x < 0, -whole, whole)
+
+
+@triton.jit
+def _along(start, end, size: tl.constexpr):
+    """Where a region starts along an axis and how long its bins are, in cells, both corner cells included."""
+    start = _rounded(start)
+    return start, tl.div_rn(tl.maximum(_rounded(end) - start + 1, 1.0), size * 1.0)
+
+
+@triton.jit
+def _edges(nth_bin, start, bin_length, extent):
+    """The first cell of a bin and the one after the last, within the map."""
+    low, high = tl.floor(nth_bin * bin_length) + start, tl.ceil((nth_bin + 1) * bin_length) + start
+    low, high = tl.maximum(low, 0.0), tl.maximum(high, 0.0)
+    return tl.minimum(low, extent * 1.0).to(tl.int32), tl.minimum(high, extent * 1.0).to(tl.int32)
+
+
+@triton.jit
+def _bins_near(first, after, start, bin_length, size: tl.constexpr):
+    """First bin, and the one after the last, that can cover cells ``first`` to ``after - 1``."""
+    low = tl.floor((first - start) / bin_length) - 2
+    high = tl.floor((after - start) / bin_length) + 2
+    low, high = tl.maximum(low, 0.0), tl.maximum(high, 0.0)
+    return tl.minimum(low, size * 1.0).to(tl.int32), tl.minimum(high, size * 1.0).to(tl.int32)
+
+
+@triton.jit
+def _maxima(
+    features, rois, pooled, images, channels, height, width,
+    f_image, f_channel, f_y, f_x, p_region, p_channel, p_y, p_x, scale,
+    size: tl.constexpr, block: tl.constexpr, cells: tl.constexpr, held: tl.constexpr,
+):  # fmt: skip
+    """One region, one row of its bins, one block of channels."""
+    row = tl.program_id(0).to(tl.int64)
+    r, p = row // size, row % size
+    channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
+    image, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
+    y_start, y_bin = _along(y1, y2, size)
+    x_start, x_bin = _along(x1, x2, size)
+    top, bottom = _edges(p, y_start, y_bin, height)
+    for q in range(size):
+        left, right = _edges(q, x_start, x_bin, width)
+        there_are = usable * tl.where((top < bottom) & (left < right), 1, 0)
+        best = tl.full([block], float("-inf"), held)
+        cell = tl.full([block], 0, tl.int32) + top * width + left
+        for y in range(top, bottom):
+            for x in range(left, right):
+                at = (
+                    features
+                    + image * f_image
+                    + channel * f_channel
+                    + tl.cast(y, tl.int64) * f_y
+                    + tl.cast(x, tl.int64) * f_x
+                )
+                value = tl.load(at, mask=channel < channels, other=0).to(held)
+                better = (value > best) | (value != value)  # a NaN comes through
+                best = tl.where(better, value, best)
+                cell = tl.where(better, y * width + x, cell)
+        to = pooled + r * p_region + channel * p_channel + p * p_y + tl.cast(q, tl.int64) * p_x
+        if cells:
+            tl.store(to, tl.where(there_are > 0, cell, -1), mask=channel < channels)
+        else:
+            best = tl.where(there_are > 0, best, 0.0)
+            tl.store(to, best.to(pooled.dtype.element_ty), mask=channel < channels)
+
+
+@triton.jit
+def _backward(
+    gradient, maxima, rois, order, begins, found, images, channels, height, width, stretches,
+    g_region, g_channel, g_y, g_x, m_region, m_channel, m_y, m_x, f_image, f_channel, f_y, f_x, scale,
+    size: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
+):  # fmt: skip
+    """A stretch of cells in one row of one image's map, one block of channels."""
+    stretch = tl.program_id(0)
+    left = (stretch % stretches) * cells
+    y = (stretch // stretches) % height
+    image = (stretch // stretches // height).to(tl.int64)
+    x = left + tl.arange(0, cells)
+    channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
+    total = tl.zeros([cells, block], held)
+    for k in range(tl.load(begins + image), tl.load(begins + image + 1)):
+        r = tl.load(order + k)
+        _, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
+        y_start, y_bin = _along(y1, y2, size)
+        x_start, x_bin = _along(x1, x2, size)
+        p_first, p_after = _bins_near(y, y + 1, y_start, y_bin, size)
+        q_first, q_after = _bins_near(left, left + cells, x_start, x_bin, size)
+        for p in range(p_first, p_after * usable):
+            top, bottom = _edges(p, y_start, y_bin, height)
+            if (top <= y) & (y < bottom):
+                for q in range(q_first, q_after):
+                    at = r * g_region + channel * g_channel + p * g_y + q * g_x
+                    value = tl.load(gradient + at, mask=channel < channels, other=0).to(held)
+                    at = r * m_region + channel * m_channel + p * m_y + q * m_x
+                    cell = tl.load(maxima + at, mask=channel < channels, other=-1)
+                    total += tl.where((y * width + x)[:, None] == cell[None, :], value[None, :], 0.0)
+    to = (
+        found
+        + image * f_image
+        + channel[None, :] * f_channel
+        + tl.cast(y, tl.int64) * f_y
+        + x[:, None].to(tl.int64) * f_x
+    )
+    tl.store(to, total.to(found.dtype.element_ty), mask=(x < width)[:, None] & (channel < channels)[None, :])

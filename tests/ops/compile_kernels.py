@@ -1,0 +1,54 @@
+"""Compiles every kernel for GPUs that are not here: the hosts' code runs on the CPU and its launches are caught.
+
+Run in a process of its own, in which Triton does not interpret.
+"""
+
+import re
+import sys
+
+import torch
+import triton
+from regions_to_try import distinct_map, random_rois
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+from resdet.ops.nms import triton as nms
+from resdet.ops.roi_align import triton as roi_align
+from resdet.ops.roi_pool import triton as roi_pool
+
+TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.int64: "i64", torch.int32: "i32", torch.int8: "i8"}
+COMPILED = set()
+
+
+def compile_it(kernel, *arguments, grid, warmup, **options):
+    """In place of a launch; arguments are told apart as Triton does it, whole numbers that are 1 being constants."""
+    signature, constants = {}, {}
+    for parameter, value in zip(kernel.params, arguments, strict=True):
+        kind = f"*{TYPES[value.dtype]}" if isinstance(value, torch.Tensor) else "fp32"
+        if parameter.is_constexpr or (type(value) is int and value == 1):
+            kind, constants[(parameter.num,)] = "constexpr", value
+        elif type(value) is int:
+            kind = "i32"
+        signature[parameter.name] = kind
+    for generation in (80, 90):
+        target = GPUTarget("cuda", generation, 32)
+        assembly = triton.compile(ASTSource(kernel, signature, constants), target=target, options=options).asm["ptx"]
+        assert not re.search(r"\b(atom|red)\.", assembly), f"{kernel.__name__} has atomics"
+    COMPILED.add(f"{kernel.__module__.split('.')[-2]}.{kernel.__name__}")
+
+
+def main() -> None:
+    JITFunction.run = compile_it
+    rois = random_rois(2)
+    features = distinct_map(130, torch.bfloat16).to(memory_format=torch.channels_last)
+    pooled = roi_align.forward(features, rois, 14, 16.0, 0, True)
+    roi_align.backward(pooled, rois, features.shape, 16.0, 0, True, True)
+    pooled = roi_pool.forward(features, rois, 14, 16.0)
+    roi_pool.backward(pooled, features, rois, 16.0, True)
+    nms.batched_nms(torch.rand(200, 4), torch.rand(200), torch.zeros(200, dtype=torch.int64), 0.5, None)
+    sys.stdout.write("\n".join(sorted(COMPILED)))
+
+
+if __name__ == "__main__":
+    main()

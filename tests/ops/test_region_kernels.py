@@ -1,0 +1,164 @@
+"""The Triton kernels of RoI pool and RoI align, held to the CPU's paths; interpreted where there is no GPU."""
+
+import importlib
+
+import pytest
+import torch
+from regions_to_try import (
+    ROIS,
+    STRIDE,
+    UNREADABLE,
+    UPSIDE_DOWN,
+    distinct_map,
+    each_rois,
+    gradient_of,
+    random_rois,
+    some_weights,
+)
+
+from resdet.ops import roi_align, roi_pool
+from resdet.ops.roi_align import cpu as align_cpu
+from resdet.ops.roi_pool import cpu as pool_cpu
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module")
+def align():
+    return importlib.import_module("resdet.ops.roi_align.triton")
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return importlib.import_module("resdet.ops.roi_pool.triton")
+
+
+@pytest.fixture(autouse=True)
+def unwritten_memory_shows(monkeypatch):
+    """torch.empty full of NaN: a bin or cell that a kernel leaves out cannot pass for a right one."""
+    empty = torch.empty
+
+    def filled(*args, **kwargs):
+        tensor = empty(*args, **kwargs)
+        return tensor.fill_(float("nan")) if tensor.is_floating_point() else tensor.fill_(-(2**30))
+
+    monkeypatch.setattr(torch, "empty", filled)
+
+
+def check_align(align, features, rois, size, rule) -> None:
+    """Forward and backward in the features' own memory format."""
+    expected = align_cpu.forward(features, rois, size, STRIDE, *rule)
+    channels_last = features.is_contiguous(memory_format=torch.channels_last)
+    weight = some_weights(expected.shape, features.dtype)
+    slope = align_cpu.backward(weight, rois, features.shape, STRIDE, *rule, channels_last)
+    rois = rois.to(DEVICE)
+    pooled = align.forward(features.to(DEVICE), rois, size, STRIDE, *rule)
+    torch.testing.assert_close(pooled.cpu(), expected)
+    assert pooled.stride() == expected.stride()
+    actual = align.backward(weight.to(DEVICE), rois, features.shape, STRIDE, *rule, channels_last)
+    torch.testing.assert_close(actual.cpu(), slope)
+    assert actual.stride() == slope.stride()
+
+
+def check_pool(pool, features, rois, size) -> None:
+    """Forward and backward in the features' own memory format."""
+    expected = pool_cpu.forward(features, rois, size, STRIDE)
+    channels_last = features.is_contiguous(memory_format=torch.channels_last)
+    weight = some_weights(expected.shape, features.dtype)
+    slope = pool_cpu.backward(weight, features, rois, STRIDE, channels_last)
+    rois, on_device = rois.to(DEVICE), features.to(DEVICE)
+    pooled = pool.forward(on_device, rois, size, STRIDE)
+    torch.testing.assert_close(pooled.cpu(), expected, rtol=0, atol=0)
+    assert pooled.stride() == expected.stride()
+    actual = pool.backward(weight.to(DEVICE), on_device, rois, STRIDE, channels_last)
+    torch.testing.assert_close(actual.cpu(), slope)
+    assert actual.stride() == slope.stride()
+
+
+@each_rois
+def test_roi_align_equals_the_cpu(align, rois):
+    check_align(align, distinct_map(3).to(memory_format=torch.channels_last), rois, 2, (0, True))
+
+
+@pytest.mark.parametrize("rule", [(0, False), (2, True), (3, False)])
+def test_roi_align_by_every_rule(align, rule):
+    for rois in (ROIS["past the border"][:2], UPSIDE_DOWN[:1]):
+        check_align(align, distinct_map(2), rois, 2, rule)
+
+
+@each_rois
+def test_roi_pool_equals_the_cpu(pool, rois):
+    check_pool(pool, distinct_map(3).to(memory_format=torch.channels_last), rois, 2)
+
+
+def test_unreadable_and_upside_down_regions(align, pool):
+    rois = torch.cat((UNREADABLE, ROIS["inside"][:1]))
+    check_align(align, distinct_map(2), rois, 1, (0, True))
+    check_pool(pool, distinct_map(2), torch.cat((UNREADABLE[::3], UPSIDE_DOWN[:1])), 1)
+
+
+@pytest.mark.parametrize("channels", [1, 130])  # 130: two more than a block, and not a power of two
+def test_any_number_of_channels_either_memory_format_and_a_map_wider_than_a_stretch(align, pool, channels):
+    generator = torch.Generator().manual_seed(channels)
+    wide = torch.randperm(channels * 2 * 18, generator=generator).reshape(1, channels, 2, 18).float()
+    rois = torch.tensor([[0.0, 210, 5, 280, 30]])
+    check_align(align, wide / channels, rois, 2, (0, True))
+    check_pool(pool, wide.to(memory_format=torch.channels_last), rois, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_roi_align_in_other_types(align, dtype):
+    check_align(align, distinct_map(2, dtype), ROIS["past the border"], 1, (0, True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_roi_pool_in_other_types(pool, dtype):
+    check_pool(pool, distinct_map(2, dtype), ROIS["past the border"], 1)
+
+
+def test_two_backward_runs_give_equal_bits(align, pool):
+    count = 200 if DEVICE.type == "cuda" else 4
+    features, rois = distinct_map(3).to(DEVICE), random_rois(count).to(DEVICE)
+    weight = some_weights((count, 3, 1, 1)).to(DEVICE)
+    runs = [align.backward(weight, rois, features.shape, STRIDE, 0, True, False) for _ in range(2)]
+    assert torch.equal(*runs)
+    runs = [pool.backward(weight, features, rois, STRIDE, False) for _ in range(2)]
+    assert torch.equal(*runs)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_faces_run_them_on_a_gpu_without_a_copy_of_the_map(dtype):
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 256, 38, 50, generator=generator).to(DEVICE, dtype, memory_format=torch.channels_last)
+    rois = random_rois(300).to(DEVICE) * torch.tensor([1.0, 4, 4, 4, 4], device=DEVICE)
+    for op, most in ((lambda f: roi_align(f, rois, 14, STRIDE), 1.2), (lambda f: roi_pool(f, rois, 14, STRIDE), 3.2)):
+        features.grad = None
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        pooled = op(features.requires_grad_())
+        assert pooled.is_contiguous(memory_format=torch.channels_last)
+        pooled.backward(torch.ones_like(pooled))
+        bins = 2 * pooled.numel() * pooled.element_size()  # the bins and their gradient
+        map_bytes = features.numel() * features.element_size()
+        assert torch.cuda.max_memory_allocated() - before < most * bins + 2 * map_bytes + 2**22
+        torch.testing.assert_close(pooled.float().cpu(), op(features.detach().float().cpu()).to(dtype).float())
+
+
+@pytest.mark.gpu
+def test_a_map_of_more_than_two_to_the_31_values_is_addressed_whole():
+    features = torch.zeros(9, 256, 1000, 1000, dtype=torch.float16, device=DEVICE)
+    features[8, 255, 990, 990] = 7
+    rois = torch.tensor([[8.0, 990, 990, 990.2, 990.2]], device=DEVICE)
+    assert roi_pool(features, rois, 1, 1.0)[0, 255].item() == 7
+    assert roi_align(features, rois + torch.tensor([0, 0.4, 0.4, 0.4, 0.4], device=DEVICE), 1, 1.0)[0, 255].item() > 5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("op", [roi_align, roi_pool])
+def test_gradients_on_a_gpu_are_those_of_the_cpu(op):
+    features, rois = distinct_map(130), random_rois(60)
+    weight = some_weights((60, 130, 7, 7))
+    here = gradient_of(lambda f: op(f, rois, 7, STRIDE), features, weight)
+    there = gradient_of(lambda f: op(f, rois.to(DEVICE), 7, STRIDE), features.to(DEVICE), weight.to(DEVICE))
+    torch.testing.assert_close(there.cpu(), here)
