@@ -73,3 +73,11 @@ def squares(side=96):
             image[label, y1:y2, x1:x2] = 230
     targets = tuple(target(*[r[:4] for r in rows], labels=[r[4] for r in rows]) for rows in places)
     return ImageBatch(images, targets, (0, 1, 2), sizes)
+
+
+MIXED = (
+    target((10, 8, 45, 40), labels=[1]),
+    target(),
+    target((4, 4, 20, 20), (30, 10, 70, 60), (40, 30, 60, 50), labels=[0, 2, 1]),
+)
+SIZES = ((96, 64), (70, 45), (90, 64))
