@@ -41,8 +41,10 @@ class StoredImage:
         """
         shrink = 1 if exact or self.header is None else shrink_of(view)
         pixels = self._decoded(min(view.window[3], self.height), shrink)
-        x1, y1, x2, y2 = (side // shrink for side in view.window)
-        return cut(pixels, replace(view, window=(x1, y1, x2, y2)), fill)
+        if shrink > 1:
+            x1, y1, x2, y2 = (side // shrink for side in view.window)
+            view = replace(view, window=(x1, y1, x2, y2))
+        return cut(pixels, view, fill)
 
     def views(self, views: Sequence[View]) -> tuple[np.ndarray, ...]:
         """The pixels of several views, decoded once."""
