@@ -6,7 +6,7 @@ import ctypes
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,24 +34,45 @@ class Row:
     peer_mib: float | None
 
 
-def compare(suite: str, name: str, ours: Work, peer: str, theirs: Work, *, device: torch.device, runs: int = 7) -> Row:
+def compare(
+    suite: str,
+    name: str,
+    ours: Work,
+    peer: str,
+    theirs: Work,
+    *,
+    device: torch.device,
+    runs: int = 7,
+    agree: bool | None = None,
+) -> Row:
     """Both ways once for their answers and their memory, then ``runs`` times in turn, medians of wall time.
+
+    Args:
+        agree: whether the answers are the same where that was found out elsewhere, for work that draws at random;
+            None: they are compared here.
 
     In turn, because a busy machine or a warm one slows both alike then.  Memory is that of a first run, ours
     first: what that leaves behind can only make the peer's look smaller.
     """
     ours_mib, answer = _peak(ours, device)
     peer_mib, expected = _peak(theirs, device)
-    agree = _agree(answer, expected)
+    agree = _agree(answer, expected) if agree is None else agree
     del answer, expected
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
         for work, taken in zip((ours, theirs), times, strict=True):
             taken.append(_milliseconds(work, device))
-    ours_ms, peer_ms = median(times[0]), median(times[1])
+    row = row_of(suite, name, times[0], peer, times[1], agree=agree)
+    return replace(row, ours_mib=ours_mib, peer_mib=peer_mib)
+
+
+def row_of(
+    suite: str, name: str, ours: Sequence[float], peer: str, theirs: Sequence[float], *, agree: bool = True
+) -> Row:
+    """The comparison of two lists of milliseconds, taken in turn; memory is not known."""
+    ours_ms, peer_ms = median(ours), median(theirs)
     ratio = peer_ms / ours_ms if agree else None
-    spread = max(_spread(taken) for taken in times)
-    return Row(suite, name, ours_ms, peer, peer_ms, ratio, agree, spread, ours_mib, peer_mib)
+    return Row(suite, name, ours_ms, peer, peer_ms, ratio, agree, max(_spread(ours), _spread(theirs)), None, None)
 
 
 def benchmark_file(rows: Sequence[Row], device: torch.device) -> dict[str, Any]:

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from resdet import cli
-from resdet.benchmarks import loc
+from resdet.benchmarks import data, loc
 from resdet.timing import Row, benchmark_file
 
-SUITES = {"loc": loc.rows}
+SUITES = {"data": data.rows, "loc": loc.rows}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default %(default)s)"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="on the CPU (default %(default)s)")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="JPEGs for the suite data (default: drawn ones)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
     device = torch.device(args.device)
     rows: list[Row] = []
     for suite in args.suite or SUITES:
-        for row in SUITES[suite](device):
+        of_data = {"images": args.images} if suite == "data" else {}
+        for row in SUITES[suite](device, **of_data):
             ratio = f"{row.ratio:.1f}x" if row.ratio else "answers differ"
             memory = f", {row.ours_mib:.0f} against {row.peer_mib:.0f} MiB" if row.ours_mib is not None else ""
             print(f"{row.name}: {row.ours_ms:.1f} ms, {row.peer} {row.peer_ms:.1f} ms: {ratio}{memory}", flush=True)
