@@ -39,6 +39,7 @@ setup(
     ],
     extras_require={
         "fast": ["faster-coco-eval"],  # eval_det.py --coco-backend
-        "dev": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff"],
+        "onnx": ["onnx", "onnxscript"],  # export.py
+        "dev": ["faster-coco-eval", "hypothesis", "mypy", "onnx", "onnxruntime", "onnxscript", "pytest", "ruff"],
     },
 )
