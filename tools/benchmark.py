@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -15,7 +16,7 @@ from resdet import cli
 from resdet.benchmarks import data, loc
 from resdet.timing import Row, benchmark_file
 
-SUITES = {"data": data.rows, "loc": loc.rows}
+SUITES: dict[str, Callable[..., Iterator[Row]]] = {"data": data.rows, "loc": loc.rows}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -106,8 +106,9 @@ def _beside_training(
     depth = 50 if device.type == "cuda" else 18
     words = (f"model.backbone.depth={depth}", "train.precision=bf16", f"train.batch_size={batch}")
     config = override(ClsConfig, {}, words, "benchmark")
-    images = TrainingImages(records, SHORTER_SIDE)
-    plan = Plan(len(records), min(batch, len(records)), steps, 0, ((0.0, SIZE),))
+    enough = records.select(torch.arange(max(batch, len(records))) % len(records))
+    images = TrainingImages(enough, SHORTER_SIDE)
+    plan = Plan(len(enough), batch, steps, 0, ((0.0, SIZE),))
     step = _trainer(config, device)
     ready = next(iter(training_loader(images, plan, 0)))
     works: dict[str, Callable[[], float]] = {
@@ -118,9 +119,9 @@ def _beside_training(
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(runs):
         for name, work in works.items():
-            taken[name].append(1000 * work() / len(ready))
+            taken[name].append(1000 * work() / batch)
     rate = {name: f"{1000 / median(found):.0f} images/s" for name, found in taken.items()}
-    what = f"ms an image; ResNet-{depth}, bf16, batch {len(ready)}, {workers} workers"
+    what = f"ms an image; ResNet-{depth}, bf16, batch {batch}, {workers} workers"
     peer = f"training alone: {rate['training']}"
     yield row_of("data", f"loading alone: {rate['loading']} ({what})", taken["loading"], peer, taken["training"])
     yield row_of("data", f"training with loading: {rate['both']} ({what})", taken["both"], peer, taken["training"])

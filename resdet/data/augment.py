@@ -80,8 +80,9 @@ def _area_window(
 ) -> tuple[int, int, int, int]:
     """A window of a random area and aspect ratio, both as wide as they were asked for where the image allows."""
     low, high = (math.log(aspect) for aspect in how.aspect)
+    least, most = how.area
     for _ in range(TRIES):
-        area = width * height * _between(*how.area, next(drawn))
+        area = width * height * _between(least, most, next(drawn))
         aspect = math.exp(_between(low, high, next(drawn)))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:

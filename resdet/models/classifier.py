@@ -39,7 +39,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.label_smoothing, self.mixup = label_smoothing, mixup
         pixelwise = isinstance(mean, Tensor)
-        self.register_buffer("mean", mean if pixelwise else torch.tensor(mean), persistent=pixelwise)
+        self.register_buffer("mean", mean if isinstance(mean, Tensor) else torch.tensor(mean), persistent=pixelwise)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
