@@ -72,6 +72,10 @@ def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:
         got = getattr(how, name) or ("B" if name == "shortcut" else getattr(how, name))
         if got != value:
             raise UsageError(f"{weights}: torchvision's ResNet has {name}={value}, this one {got}")
+    if getattr(data, "pixel_mean", ""):  # a classifier's setting
+        raise UsageError(
+            f"{weights}: has a mean for every pixel (data.pixel_mean), torchvision's ResNet one for each color"
+        )
     return torchvision_state(loaded.model.backbone.state_dict(), data.mean, data.std)
 
 

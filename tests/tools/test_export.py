@@ -118,6 +118,14 @@ def test_a_net_that_torchvision_has_not_is_refused_by_the_setting_that_differs(s
         under_torchvisions_names(loaded, "r.pt")
 
 
+def test_a_mean_for_every_pixel_has_no_place_under_torchvisions_names():
+    words = ("model.backbone.depth=18", "data.size=32", "data.pixel_mean=mean.npy")
+    config = override(ClsConfig, {}, words, "test")
+    loaded = Loaded(build_classifier(config, 3), config, Classes(("a", "b", "c"), ("a", "b", "c")))
+    with pytest.raises(UsageError, match="has a mean for every pixel"):
+        under_torchvisions_names(loaded, "r.pt")
+
+
 def test_an_ending_that_is_not_the_formats_is_refused(main, capsys, tmp_path, cls_weights):
     for name, form in (("a.bin", "resdet"), ("a.onnx", "torchvision"), ("a.pt", "onnx")):
         words = ("--weights", cls_weights, "--out", tmp_path / name, "--format", form)
