@@ -1,5 +1,7 @@
 """What the Triton kernels of RoI pool and RoI align share: a region as it lies in memory, and which are an image's."""
 
+# mypy: disable-error-code="no-untyped-def"
+# (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
 import torch

@@ -14,6 +14,8 @@ def check(features: Tensor, rois: Tensor, size: int, stride: float) -> None:
     """Raises ValueError that says what was wanted and what was there."""
     if features.ndim != 4 or not features.is_floating_point():
         raise ValueError(f"features must be (B, C, H, W) of floats, got {features.dtype} {tuple(features.shape)}")
+    if 0 in features.shape[2:]:
+        raise ValueError(f"features must have a cell at least, got {tuple(features.shape)}")
     if rois.ndim != 2 or rois.shape[1] != 5 or not rois.is_floating_point():
         raise ValueError(
             f"rois must be (R, 5) float rows of (image, x1, y1, x2, y2), got {rois.dtype} {tuple(rois.shape)}"
@@ -56,11 +58,11 @@ def is_channels_last(features: Tensor) -> bool:
     return features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
 
 
-def empty_pooled(features: Tensor, rois: Tensor, size: int) -> Tensor:
-    """``(R, C, size, size)`` to be written to, of the features' type, device and memory format."""
+def empty_pooled(features: Tensor, rois: Tensor, size: int, dtype: torch.dtype | None = None) -> Tensor:
+    """``(R, C, size, size)`` to be written to, of the features' device, memory format and, if not given, type."""
     memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
     shape = (len(rois), features.shape[1], size, size)
-    return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=memory)
+    return torch.empty(shape, dtype=dtype or features.dtype, device=features.device, memory_format=memory)
 
 
 def write_pooled(pooled: Tensor, bins: Tensor) -> None:
@@ -71,7 +73,14 @@ def write_pooled(pooled: Tensor, bins: Tensor) -> None:
         pooled.permute(1, 2, 0).copy_(bins)
 
 
-def empty_map(like: Tensor, shape: Sequence[int], channels_last: bool) -> Tensor:
-    """``(B, C, H, W)`` to be written to, of the type and device of ``like``."""
+def empty_map(like: Tensor, shape: Sequence[int], channels_last: bool, dtype: torch.dtype | None = None) -> Tensor:
+    """``(B, C, H, W)`` to be written to, of the device of ``like`` and, if not given, its type."""
     memory = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty(tuple(shape), dtype=like.dtype, device=like.device, memory_format=memory)
+    return torch.empty(tuple(shape), dtype=dtype or like.dtype, device=like.device, memory_format=memory)
+
+
+def as_map(total: Tensor, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    """A sum ``(B, C, H, W)`` with channels innermost, as an operator returns it: itself where it is that already."""
+    if channels_last and total.dtype == dtype:
+        return total
+    return empty_map(total, total.shape, channels_last, dtype).copy_(total)

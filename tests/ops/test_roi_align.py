@@ -126,10 +126,22 @@ def test_a_region_of_millions_of_cells_takes_no_longer_than_another():
     assert pooled.isfinite().all()
 
 
-def test_nan_in_one_image_stays_out_of_the_regions_of_another():
+def test_nan_in_one_image_stays_out_of_the_regions_of_another_and_of_those_that_cannot_be_read():
     features = distinct_map()
     features[1] = float("nan")
     assert roi_align(features, random_rois(20, images=1), 2, STRIDE).isfinite().all()
+    features[0] = float("nan")
+    assert roi_align(features, UNREADABLE, 2, STRIDE).eq(0).all()
+
+
+def test_no_image_and_no_channel_give_what_there_is():
+    for shape in ((0, 3, 6, 9), (2, 0, 6, 9)):
+        features = torch.zeros(shape, requires_grad=True)
+        pooled = roi_align(features, random_rois(4), 2, STRIDE)
+        assert pooled.shape == (4, shape[1], 2, 2)
+        assert pooled.eq(0).all()
+        pooled.sum().backward()
+        assert features.grad.shape == shape
 
 
 def test_no_region_gives_no_bins_and_a_gradient_of_zero():
@@ -164,6 +176,7 @@ def test_an_op_that_torch_can_compile_whole_check_and_cast():
     [
         ({"features": torch.zeros(3, 6, 9)}, r"features must be \(B, C, H, W\) of floats, got .*\(3, 6, 9\)"),
         ({"features": torch.zeros(2, 3, 6, 9, dtype=torch.uint8)}, "got torch.uint8"),
+        ({"features": torch.zeros(2, 3, 6, 0)}, r"must have a cell at least, got \(2, 3, 6, 0\)"),
         ({"rois": torch.zeros(4, 4)}, r"rois must be \(R, 5\) float rows of \(image, x1, y1, x2, y2\).*\(4, 4\)"),
         ({"rois": torch.zeros(4, 5, dtype=torch.int64)}, "float rows .* got torch.int64"),
         ({"size": 0}, "size must be 1 or more bins a side, got 0"),

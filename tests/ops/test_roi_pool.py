@@ -121,6 +121,16 @@ def test_a_region_upside_down_counts_as_one_cell():
     torch.testing.assert_close(pooled[0], expected)
 
 
+def test_no_image_and_no_channel_give_what_there_is():
+    for shape in ((0, 3, 6, 9), (2, 0, 6, 9)):
+        features = torch.zeros(shape, requires_grad=True)
+        pooled = roi_pool(features, random_rois(4), 2, STRIDE)
+        assert pooled.shape == (4, shape[1], 2, 2)
+        assert pooled.eq(0).all()
+        pooled.sum().backward()
+        assert features.grad.shape == shape
+
+
 def test_no_region_gives_no_bins_and_a_gradient_of_zero():
     features = distinct_map().requires_grad_()
     for pool in (roi_pool, reference.roi_pool):

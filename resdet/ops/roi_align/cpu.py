@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from resdet.ops.regions import accumulator, empty_map, empty_pooled, write_pooled
+from resdet.ops.regions import accumulator, as_map, empty_map, empty_pooled, write_pooled
 from resdet.ops.roi_align.sampling import axis_weights
 
 
@@ -27,10 +27,13 @@ def forward(features: Tensor, rois: Tensor, size: int, stride: float, sampling: 
     pooled = empty_pooled(features, rois, size)
     images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
     bins = maps.new_empty(size, size, maps.shape[3])
-    for r, (part, wy, wx) in enumerate(_parts(maps, images, y.to(held), x.to(held))):
+    without_samples = set(range(len(rois)))
+    for r, part, wy, wx in _parts(maps, images, y.to(held), x.to(held)):
         rows = (wy @ part).view(size, wx.shape[1], -1)  # (size, w, C)
         torch.bmm(wx.expand(size, -1, -1), rows, out=bins)
         write_pooled(pooled[r], bins)
+        without_samples.remove(r)
+    pooled[sorted(without_samples)] = 0
     return pooled
 
 
@@ -46,35 +49,36 @@ def backward(
     """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, size, size)``."""
     held = accumulator(gradient)
     size = gradient.shape[2]
-    maps = torch.zeros(shape[0], *shape[2:], shape[1], dtype=held, device=gradient.device)  # (B, H, W, C)
+    total = empty_map(gradient, shape, True, held).zero_()
+    maps = total.permute(0, 2, 3, 1)  # (B, H, W, C), contiguous
     images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
     bins = maps.new_empty(size, size, maps.shape[3])
-    for r, (part, wy, wx) in enumerate(_parts(maps, images, y.to(held), x.to(held))):
+    for r, part, wy, wx in _parts(maps, images, y.to(held), x.to(held)):
         bins.copy_(gradient[r].permute(1, 2, 0))
         rows = torch.bmm(wx.T.expand(size, -1, -1), bins)  # (size, w, C)
         part.addmm_(wy.T, rows.view(size, -1))
-    found = empty_map(gradient, shape, channels_last)
-    return found.copy_(maps.permute(0, 3, 1, 2))
+    return as_map(total, gradient.dtype, channels_last)
 
 
 def _shape(maps: Tensor) -> tuple[int, int, int]:
     return maps.shape[0], maps.shape[1], maps.shape[2]
 
 
-def _parts(maps: Tensor, images: Tensor, y: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each region the ``h x w`` part of the map that it reads, a view as a matrix of ``(h, w * C)``, and its
-    weights ``(size, h)`` and ``(size, w)``; a region that reads nothing has a part of one cell."""
+def _parts(maps: Tensor, images: Tensor, y: Tensor, x: Tensor) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+    """Each region that reads the map: its number, the ``h x w`` cells that it reads as a view ``(h, w * C)``, and
+    their weights ``(size, h)`` and ``(size, w)``."""
     _, height, width, channels = maps.shape
-    images, top, bottom, left, right = (v.tolist() for v in (images, *_support(y), *_support(x)))
-    for r, image in enumerate(images):
+    top, bottom, left, right = (edge.tolist() for edge in (*_support(y), *_support(x)))
+    for r, image in enumerate(images.tolist()):
         h, w = bottom[r] - top[r], right[r] - left[r]
-        begin = ((image * height + top[r]) * width + left[r]) * channels
-        part = maps.as_strided((h, w * channels), (width * channels, 1), begin)
-        yield part, y[r, :, top[r] : bottom[r]], x[r, :, left[r] : right[r]]
+        if h > 0 and w > 0:
+            begin = ((image * height + top[r]) * width + left[r]) * channels
+            part = maps.as_strided((h, w * channels), (width * channels, 1), begin)
+            yield r, part, y[r, :, top[r] : bottom[r]], x[r, :, left[r] : right[r]]
 
 
 def _support(weights: Tensor) -> tuple[Tensor, Tensor]:
     """``(R, size, extent)`` -> the first cell that any bin reads and the one after the last, ``(R,)`` each."""
     read = (weights != 0).any(1)  # (R, extent)
     first, after = read.int().argmax(1), read.shape[1] - read.flip(1).int().argmax(1)
-    return first, torch.where(read.any(1), after, 1)
+    return first, torch.where(read.any(1), after, 0)

@@ -10,6 +10,8 @@ Regions are computed in float32, sums in float32 (float64 for float64 maps).  An
 read neighbouring channels, so that channels_last is the fast one.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -162,7 +164,7 @@ def _forward(
     r, p = row // size, row % size
     channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
     q = tl.arange(0, bins)
-    image, x1, y1, x2, y2, _ = load_region(rois, r, images, scale)
+    image, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
     y_start, y_bin = _along(y1, y2, size, aligned)
     x_start, x_bin = _along(x1, x2, size, aligned)
     top, bottom = _covered(y_start + p * y_bin, y_start + (p + 1) * y_bin, height)
@@ -170,7 +172,7 @@ def _forward(
     of_y = weights + row * (height + width)
     of_x = weights + (r * size + q) * (height + width) + height
     total = tl.zeros([bins, block], held)
-    for x in range(left, right):
+    for x in range(left, right * usable):
         column = tl.zeros([block], held)
         for y in range(top, bottom):
             at = (

@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from resdet.ops.regions import accumulator, empty_map, empty_pooled, write_pooled
+from resdet.ops.regions import accumulator, as_map, empty_map, empty_pooled, write_pooled
 from resdet.ops.roi_pool.bins import bin_edges
 
 
 class Pooled(NamedTuple):
-    """One region."""
+    """One region, its extent in cells taken as far as one row and column past the map."""
 
     number: int
-    window: tuple[slice, slice, slice, slice]  # the part of the map that it covers
+    image: int
+    y: slice
+    x: slice
     maxima: Tensor  # (1, C, size, size), 0 where there is no cell
-    cells: Tensor  # (1, C, size, size) int64: the place of each maximum in the part, in reading order
+    cells: Tensor  # (1, C, size, size) int64: the place of each maximum in the extent, in reading order
     empty: Tensor | None  # (size, size) bool: bins without a cell; None: there are none
 
 
@@ -41,42 +43,44 @@ def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
 
 def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
     """Gradient of the features from that of the bins, ``(R, C, size, size)``: regions add up in their order."""
-    images, channels, height, width = features.shape
-    held = accumulator(features)
-    total = torch.zeros(images, height + 1, width + 1, channels, dtype=held, device=features.device)
-    total = total.permute(0, 3, 1, 2)
+    channels = features.shape[1]
+    total = empty_map(gradient, features.shape, True, accumulator(features)).zero_()
     bins = total.new_empty(*gradient.shape[2:], channels)
     for region in _regions(features, rois, gradient.shape[2], stride):
         bins.copy_(gradient[region.number].permute(1, 2, 0))
         if region.empty is not None:
             bins[region.empty] = 0
-        part = total[region.window]
-        part += torch.ops.aten.adaptive_max_pool2d_backward(bins.permute(2, 0, 1)[None], part, region.cells)
-    found = empty_map(gradient, features.shape, channels_last)
-    return found.copy_(total[:, :, :height, :width])
+        extent = (1, channels, region.y.stop - region.y.start, region.x.stop - region.x.start)
+        like = empty_map(bins, extent, True)  # of the region's shape, which is all that is asked of it
+        found = torch.ops.aten.adaptive_max_pool2d_backward(bins.permute(2, 0, 1)[None], like, region.cells)
+        part = total[region.image, :, region.y, region.x]
+        part += found[0, :, : part.shape[1], : part.shape[2]]
+    return as_map(total, gradient.dtype, channels_last)
 
 
 def _regions(features: Tensor, rois: Tensor, size: int, stride: float) -> Iterator[Pooled]:
     """Every region that covers a cell."""
-    images, _, height, width = features.shape
-    # a row and a column more, less than everything: the last cell of a region that ends on the image's edge
-    maps = functional.pad(features, (0, 1, 0, 1), value=-torch.inf).contiguous(memory_format=torch.channels_last)
+    images, channels, height, width = features.shape
+    maps = features.contiguous(memory_format=torch.channels_last)
+    # one row and column more: the last cell of a region that ends on the image's edge
     image, y, x = bin_edges(rois, (images, height + 1, width + 1), size, stride)
     empty = _outside(y, height)[:, :, None] | _outside(x, width)[:, None, :]  # (R, size, size)
     even = (_are_even(y) & _are_even(x)).tolist()
-    where = torch.stack((image, y[:, 0, 0], y[:, 1, -1], x[:, 0, 0], x[:, 1, -1]), 1).tolist()
-    some_empty = empty.flatten(1).any(1).tolist()
-    for r, (i, top, bottom, left, right) in enumerate(where):
-        if top == bottom or left == right:
+    extents = torch.stack((image, y[:, 0, 0], y[:, 1, -1], x[:, 0, 0], x[:, 1, -1]), 1).tolist()
+    some_empty, all_empty = empty.flatten(1).any(1).tolist(), empty.flatten(1).all(1).tolist()
+    for r, (i, top, bottom, left, right) in enumerate(extents):
+        if all_empty[r] or not channels:
             continue
-        window = slice(i, i + 1), slice(None), slice(top, bottom), slice(left, right)
+        part = maps[i : i + 1, :, top:bottom, left:right]
+        if bottom > height or right > width:
+            part = functional.pad(part, (0, max(0, right - width), 0, max(0, bottom - height)), value=-torch.inf)
         if even[r]:
-            maxima, cells = functional.adaptive_max_pool2d(maps[window], size, return_indices=True)
+            maxima, cells = functional.adaptive_max_pool2d(part, size, return_indices=True)
         else:
-            maxima, cells = _bin_by_bin(maps[window], (y[r] - top).tolist(), (x[r] - left).tolist())
+            maxima, cells = _bin_by_bin(part, (y[r] - top).tolist(), (x[r] - left).tolist())
         if some_empty[r]:
             maxima[:, :, empty[r]] = 0
-        yield Pooled(r, window, maxima, cells, empty[r] if some_empty[r] else None)
+        yield Pooled(r, i, slice(top, bottom), slice(left, right), maxima, cells, empty[r] if some_empty[r] else None)
 
 
 def _outside(edges: Tensor, extent: int) -> Tensor:

@@ -9,6 +9,8 @@ Regions are computed in float32, sums in float32 (float64 for float64 maps).  An
 read neighbouring channels, so that channels_last is the fast one.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
 import torch
@@ -39,7 +41,7 @@ def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, ch
     if not found.numel():
         return found
     rois = as_kernels_read(rois)
-    maxima = empty_pooled(features, rois, size).int()
+    maxima = empty_pooled(features, rois, size, torch.int32)
     _launch_maxima(features, rois, maxima, stride, cells=True)
     block, stretches = min(CHANNELS, power_of_two(channels)), triton.cdiv(width, CELLS)
     with device_of(features):
