@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from resdet import cli
-from resdet.benchmarks import data, loc
+from resdet.benchmarks import data, loc, ops
 from resdet.timing import Row, benchmark_file
 
-SUITES: dict[str, Callable[..., Iterator[Row]]] = {"data": data.rows, "loc": loc.rows}
+SUITES: dict[str, Callable[..., Iterator[Row]]] = {"data": data.rows, "loc": loc.rows, "ops": ops.rows}
 
 
 def main(argv: list[str] | None = None) -> None:
