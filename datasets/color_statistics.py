@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def as_settings(found: ColorStatistics, spec: str, mean_file: Path | None) -> str:
     """The statistics as a config has them."""
-    data = {"mean": rounded(found.mean, 3), "std": rounded(found.std, 3)}
+    data: dict[str, list[float] | str] = {"mean": rounded(found.mean, 3), "std": rounded(found.std, 3)}
     if mean_file:
         data["pixel_mean"] = str(mean_file)
     augment = {"pca_values": rounded(found.values, 6), "pca_vectors": [rounded(row, 5) for row in found.vectors]}

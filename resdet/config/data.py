@@ -50,9 +50,7 @@ class AugmentConfig:
     saturation: float = 0.4
     hue: float = 0.0
     color_probability: float = 0.8
-    pca_lighting: float = (
-        0.0  # AlexNet's colours: deviation of the numbers drawn, 0.1 in the paper's recipe
-    )
+    pca_lighting: float = 0.0  # AlexNet's colours: deviation of the numbers drawn, 0.1 in the paper's recipe
     pca_values: tuple[float, ...] = IMAGENET_PCA_VALUES  # eigenvalues of the covariance of RGB in 0 .. 1
     pca_vectors: tuple[tuple[float, ...], ...] = IMAGENET_PCA_VECTORS  # the eigenvectors in that order: r, g, b of each
     keep_object: bool = True  # the crop is drawn again until it holds a box, where the image has boxes
