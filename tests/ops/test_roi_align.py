@@ -159,6 +159,7 @@ def test_an_op_that_torch_can_compile_whole_check_and_cast():
     features, rois = distinct_map().requires_grad_(), random_rois(6)
     for variant in (features, features.detach().to(memory_format=torch.channels_last).requires_grad_()):
         torch.library.opcheck(op.roi_align, (variant, rois, 3, 16.0, 0, True))
+    torch.library.opcheck(op.roi_align_backward, (some_weights((6, 3, 3, 3)), rois, [2, 3, 6, 9], 16.0, 0, True, True))
     compiled = torch.compile(lambda f, r: roi_align(f, r, 3, STRIDE).square(), fullgraph=True, backend="aot_eager")
     weight = some_weights((6, 3, 3, 3))
     torch.testing.assert_close(

@@ -4,7 +4,7 @@ A region's bins are ``Wy @ map @ Wx.T`` (:mod:`resdet.ops.roi_align.sampling`), 
 products, added region after region: in the same order each time, so that two runs give equal bits.  Channels lie
 innermost: a region's part of the map is then one matrix with a row stride, and nothing is gathered or copied.
 
-Measured on one core of an EPYC (Zen 4): 2 to 5 times as fast as torchvision 0.29 forward, 5 to 13 times with backward
+Measured on one core of an EPYC (Zen 4): 2 to 6 times as fast as torchvision 0.29 forward, 5 to 15 times with backward
 (``tools/benchmark.py --suite ops``).  Tried and left: columns before rows (equal), a product for each row of bins in
 place of one batched product (half as fast), regions of like size in one batch (a half to a quarter: their parts must
 be copied, and fall out of cache).
