@@ -160,6 +160,7 @@ def test_without_onnx_one_line_says_what_to_install(main, capsys, tmp_path, cls_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch 2.11's exporter about torch itself
 @pytest.mark.parametrize("kind", ["cls", "loc"])
 def test_an_onnx_file_gives_the_models_answers_to_any_number_of_images(
     main, capsys, tmp_path, kind, cls_weights, loc_weights
