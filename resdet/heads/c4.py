@@ -30,6 +30,7 @@ class C4(nn.Module):
         self.strides = (backbone.strides["conv4"],)  # pixels a cell of each level
         self.map_channels, self.vector_channels = backbone.channels["conv4"], backbone.channels["conv5"]
         self.pool, self.size, self.sampling, self.aligned = pool, size, sampling, aligned
+        self.interpolates = pool == "align"
 
     def maps(self, backbone: ResNet, pixels: Tensor, extent: Tensor | None) -> tuple[Tensor, ...]:
         """The levels that anchors stand on, conv4 alone, of normalised ``(B, 3, H, W)`` images."""

@@ -37,6 +37,7 @@ class FPN(nn.Module):
     # An image is seen with its sides filled up to whole cells of the coarsest stage, by the mean colour: then each
     # level has exactly twice the cells of the next, alone as in a batch.
     multiple = 32
+    interpolates = True  # between cells, where it cuts regions out
 
     def __init__(
         self,

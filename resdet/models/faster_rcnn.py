@@ -137,7 +137,7 @@ class FasterRCNN(nn.Module):
     def features(self, images: Tensor, sizes: Sizes) -> Maps:
         """The neck's maps of ``(B, 3, H, W)`` uint8 RGB, of each image as if it were alone.
 
-        Its last cells are repeated once.
+        Where regions are interpolated the last cells are repeated once.
         """
         height, width = (side + -side % self.neck.multiple for side in images.shape[-2:])
         images = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
@@ -148,6 +148,8 @@ class FasterRCNN(nn.Module):
         seen = self._seen(sizes)
         with images_end(self.backbone, seen, height, width):
             maps = self.neck.maps(self.backbone, pixels, seen)
+        if not self.neck.interpolates:
+            return maps  # what the maximum of a bin finds beyond the edge is 0, as in a bin without a cell
         return [edges_repeated(m, inside) for m, inside in zip(maps, self._inside(maps, sizes), strict=True)]
 
     def propose(self, features: Maps, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:

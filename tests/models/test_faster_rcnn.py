@@ -147,6 +147,24 @@ def test_a_batch_of_several_sizes_has_the_mean_of_the_images_own_losses_and_grad
         assert error < 1e-3, f"{name}: {error}"
 
 
+@pytest.mark.parametrize("pool", ["align", "pool"])
+def test_regions_at_the_edge_are_the_same_alone_and_in_a_batch(pool):
+    model = detector(f"model.pool={pool}", "model.pool_size=14")
+    images = batch(*MIXED, sizes=SIZES)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        features = model.features(images.images, images.sizes)
+        for i in range(3):
+            width, height = images.sizes[i]
+            one, other = torch.rand(2, 60, 2, generator=draw) * torch.tensor([width, height])
+            boxes = torch.cat((torch.minimum(one, other), torch.maximum(one, other)), 1)
+            boxes[:20, 2], boxes[20:40, 3] = width, height
+            image = alone(images, i)
+            expected = model.pooled(model.features(image.images, image.sizes), [boxes])
+            found = model.pooled(features, [boxes if j == i else torch.zeros(0, 4) for j in range(3)])
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_image_has_the_same_detections_alone_and_in_a_batch():
     model = detector()
     images = batch(*MIXED, sizes=SIZES)
