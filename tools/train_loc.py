@@ -1,4 +1,4 @@
-"""Fine-tune a localizer, the per-class RPN, from a classifier."""
+"""Fine-tune a localizer, the per-class RPN or VGG's per-class regression, from a classifier."""
 
 from __future__ import annotations
 

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from resdet.build.backbone import build_backbone
 from resdet.config import LocConfig
+from resdet.heads.per_class_box import PerClassBox
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.inference.loc import LocProtocol
 from resdet.models.localizer import Localizer, LocalizerLoss
+from resdet.models.pcr import AnyLocalizer, PCRLocalizer, PCRLoss
 
 
-def build_localizer(config: LocConfig, classes: int) -> Localizer:
+def build_localizer(config: LocConfig, classes: int) -> AnyLocalizer:
     """The localizer of a config, its weights drawn at random."""
+    return {"rpn": build_rpn_localizer, "pcr": build_pcr_localizer}[config.model.method](config, classes)
+
+
+def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
+    """VGG's per-class regression."""
+    how = config.model
+    backbone = build_backbone(how.backbone, classes)
+    return PCRLocalizer(
+        backbone,
+        PerClassBox(backbone.channels["conv5"] * how.bins**2, classes, share_classes=how.share_classes),
+        size=config.data.size,
+        bins=how.bins,
+        mean=config.data.mean,
+        std=config.data.std,
+        loss=PCRLoss(how.class_weight, how.box_weight, how.box_beta, config.train.label_smoothing),
+    )
+
+
+def build_rpn_localizer(config: LocConfig, classes: int) -> Localizer:
+    """The per-class RPN."""
     how = config.model
     backbone = build_backbone(how.backbone, classes)
     anchors = len(how.anchor_sizes) * len(how.anchor_ratios)

@@ -20,12 +20,12 @@ from resdet.engine import checkpoint
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
 from resdet.models.faster_rcnn import FasterRCNN
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 from resdet.zoo.detector import PretrainedDetector
 from resdet.zoo.named import named_detector, named_resnet
 from resdet.zoo.resnet import PretrainedResNet
 
-Model = Classifier | Localizer | FasterRCNN
+Model = Classifier | AnyLocalizer | FasterRCNN
 # by what a checkpoint calls its task: the schema of its settings, and what makes the model of them
 KINDS: dict[str, tuple[type[Any], Callable[[Any, int], Model]]] = {
     "cls": (ClsConfig, build_classifier),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from resdet.config.backbone import BackboneConfig
 from resdet.config.checks import at_least, each_above_zero, one_of, share
@@ -10,39 +10,59 @@ from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
+METHODS = ("rpn", "pcr")
+ONLY_FOR = {  # settings of one method alone
+    "rpn": (
+        *("feature", "neck", "anchor_sizes", "anchor_ratios", "class_loss", "anchors_per_image"),
+        *("positive_iou", "negative_iou", "object_weight"),
+    ),
+    "pcr": ("bins",),
+}
+
 
 @dataclass(frozen=True)
 class LocalizerConfig:
     """The per-class RPN (App. C).  The paper leaves most of these open: they are choices, each with its reason."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    method: str = "rpn"  # or "pcr", VGG's per-class regression from one crop, the paper's baseline; see ONLY_FOR
     feature: str = "conv5"  # the map the RPN reads: 7x7 for a 224 crop; or "conv4"
     neck: int = 512  # channels of the 3x3 convolution before the siblings, as in Faster R-CNN
     anchor_sizes: tuple[float, ...] = (64.0, 128.0, 224.0)  # sqrt of the area, pixels; large objects matter here
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     class_loss: str = "true"  # the true class's logistic output learns, as PCR knows the class; or "all" K outputs
-    share_classes: bool = False  # learn the siblings as a shared part plus one for each class; same network
+    share_classes: bool = False  # learn each class's weights as a shared part plus its own; same network
     anchors_per_image: int = 8  # App. C
     positive_iou: float = 0.7  # Faster R-CNN; the best anchor of each box is positive too
     negative_iou: float = 0.3
     class_weight: float = 1.0  # of the classifier's own loss, kept in training; 0 leaves it out
     object_weight: float = 1.0  # of the logistic loss of the anchors
     box_weight: float = 1.0  # of the smooth L1 loss
-    box_beta: float = 1.0 / 9.0  # where smooth L1 turns linear: sigma = 3
+    box_beta: float = 1.0 / 9.0  # where smooth L1 turns linear: sigma = 3; VGG's Euclidean loss is any that is large
+    bins: int = 1  # pcr: parts along each side of conv5 that are averaged apart; 7 keeps all 7x7 cells, as VGG does
 
     def __post_init__(self) -> None:
+        one_of("model.method", self.method, METHODS)
         one_of("model.feature", self.feature, ("conv4", "conv5"))
         one_of("model.class_loss", self.class_loss, ("true", "all"))
         for name in ("anchor_sizes", "anchor_ratios"):
             if not getattr(self, name):
                 raise UsageError(f"model.{name} must name one at least, got none")
             each_above_zero(f"model.{name}", getattr(self, name))
-        at_least("model", self, 1, "neck", "anchors_per_image")
+        at_least("model", self, 1, "neck", "anchors_per_image", "bins")
         at_least("model", self, 0, "class_weight", "object_weight", "box_weight")
         share("model", self, "positive_iou", "negative_iou")
         if self.negative_iou > self.positive_iou:
             raise UsageError(f"model.negative_iou {self.negative_iou} is above model.positive_iou {self.positive_iou}")
         each_above_zero("model.box_beta", (self.box_beta,))
+        self._check_method()
+
+    def _check_method(self) -> None:
+        defaults = {f.name: f.default for f in fields(self)}
+        for method, names in ONLY_FOR.items():
+            for name in names if method != self.method else ():
+                if getattr(self, name) != defaults[name]:
+                    raise UsageError(f"model.{name} is for model.method={method}, this is {self.method}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,9 @@ class LocTestConfig:
     protocol: str = "1-crop"  # or "dense": fully convolutional over `scales`
     scales: tuple[int, ...] = (224, 256, 384, 480, 640)  # shorter sides
     mirror: bool = False  # dense: each scale's mirror image too
-    voting: str = "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or "greedy" merging
+    voting: str = (
+        "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or "greedy" merging, as VGG
+    )
     vote_iou: float = 0.5
     batch_size: int = 64
 

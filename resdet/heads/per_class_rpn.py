@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.heads.sharing import share_over_classes
+
 
 class PerClassRPN(nn.Module):
     """3x3 neck with ReLU, then the siblings; N(0, 0.01) throughout (Faster R-CNN, Sec. 3.1.3).
@@ -22,10 +24,8 @@ class PerClassRPN(nn.Module):
         neck: channels between the neck and the siblings.
         anchors: A, for each position.
         classes: K.
-        share_classes: learn each sibling as a part shared by all classes plus a part for each.  With SGD this is
-            the same as adding, to each class's gradient, the sum over all classes: ``W_c = S + D_c`` moves by
-            ``g_c + sum(g)``, weight decay and momentum being linear.  So the parameters stay the plain ones.
-            (Clipping by norm is not linear: it sees the norm of these sums.)
+        share_classes: learn each sibling as a part shared by all classes plus a part for each, see
+            :mod:`resdet.heads.sharing`.
     """
 
     def __init__(self, channels: int, neck: int, anchors: int, classes: int, *, share_classes: bool = False) -> None:
@@ -108,17 +108,13 @@ class PerClassRPN(nn.Module):
 
     def _share(self) -> None:
         if self.share_classes:
-            for parameter in (self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias):
-                parameter.register_hook(self._with_shared)
+            siblings = (self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias)
+            share_over_classes(siblings, self.classes, self.anchors)
 
     def __setstate__(self, state: dict) -> None:
         """Copied or unpickled: torch leaves the hooks of parameters behind, and the copy would learn otherwise."""
         super().__setstate__(state)
         self._share()
-
-    def _with_shared(self, gradient: Tensor) -> Tensor:
-        by_class = gradient.reshape(self.anchors, self.classes, -1)
-        return (by_class + by_class.sum(1, keepdim=True)).reshape(gradient.shape)
 
 
 def _rows(weight: Tensor, index: Tensor) -> Tensor:

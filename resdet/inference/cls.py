@@ -15,7 +15,7 @@ from resdet.data.views import centre, ten_crops, whole
 from resdet.engine.train import autocast
 from resdet.inference.loc import same_size, stack
 from resdet.models.classifier import Classifier
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 from resdet.structures import View
 
 PROTOCOLS = ("1-crop", "10-crop", "dense")
@@ -51,7 +51,7 @@ class ClsProtocol:
 
 @torch.inference_mode()
 def probabilities(
-    model: Classifier | Localizer,
+    model: Classifier | AnyLocalizer,
     batches: Iterable[Sequence[ViewedImage]],
     protocol: ClsProtocol,
     device: torch.device,
@@ -89,7 +89,7 @@ def _parts(groups: list[list[tuple[int, int]]], most: int) -> Iterator[list[tupl
             yield group[i : i + most]
 
 
-def _of_views(model: Classifier | Localizer, pixels: Tensor, protocol: ClsProtocol) -> Tensor:
+def _of_views(model: Classifier | AnyLocalizer, pixels: Tensor, protocol: ClsProtocol) -> Tensor:
     """``(B, 3, H, W)`` uint8 -> ``(B, K)`` float64 probabilities, on the CPU."""
     if protocol.name == "dense" and protocol.per_position:
         return _of_positions(model, pixels, protocol.size).cpu()
@@ -97,7 +97,7 @@ def _of_views(model: Classifier | Localizer, pixels: Tensor, protocol: ClsProtoc
     return model.logits(pixels).cpu().double().softmax(1)
 
 
-def _of_positions(model: Classifier | Localizer, pixels: Tensor, size: int) -> Tensor:
+def _of_positions(model: Classifier | AnyLocalizer, pixels: Tensor, size: int) -> Tensor:
     """The mean over positions of what the classifier says at each.
 
     A position is a window of the map as large as a training crop's, 7x7 for 224 pixels, as pool5 of the released

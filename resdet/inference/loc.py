@@ -16,7 +16,7 @@ from resdet.data.views import centre, from_view, whole
 from resdet.engine.train import autocast
 from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 from resdet.postprocess.merge import best_box, greedy_merge
 from resdet.structures import ImageBatch, Target, View
 
@@ -35,7 +35,7 @@ class ClassAnswers:
 
 @torch.inference_mode()
 def classify_all(
-    model: Classifier | Localizer, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
+    model: Classifier | AnyLocalizer, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
 ) -> ClassAnswers:
     """Classify every image of ``batches``, in their order; an image without a label counts as of class 0."""
     model.eval()
@@ -105,7 +105,7 @@ class Located:
 
 @torch.inference_mode()
 def locate(
-    model: Localizer,
+    model: AnyLocalizer,
     batches: Iterable[Sequence[ViewedImage]],
     protocol: LocProtocol,
     device: torch.device,
@@ -134,7 +134,7 @@ def locate(
 
 @torch.inference_mode()
 def best_candidates(
-    model: Localizer,
+    model: AnyLocalizer,
     batches: Iterable[Sequence[ViewedImage]],
     truth: Callable[[int], Target],
     device: torch.device,
@@ -165,7 +165,7 @@ def best_candidates(
 
 
 def _locate(
-    model: Localizer,
+    model: AnyLocalizer,
     images: Sequence[ViewedImage],
     protocol: LocProtocol,
     device: torch.device,
@@ -197,7 +197,7 @@ def _locate(
 
 
 def _candidates(
-    model: Localizer,
+    model: AnyLocalizer,
     images: Sequence[ViewedImage],
     groups: list[list[tuple[int, int]]],
     maps: list[dict[str, Tensor]],
@@ -215,7 +215,7 @@ def _candidates(
 
 
 def _guess(
-    model: Localizer, maps: list[dict[str, Tensor]], groups: list[list[tuple[int, int]]], images: int
+    model: AnyLocalizer, maps: list[dict[str, Tensor]], groups: list[list[tuple[int, int]]], images: int
 ) -> tuple[Tensor, Tensor]:
     """The most probable classes and their probabilities, averaged over an image's views."""
     total: Tensor | None = None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from resdet.boxes.geometry import clip
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 
 GUESSES = 5  # classes that are given a box, as ILSVRC asks for
 NEEDED = ("onnx", "onnxscript")  # torch has the exporter, these the format
@@ -39,7 +39,7 @@ class ClassesAndBoxes(nn.Module):
 
     outputs = ("probabilities", "labels", "boxes", "box_scores")
 
-    def __init__(self, model: Localizer) -> None:
+    def __init__(self, model: AnyLocalizer) -> None:
         super().__init__()
         self.model = model
 
@@ -59,12 +59,12 @@ class ClassesAndBoxes(nn.Module):
         return probabilities, labels, clip(best, size), score
 
 
-def as_function(model: Classifier | Localizer) -> Classes | ClassesAndBoxes:
+def as_function(model: Classifier | AnyLocalizer) -> Classes | ClassesAndBoxes:
     """What a model is exported as."""
-    return ClassesAndBoxes(model) if isinstance(model, Localizer) else Classes(model)
+    return ClassesAndBoxes(model) if isinstance(model, AnyLocalizer) else Classes(model)
 
 
-def write_onnx(file: Path, model: Classifier | Localizer, size: int, described: Mapping[str, Any]) -> None:
+def write_onnx(file: Path, model: Classifier | AnyLocalizer, size: int, described: Mapping[str, Any]) -> None:
     """Write a model in evaluation mode for batches of any number of ``size x size`` images.
 
     Args:

@@ -20,13 +20,13 @@ from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import Located, LocProtocol, best_candidates, locate
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.trained import open_localizer
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
 
 
 def predict(
-    model: Localizer,
+    model: AnyLocalizer,
     records: Records,
     protocol: LocProtocol,
     device: torch.device,

@@ -18,7 +18,7 @@ from resdet.engine.train import autocast
 from resdet.inference.loc import GUESSES, LocProtocol
 from resdet.jobs.trained import open_classifier
 from resdet.models.classifier import Classifier
-from resdet.models.localizer import Localizer
+from resdet.models.pcr import AnyLocalizer
 from resdet.progress import follow
 
 
@@ -51,7 +51,7 @@ def second_guesses(
 
 @torch.inference_mode()
 def guess(
-    model: Classifier | Localizer,
+    model: Classifier | AnyLocalizer,
     batches: Iterable[Sequence[ViewedImage]],
     device: torch.device,
     precision: str = "fp32",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
     from resdet.inference.loc import LocProtocol
     from resdet.models.classifier import Classifier
     from resdet.models.faster_rcnn import FasterRCNN
-    from resdet.models.localizer import Localizer
+    from resdet.models.pcr import AnyLocalizer
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
 
 def open_localizer(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace
-) -> tuple[Localizer, LocProtocol, Classes, RunOptions]:
+) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
     """As :func:`open_trained`, for what needs boxes; with how it is tested, and its classes.
 
     Raises:
@@ -91,19 +91,19 @@ def open_localizer(
 
 def as_localizer(
     loaded: Loaded, how: RunOptions, weights: Path | str
-) -> tuple[Localizer, LocProtocol, Classes, RunOptions]:
+) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
     """What :func:`open_localizer` gives, of weights that are open."""
     from resdet.build import build_protocol
-    from resdet.models.localizer import Localizer
+    from resdet.models.pcr import AnyLocalizer
 
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
-    if not isinstance(loaded.model, Localizer):
+    if not isinstance(loaded.model, AnyLocalizer):
         raise UsageError(
             f"{weights}: a classifier, which gives no boxes: wanted a localizer (tools/train_loc.py makes one from it; "
             "tools/eval_cls.py measures a classifier)"
         )
-    protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a Localizer comes with a LocConfig
+    protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a localizer comes with a LocConfig
     return loaded.model, protocol, loaded.classes, how
 
 
@@ -111,7 +111,7 @@ def as_localizer(
 class OpenedClassifier:
     """A trained network that classifies images, on its device, what it was trained as, and how it is run."""
 
-    model: Classifier | Localizer
+    model: Classifier | AnyLocalizer
     config: Any  # a ClsConfig or a LocConfig: resdet/build alone knows those and models both
     classes: Classes
     how: RunOptions
