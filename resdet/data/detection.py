@@ -34,6 +34,11 @@ class DetectionImages:
     how: DetAugmentConfig
 
     def __getitem__(self, draw: Draw) -> Row:
+        pixels, view = self.seen(draw)
+        return pixels, shown(self.records.target(draw.index), view), draw.index
+
+    def seen(self, draw: Draw) -> tuple[np.ndarray, View]:
+        """The pixels ``(H, W, 3)`` uint8 alone, and how they lie in the image."""
         rng = np.random.default_rng(draw.seed)
         image = open_annotated(self.records, draw.index)
         mirror = bool(rng.random() < self.how.mirror)
@@ -41,7 +46,7 @@ class DetectionImages:
         pixels = image.view(view, exact=False)
         if (jitter := jitter_of(self.how)) is not None:
             pixels = jitter(pixels, draw.seed)
-        return pixels, shown(self.records.target(draw.index), view), draw.index
+        return pixels, view
 
     def __len__(self) -> int:
         return len(self.records)

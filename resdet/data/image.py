@@ -19,6 +19,9 @@ from resdet.errors import InputError
 
 MAX_PIXELS = 178_956_970  # where PIL too refuses: a file of a few kB can claim to be this large and fill the memory
 
+# Of the 40 formats that PIL knows, one runs another program (EPS), some want other files too, most are never met.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
 
 def load_image(file: Path) -> np.ndarray:
     """Decode an image upright, in colour, 8 bits a channel.
@@ -49,9 +52,9 @@ def image_size(file: Path) -> tuple[int, int]:
         InputError: as :func:`load_image`, but for damage behind the header.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             check_size(file, *image.size)
-            turned = _orientation(image) in (5, 6, 7, 8)
+            turned = orientation_of(image) in (5, 6, 7, 8)
             return (image.height, image.width) if turned else (image.width, image.height)
     except InputError:
         raise
@@ -77,9 +80,9 @@ def read_bytes(file: Path) -> bytes:
 def decode_with_pil(file: Path, data: bytes) -> np.ndarray:
     """:func:`load_image` for any kind of image, from the bytes of ``file``."""
     try:
-        with Image.open(BytesIO(data)) as image:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             check_size(file, *image.size)
-            upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
+            upright = ImageOps.exif_transpose(image) if orientation_of(image) != 1 else image
             return _as_rgb(file, upright)
     except InputError:
         raise
@@ -102,7 +105,7 @@ def _as_rgb(file: Path, image: Image.Image) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """EXIF's 1 to 8 for what is still to be done: 1 is upright, 5 to 8 lie on their side."""
     if image.format == "TIFF":  # PIL turns these by itself while loading, and gives the upright size
         return 1

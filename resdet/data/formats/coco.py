@@ -44,7 +44,7 @@ def read(root: Path, split: str) -> Records:
     places = (root, root.parent, root.parent / "annotations", Path())
     file = find_file(split, places, "annotation file")
     content = load(file)
-    classes = _classes(rows_of(content, "categories", file), file)
+    classes = classes_of(rows_of(content, "categories", file), file)
     labels = {number: label for label, number in enumerate(classes.numbers)}
     images = rows_of(content, "images", file)
     numbers = _numbers(images, "image", file)
@@ -52,7 +52,8 @@ def read(root: Path, split: str) -> Records:
     return pack(root, classes, _records(images, numbers, boxes, file))
 
 
-def _classes(categories: list[Any], file: Path) -> Classes:
+def classes_of(categories: list[Any], file: Path) -> Classes:
+    """The classes in the order of their ids."""
     numbers = _numbers(categories, "category", file)
     names: dict[str, int] = {}
     for number in sorted(numbers):
@@ -128,13 +129,14 @@ def _records(images: list[Any], numbers: Mapping[int, int], boxes: _Boxes, file:
         name = row.get("file_name")
         if not isinstance(name, str):
             raise InputError(f"{where}: wanted a file_name, got {told(name)}")
-        width, height = (_side(row, side, where) for side in ("width", "height"))
+        width, height = (side_of(row, side, where) for side in ("width", "height"))
         xyxy, labels, ignored, areas = (column[start:end].tolist() for column in boxes[:4])
         yield Record(inside(name, where), -1, xyxy, labels, ignored, (width, height), number, areas)
         start = end
 
 
-def _side(row: Mapping[str, Any], side: str, place: str) -> int:
+def side_of(row: Mapping[str, Any], side: str, place: str) -> int:
+    """``width`` or ``height`` of an image, pixels; 0 where it is not said."""
     pixels = whole_number(row.get(side, 0), f"{place}: {side}")
     if not 0 <= pixels <= FARTHEST:
         raise InputError(f"{place}: {side}: wanted pixels, got {pixels}")

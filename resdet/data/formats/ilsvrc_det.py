@@ -48,12 +48,12 @@ def read(root: Path, split: str) -> Records:
     """
     from resdet.data.lists import det_names, det_wnids
 
-    base = _base_of(root)
+    base = base_of(root)
     images: Images = {}
     for part in split.split("+"):
         if part not in SPLITS:
             raise InputError(f"{root}: wanted {', '.join(SPLITS)} or a sum as in train+val1, got {split!r}")
-        images |= _images_of(base, part)
+        images |= images_of(base, part)
         _check_annotated(base, part)
     wnids = det_wnids()
     classes = Classes(wnids, det_names(), tuple(range(1, len(wnids) + 1)))
@@ -69,7 +69,8 @@ def _record(base: Path, name: str, number: int, labels: dict[str, int]) -> Recor
     return Record(path, -1, [o.box for o in objects], [labels[o.name] for o in objects], None, size or (0, 0), number)
 
 
-def _base_of(root: Path) -> Path:
+def base_of(root: Path) -> Path:
+    """The folder that holds ``Data``, ``Annotations``, ``ImageSets``: ``root`` or ``root/ILSVRC``."""
     for base in (root, root / "ILSVRC"):
         if any((base / kind / "DET").is_dir() for kind in ("Data", "Annotations", "ImageSets")):
             return base
@@ -83,7 +84,8 @@ def _check_annotated(base: Path, part: str) -> None:
         raise InputError(f"{folder}: not found; the boxes of {part} are there")
 
 
-def _images_of(base: Path, part: str) -> Images:
+def images_of(base: Path, part: str) -> Images:
+    """The images of one of :data:`SPLITS`."""
     if part == "train_all":
         return {f"train/{name}": -1 for class_id in range(1, 201) for name, _ in _train_list(base, class_id)}
     if part == "train":

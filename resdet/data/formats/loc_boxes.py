@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Callable, Container
 from pathlib import Path
+from typing import TextIO
 
 from resdet.data.formats import voc_xml
 from resdet.data.formats.inclusive import read_box
@@ -40,7 +41,7 @@ def _xml_source(folder: Path, split: str) -> Source:
 
 
 def _csv_source(file: Path) -> Source:
-    rows = _solution_rows(file)
+    rows = solution_rows(file)
 
     def objects(name: str, classes: Container[str] | None) -> tuple[str, tuple[Object, ...] | None]:
         image = name.rsplit("/", 1)[-1]  # the CSV names train images without their folder
@@ -52,19 +53,32 @@ def _csv_source(file: Path) -> Source:
     return objects
 
 
-def _solution_rows(file: Path) -> dict[str, tuple[int, str]]:
-    """From image to its line number and ``PredictionString``."""
-    with open(file, newline="", encoding="utf-8") as opened:
-        lines = csv.reader(opened)
-        header = next(lines, [])
-        if header != ["ImageId", "PredictionString"]:
-            raise InputError(f"{file}:1: wanted the header ImageId,PredictionString, got {','.join(header)!r}")
-        rows = {}
-        for row in lines:
-            if len(row) != 2:
-                raise InputError(f"{file}:{lines.line_num}: wanted ImageId,PredictionString, got {len(row)} columns")
-            rows[row[0]] = lines.line_num, row[1]
-        return rows
+def solution_rows(file: Path) -> dict[str, tuple[int, str]]:
+    """From image to its line number and ``PredictionString``.
+
+    Raises:
+        InputError: it cannot be read, is not UTF-8 or no such table.
+    """
+    try:
+        with open(file, newline="", encoding="utf-8-sig") as opened:
+            return _rows(file, opened)
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}; wanted ImageId,PredictionString") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: wanted ImageId,PredictionString as UTF-8 text: {error}") from None
+
+
+def _rows(file: Path, opened: TextIO) -> dict[str, tuple[int, str]]:
+    lines = csv.reader(opened)
+    header = next(lines, [])
+    if header != ["ImageId", "PredictionString"]:
+        raise InputError(f"{file}:1: wanted the header ImageId,PredictionString, got {','.join(header)!r}")
+    rows = {}
+    for row in lines:
+        if len(row) != 2:
+            raise InputError(f"{file}:{lines.line_num}: wanted ImageId,PredictionString, got {len(row)} columns")
+        rows[row[0]] = lines.line_num, row[1]
+    return rows
 
 
 def _solution_objects(words: list[str], place: str, classes: Container[str] | None) -> tuple[Object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from resdet.data.formats.loc_files import find_beside, subfolders
+from resdet.data.formats.named_files import numbered_lines
 from resdet.data.records import Classes
 from resdet.errors import InputError
 
@@ -38,10 +39,8 @@ def classes_of(base: Path, val_classes: Iterable[str]) -> Classes:
 def _read_mapping(file: Path) -> Classes:
     """Lines ``<id> name, synonym, ...``, as Kaggle ships them, or ``<id> : name, synonym``; the name may lack."""
     ids, names = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        wnid, _, name = line.strip().replace("\t", " ").partition(" ")
+    for number, line in numbered_lines(file, "lines '<id> <name>'"):
+        wnid, _, name = line.replace("\t", " ").partition(" ")
         if wnid in ids:
             raise InputError(f"{file}:{number}: class {wnid!r} is listed twice")
         ids.append(wnid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from resdet.data.formats.named_files import inside, numbered_lines
 from resdet.errors import InputError
 
 LAYOUT = "Data/CLS-LOC, Annotations/CLS-LOC and ImageSets/CLS-LOC, or ILSVRC/ that holds these"
@@ -80,4 +81,6 @@ def _listed(base: Path, split: str) -> list[str]:
     file = next((f for f in files if f.is_file()), None)
     if file is None:
         return []
-    return [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [
+        inside(line.split()[0], f"{file}:{number}") for number, line in numbered_lines(file, "lines '<name> <index>'")
+    ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resdet.data.formats.inclusive import read_box
+from resdet.data.formats.named_files import inside, numbered_lines
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
 
@@ -18,7 +19,7 @@ def read(root: Path, split: str) -> Records:
     Raises:
         InputError: a missing file, a line of another form, a box that is upside down, an unknown class.
     """
-    classes = _classes(root)
+    classes = classes_of(root)
     if split == "train":
         return pack(root, classes, _train(root, classes))
     if split == "val":
@@ -26,14 +27,16 @@ def read(root: Path, split: str) -> Records:
     raise InputError(f"tiny-imagenet has the splits train and val, got {split!r}")
 
 
-def _classes(root: Path) -> Classes:
+def classes_of(root: Path) -> Classes:
+    """The classes of ``wnids.txt`` in its order, named as ``words.txt`` has them."""
     labels: dict[str, int] = {}
-    for number, line in _lines(root / "wnids.txt"):
+    for number, line in lines_of(root / "wnids.txt"):
+        inside(line, f"{root / 'wnids.txt'}:{number}")  # it names a folder
         if line in labels:
             raise InputError(f"{root / 'wnids.txt'}:{number}: class {line!r} is listed twice")
         labels[line] = len(labels)
     ids = tuple(labels)
-    words = dict(line.split("\t", 1) for _, line in _lines(root / "words.txt") if "\t" in line)
+    words = dict(line.split("\t", 1) for _, line in lines_of(root / "words.txt") if "\t" in line)
     return Classes(ids, tuple(words.get(i, i).split(",")[0] for i in ids))
 
 
@@ -42,8 +45,8 @@ def _train(root: Path, classes: Classes) -> Iterator[Record]:
         folder = root / "train" / wnid
         there = {p.name for p in (folder / "images").iterdir()} if (folder / "images").is_dir() else set()
         table = folder / f"{wnid}_boxes.txt"
-        for number, line in _lines(table):
-            name, *box = _words(line, f"{table}:{number}", "name x1 y1 x2 y2")
+        for number, line in lines_of(table):
+            name, *box = words_of(line, f"{table}:{number}", "name x1 y1 x2 y2")
             if name in there:
                 yield Record(f"train/{wnid}/images/{name}", label, [read_box(box, f"{table}:{number}", first_pixel=0)])
 
@@ -52,8 +55,8 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
     table = root / "val" / "val_annotations.txt"
     labels = {wnid: i for i, wnid in enumerate(classes.ids)}
     there = {p.name for p in (root / "val" / "images").iterdir()} if (root / "val" / "images").is_dir() else set()
-    for number, line in _lines(table):
-        name, wnid, *box = _words(line, f"{table}:{number}", "name class x1 y1 x2 y2")
+    for number, line in lines_of(table):
+        name, wnid, *box = words_of(line, f"{table}:{number}", "name class x1 y1 x2 y2")
         if wnid not in labels:
             raise InputError(f"{table}:{number}: class {wnid!r} is not in wnids.txt")
         if there and name not in there:
@@ -61,17 +64,15 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
         yield Record(f"val/images/{name}", labels[wnid], [read_box(box, f"{table}:{number}", first_pixel=0)])
 
 
-def _words(line: str, place: str, wanted: str) -> list[str]:
+def words_of(line: str, place: str, wanted: str) -> list[str]:
+    """A line's words, as many as ``wanted`` has; the first names an image."""
     words = line.split()
     if len(words) != len(wanted.split()):
         raise InputError(f"{place}: wanted {wanted!r}, got {line!r}")
+    inside(words[0], place)
     return words
 
 
-def _lines(file: Path) -> list[tuple[int, str]]:
+def lines_of(file: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt and words.txt") from None
-    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    return numbered_lines(file, "tiny-imagenet: train/, val/, wnids.txt and words.txt")

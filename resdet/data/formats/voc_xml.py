@@ -13,6 +13,8 @@ from defusedxml.ElementTree import ParseError, fromstring
 from resdet.data.formats.inclusive import FARTHEST, SIDES, read_box
 from resdet.errors import InputError
 
+LARGEST_FILE = 16 * 2**20  # bytes; a thousand objects with outlines are a hundredth of it
+
 
 class Object(NamedTuple):
     """One object of an image, as its file describes it."""
@@ -42,23 +44,34 @@ def read(file: Path | str, first_pixel: int, classes: Container[str] | None = No
         InputError: missing or not XML; an object without name or bndbox, of a class that is not in ``classes``, or with
             a box that is not four finite numbers or is upside down.  Objects are counted from 1.
     """
-    root = _parse(file)
+    root = parse(file)
     objects = enumerate(root.iter("object"), 1)
-    found = tuple(_object(element, f"{file}: object {n}", first_pixel, classes) for n, element in objects)
-    return Annotation(_size(root, file), found, (root.findtext("filename") or "").strip())
+    found = tuple(read_object(element, f"{file}: object {n}", first_pixel, classes) for n, element in objects)
+    return Annotation(read_size(root, file), found, (root.findtext("filename") or "").strip())
 
 
-def _parse(file: Path | str) -> Element:
+def parse(file: Path | str) -> Element:
+    """The file's tree, without entities or anything from outside.
+
+    Raises:
+        InputError: missing, larger than :data:`LARGEST_FILE`, or not XML.
+    """
     try:
         with open(file, "rb") as opened:
-            return fromstring(opened.read())
+            content = opened.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"{file}: larger than {LARGEST_FILE >> 20} MiB, which no image's annotation is")
+        return fromstring(content)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; wanted an XML annotation") from None
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # the last two: a strange encoding
         raise InputError(f"{file}: wanted an XML annotation: {' '.join(str(error).split())}") from None
 
 
-def _object(element: Element, place: str, first_pixel: int, classes: Container[str] | None) -> Object:
+def read_object(element: Element, place: str, first_pixel: int, classes: Container[str] | None) -> Object:
+    """One object of the tree; :func:`read` says what is refused.  ``place`` is what an error is to name."""
     name = (element.findtext("name") or "").strip()
     if not name:
         raise InputError(f"{place}: wanted a name, there is none")
@@ -71,7 +84,8 @@ def _object(element: Element, place: str, first_pixel: int, classes: Container[s
     return Object(name, box, (element.findtext("difficult") or "").strip() == "1")
 
 
-def _size(root: Element, file: Path | str) -> tuple[int, int] | None:
+def read_size(root: Element, file: Path | str) -> tuple[int, int] | None:
+    """Width and height as the file has them, None where it does not say; InputError: no such numbers."""
     size = root.find("size")
     if size is None:
         return None
