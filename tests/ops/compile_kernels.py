@@ -42,8 +42,8 @@ def main() -> None:
     JITFunction.run = compile_it
     rois = random_rois(2)
     features = distinct_map(130, torch.bfloat16).to(memory_format=torch.channels_last)
-    pooled = roi_align.forward(features, rois, 14, 16.0, 0, True)
-    roi_align.backward(pooled, rois, features.shape, 16.0, 0, True, True)
+    pooled = roi_align.forward(features, rois, 14, 16.0, 0, True, 2)
+    roi_align.backward(pooled, rois, features.shape, 14, 16.0, 0, True, 2, True)
     pooled = roi_pool.forward(features, rois, 14, 16.0)
     roi_pool.backward(pooled, features, rois, 16.0, True)
     nms.batched_nms(torch.rand(200, 4), torch.rand(200), torch.zeros(200, dtype=torch.int64), 0.5, None)

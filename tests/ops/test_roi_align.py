@@ -70,7 +70,7 @@ def test_equals_the_reference_in_either_memory_format(sampling, aligned, channel
 def test_gradient_of_the_reference_and_ours_is_the_slope_in_float64():
     features, rois = distinct_map(1, torch.float64)[:, :, :4].requires_grad_(), random_rois(4).double()
     for align in (reference.roi_align, op.roi_align):
-        assert torch.autograd.gradcheck(lambda f: align(f, rois, 2, 16.0, 0, True), features)  # noqa: B023
+        assert torch.autograd.gradcheck(lambda f: align(f, rois, 2, 16.0, 0, True, 1), features)  # noqa: B023
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -134,6 +134,20 @@ def test_nan_in_one_image_stays_out_of_the_regions_of_another_and_of_those_that_
     assert roi_align(features, UNREADABLE, 2, STRIDE).eq(0).all()
 
 
+@each_rois
+@pytest.mark.parametrize(("size", "step"), [(14, 2), (7, 2), (4, 3), (2, 5)])
+def test_a_step_leaves_bins_out_and_changes_none(rois, size, step):
+    for features in (distinct_map(), distinct_map().to(memory_format=torch.channels_last)):
+        ours = roi_align(features, rois, size, STRIDE, step=step)
+        torch.testing.assert_close(ours, peer(features, rois, size, 0, True)[:, :, ::step, ::step])
+        torch.testing.assert_close(ours, reference.roi_align(features, rois, size, STRIDE, 0, True, step))
+        weight = some_weights(ours.shape)
+        torch.testing.assert_close(
+            gradient_of(lambda f: roi_align(f, rois, size, STRIDE, step=step), features, weight),
+            gradient_of(lambda f: peer(f, rois, size, 0, True)[:, :, ::step, ::step], features, weight),
+        )
+
+
 def test_no_image_and_no_channel_give_what_there_is():
     for shape in ((0, 3, 6, 9), (2, 0, 6, 9)):
         features = torch.zeros(shape, requires_grad=True)
@@ -158,8 +172,10 @@ def test_no_region_gives_no_bins_and_a_gradient_of_zero():
 def test_an_op_that_torch_can_compile_whole_check_and_cast():
     features, rois = distinct_map().requires_grad_(), random_rois(6)
     for variant in (features, features.detach().to(memory_format=torch.channels_last).requires_grad_()):
-        torch.library.opcheck(op.roi_align, (variant, rois, 3, 16.0, 0, True))
-    torch.library.opcheck(op.roi_align_backward, (some_weights((6, 3, 3, 3)), rois, [2, 3, 6, 9], 16.0, 0, True, True))
+        torch.library.opcheck(op.roi_align, (variant, rois, 3, 16.0, 0, True, 1))
+        torch.library.opcheck(op.roi_align, (variant, rois, 4, 16.0, 0, True, 3))
+    backward = (some_weights((6, 3, 2, 2)), rois, [2, 3, 6, 9], 4, 16.0, 0, True, 2, True)
+    torch.library.opcheck(op.roi_align_backward, backward)
     compiled = torch.compile(lambda f, r: roi_align(f, r, 3, STRIDE).square(), fullgraph=True, backend="aot_eager")
     weight = some_weights((6, 3, 3, 3))
     torch.testing.assert_close(
@@ -183,6 +199,7 @@ def test_an_op_that_torch_can_compile_whole_check_and_cast():
         ({"size": 0}, "size must be 1 or more bins a side, got 0"),
         ({"stride": 0}, "stride must be input pixels a cell, more than 0, got 0"),
         ({"sampling": -1}, "sampling must be 0 .* or more, got -1"),
+        ({"step": 0}, "step must be 1 .* or more, got 0"),
     ],
 )
 def test_wrong_arguments_are_told_what_was_wanted(wrong, message):

@@ -9,7 +9,13 @@ from resdet.ops.roi_align import op
 
 
 def roi_align(
-    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int = 0, aligned: bool = True
+    features: Tensor,
+    rois: Tensor,
+    size: int,
+    stride: float,
+    sampling: int = 0,
+    aligned: bool = True,
+    step: int = 1,
 ) -> Tensor:
     """Every region resampled to ``size x size`` bins, each the mean of bilinear samples.
 
@@ -24,13 +30,17 @@ def roi_align(
             empty or upside down.
         aligned: cell centres lie at half pixels (the correct rule); False: the older one, half a cell off, where
             a region measures at least one cell.
+        step: only every ``step``-th bin along each side is computed, from the first on: those that a 1x1 convolution
+            of that stride reads.
 
     Returns:
-        ``(R, C, size, size)`` of the features' type and memory format, summed in float32.  A sample more than one
-        cell outside the map counts as 0.  A region with NaN or infinite corners, or of an image that is not in the
-        batch, is 0: such rows can fill a table up.
+        ``(R, C, n, n)`` bins, n = ceil(size / step), of the features' type and memory format, summed in float32.  A
+        sample more than one cell outside the map counts as 0.  A region with NaN or infinite corners, or of an image
+        that is not in the batch, is 0: such rows can fill a table up.
     """
     regions.check(features, rois, size, stride)
     if sampling < 0:
         raise ValueError(f"sampling must be 0 (as many as the region has cells) or more, got {sampling}")
-    return op.roi_align(features, rois, size, float(stride), sampling, aligned)
+    if step < 1:
+        raise ValueError(f"step must be 1 (every bin) or more, got {step}")
+    return op.roi_align(features, rois, size, float(stride), sampling, aligned, step)

@@ -21,15 +21,19 @@ from resdet.ops.regions import accumulator, as_map, empty_map, empty_pooled, wri
 from resdet.ops.roi_align.sampling import axis_weights
 
 
-def forward(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+def forward(
+    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
+) -> Tensor:
     """See :func:`resdet.ops.roi_align`."""
     held = accumulator(features)
     maps = features.permute(0, 2, 3, 1).to(held).contiguous()  # (B, H, W, C)
-    pooled = empty_pooled(features, rois, size)
     images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
+    y, x = y[:, ::step].to(held), x[:, ::step].to(held)
+    size = y.shape[1]
+    pooled = empty_pooled(features, rois, size)
     bins = maps.new_empty(size, size, maps.shape[3])
     without_samples = set(range(len(rois)))
-    for r, part, wy, wx in _parts(maps, images, y.to(held), x.to(held)):
+    for r, part, wy, wx in _parts(maps, images, y, x):
         rows = (wy @ part).view(size, wx.shape[1], -1)  # (size, w, C)
         torch.bmm(wx.expand(size, -1, -1), rows, out=bins)
         write_pooled(pooled[r], bins)
@@ -42,19 +46,22 @@ def backward(
     gradient: Tensor,
     rois: Tensor,
     shape: Sequence[int],
+    size: int,
     stride: float,
     sampling: int,
     aligned: bool,
+    step: int,
     channels_last: bool,
 ) -> Tensor:
-    """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, size, size)``."""
+    """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, n, n)``."""
     held = accumulator(gradient)
-    size = gradient.shape[2]
     total = empty_map(gradient, shape, True, held).zero_()
     maps = total.permute(0, 2, 3, 1)  # (B, H, W, C), contiguous
     images, y, x = axis_weights(rois, _shape(maps), size, stride, sampling, aligned)
+    y, x = y[:, ::step].to(held), x[:, ::step].to(held)
+    size = y.shape[1]
     bins = maps.new_empty(size, size, maps.shape[3])
-    for r, part, wy, wx in _parts(maps, images, y.to(held), x.to(held)):
+    for r, part, wy, wx in _parts(maps, images, y, x):
         bins.copy_(gradient[r].permute(1, 2, 0))
         rows = torch.bmm(wx.T.expand(size, -1, -1), bins)  # (size, w, C)
         part.addmm_(wy.T, rows.view(size, -1))

@@ -18,14 +18,16 @@ from resdet.ops.roi_align import cpu
 
 
 @torch.library.custom_op("resdet::roi_align", mutates_args=())
-def roi_align(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+def roi_align(
+    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
+) -> Tensor:
     """See :func:`resdet.ops.roi_align`."""
     if runs_triton(features):
         from resdet.ops.roi_align import triton  # here, so that a CPU never imports Triton
 
-        return triton.forward(features, rois, size, stride, sampling, aligned)
+        return triton.forward(features, rois, size, stride, sampling, aligned, step)
     with torch.autocast(features.device.type, enabled=False):
-        return cpu.forward(features, rois, size, stride, sampling, aligned)
+        return cpu.forward(features, rois, size, stride, sampling, aligned, step)
 
 
 @torch.library.custom_op("resdet::roi_align_backward", mutates_args=())
@@ -33,23 +35,25 @@ def roi_align_backward(
     gradient: Tensor,
     rois: Tensor,
     shape: Sequence[int],
+    size: int,
     stride: float,
     sampling: int,
     aligned: bool,
+    step: int,
     channels_last: bool,
 ) -> Tensor:
-    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, size, size)``."""
+    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, n, n)``."""
     if runs_triton(gradient):
         from resdet.ops.roi_align import triton
 
-        return triton.backward(gradient, rois, shape, stride, sampling, aligned, channels_last)
+        return triton.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
     with torch.autocast(gradient.device.type, enabled=False):
-        return cpu.backward(gradient, rois, shape, stride, sampling, aligned, channels_last)
+        return cpu.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
 
 
 @roi_align.register_fake
-def _(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
-    return empty_pooled(features, rois, size)
+def _(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int) -> Tensor:
+    return empty_pooled(features, rois, -(-size // step))
 
 
 @roi_align_backward.register_fake
@@ -57,23 +61,25 @@ def _(
     gradient: Tensor,
     rois: Tensor,
     shape: Sequence[int],
+    size: int,
     stride: float,
     sampling: int,
     aligned: bool,
+    step: int,
     channels_last: bool,
 ) -> Tensor:
     return empty_map(gradient, shape, channels_last)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    features, rois, _, *rule = inputs
+    features, rois, *rule = inputs
     ctx.save_for_backward(rois)
     ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
 
 
 def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     found = roi_align_backward(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
-    return found, None, None, None, None, None
+    return found, None, None, None, None, None, None
 
 
 roi_align.register_autograd(_differentiate, setup_context=_remember)

@@ -29,19 +29,22 @@ CHANNELS = 128  # a block, at most
 CELLS = 16  # neighbours in a row that one program of the backward pass sums for
 
 
-def forward(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
+def forward(
+    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
+) -> Tensor:
     """See :func:`resdet.ops.roi_align`."""
     images, channels, height, width = features.shape
-    pooled = empty_pooled(features, rois, size)
+    count = -(-size // step)
+    pooled = empty_pooled(features, rois, count)
     if not pooled.numel():
         return pooled
     rois = as_kernels_read(rois)
     with device_of(features):
-        weights = _weights(rois, features.shape, size, stride, sampling, aligned)
+        weights = _weights(rois, features.shape, size, stride, sampling, aligned, step)
         block = min(CHANNELS, power_of_two(channels))
-        _forward[(len(rois) * size, triton.cdiv(channels, block))](
+        _forward[(len(rois) * count, triton.cdiv(channels, block))](
             features, rois, weights, pooled, images, channels, height, width, *features.stride(), *pooled.stride(),
-            1 / stride, size, aligned, power_of_two(size), block, _held(features),
+            1 / stride, size, step, count, aligned, power_of_two(count), block, _held(features),
         )  # fmt: skip
     return pooled
 
@@ -50,25 +53,27 @@ def backward(
     gradient: Tensor,
     rois: Tensor,
     shape: Sequence[int],
+    size: int,
     stride: float,
     sampling: int,
     aligned: bool,
+    step: int,
     channels_last: bool,
 ) -> Tensor:
-    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, size, size)``."""
+    """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, n, n)``."""
     images, channels, height, width = shape
-    size = gradient.shape[2]
     found = empty_map(gradient, shape, channels_last)
     if not found.numel():
         return found
     rois = as_kernels_read(rois)
     with device_of(gradient):
-        weights = _weights(rois, shape, size, stride, sampling, aligned)
+        weights = _weights(rois, shape, size, stride, sampling, aligned, step)
         block = min(CHANNELS, power_of_two(channels))
         stretches = triton.cdiv(width, CELLS)
         _backward[(images * height * stretches, triton.cdiv(channels, block))](
             gradient, rois, *by_image(rois, images), weights, found, images, channels, height, width, stretches,
-            *gradient.stride(), *found.stride(), 1 / stride, size, aligned, CELLS, block, _held(gradient),
+            *gradient.stride(), *found.stride(), 1 / stride, size, step, gradient.shape[2], aligned, CELLS, block,
+            _held(gradient),
         )  # fmt: skip
     return found
 
@@ -77,13 +82,17 @@ def _held(features: Tensor) -> tl.dtype:
     return tl.float64 if features.dtype == torch.float64 else tl.float32
 
 
-def _weights(rois: Tensor, shape: Sequence[int], size: int, stride: float, sampling: int, aligned: bool) -> Tensor:
-    """``(R, size, H + W)`` float32: what each row, then each column, of the map adds to each bin."""
+def _weights(
+    rois: Tensor, shape: Sequence[int], size: int, stride: float, sampling: int, aligned: bool, step: int
+) -> Tensor:
+    """``(R, n, H + W)`` float32: what each row, then each column, of the map adds to each bin."""
     images, _, height, width = shape
-    weights = torch.empty(len(rois), size, height + width, device=rois.device)
+    count = -(-size // step)
+    weights = torch.empty(len(rois), count, height + width, device=rois.device)
     if len(rois):
         _axis_weights[(len(rois), 2)](
-            rois, weights, images, height, width, 1 / stride, size, sampling, aligned, power_of_two(size), 32,
+            rois, weights, images, height, width, 1 / stride, size, step, count, sampling, aligned,
+            power_of_two(count), 32,
             enable_fp_fusion=False,  # on which side of the map's edge a sample lies is as on the CPU, to the last bit
         )  # fmt: skip
     return weights
@@ -109,20 +118,21 @@ def _covered(start, end, extent):
 
 
 @triton.jit
-def _bins_near(first, after, start, bin_length, size: tl.constexpr):
-    """First bin, and the one after the last, with samples less than a cell from cells ``first`` to ``after - 1``."""
+def _bins_near(first, after, start, bin_length, size: tl.constexpr, step: tl.constexpr):
+    """First bin, and the one after the last, with samples less than a cell from cells ``first`` to ``after - 1``;
+    counted among every ``step``-th bin."""
     ordered = bin_length > 0  # those of a region upside down run the other way: all of them then
-    step = tl.where(ordered, bin_length, 1.0)
-    low = tl.minimum(tl.maximum(tl.floor((first - 1 - start) / step) - 1, 0.0), size * 1.0)
-    high = tl.minimum(tl.maximum(tl.floor((after - start) / step) + 2, 0.0), size * 1.0)
+    length = tl.where(ordered, bin_length, 1.0)
+    low = tl.minimum(tl.maximum(tl.floor((first - 1 - start) / length) - 1, 0.0), size * 1.0)
+    high = tl.minimum(tl.maximum(tl.floor((after - start) / length) + 2, 0.0), size * 1.0)
     low, high = tl.where(ordered, low, 0.0), tl.where(ordered, high, size * 1.0)
-    return low.to(tl.int32), high.to(tl.int32)
+    return low.to(tl.int32) // step, (high.to(tl.int32) + step - 1) // step
 
 
 @triton.jit
 def _axis_weights(
-    rois, weights, images, height, width, scale,
-    size: tl.constexpr, sampling: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr,
+    rois, weights, images, height, width, scale, size: tl.constexpr, step: tl.constexpr, count: tl.constexpr,
+    sampling: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """One region and axis: the matrix from cells to bins."""
     r, along_x = tl.program_id(0).to(tl.int64), tl.program_id(1) == 1
@@ -133,7 +143,7 @@ def _axis_weights(
     taken = sampling if sampling > 0 else tl.minimum(grid, 7.0).to(tl.int32)  # they are half a cell apart or more
     grid = tl.maximum(grid, 1.0)
     nth_bin = tl.arange(0, bins)[:, None]
-    origin = start + nth_bin * bin_length
+    origin = start + nth_bin * step * bin_length
     for begin in range(0, extent, block):
         cell = begin + tl.arange(0, block)[None, :]
         nth = tl.zeros([bins, block], tl.float32)
@@ -149,28 +159,29 @@ def _axis_weights(
             at = tl.minimum(tl.maximum(at, 0.0), extent - 1.0)
             share += tl.where(counts, tl.maximum(1 - tl.abs(at - cell), 0.0), 0.0)
             nth += 1
-        to = weights + (r * size + nth_bin) * (height + width) + offset + cell
-        tl.store(to, tl.div_rn(share, grid), mask=(nth_bin < size) & (cell < extent))
+        to = weights + (r * count + nth_bin) * (height + width) + offset + cell
+        tl.store(to, tl.div_rn(share, grid), mask=(nth_bin < count) & (cell < extent))
 
 
 @triton.jit
 def _forward(
     features, rois, weights, pooled, images, channels, height, width,
     f_image, f_channel, f_y, f_x, p_region, p_channel, p_y, p_x, scale,
-    size: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
+    size: tl.constexpr, step: tl.constexpr, count: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr,
+    block: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
     """One region, one row of its bins, one block of channels."""
     row = tl.program_id(0).to(tl.int64)
-    r, p = row // size, row % size
+    r, p = row // count, row % count
     channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
     q = tl.arange(0, bins)
     image, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
     y_start, y_bin = _along(y1, y2, size, aligned)
     x_start, x_bin = _along(x1, x2, size, aligned)
-    top, bottom = _covered(y_start + p * y_bin, y_start + (p + 1) * y_bin, height)
+    top, bottom = _covered(y_start + p * step * y_bin, y_start + (p * step + 1) * y_bin, height)
     left, right = _covered(x_start, x_start + size * x_bin, width)
     of_y = weights + row * (height + width)
-    of_x = weights + (r * size + q) * (height + width) + height
+    of_x = weights + (r * count + q) * (height + width) + height
     total = tl.zeros([bins, block], held)
     for x in range(left, right * usable):
         column = tl.zeros([block], held)
@@ -183,16 +194,17 @@ def _forward(
                 + tl.cast(x, tl.int64) * f_x
             )
             column += tl.load(of_y + y) * tl.load(at, mask=channel < channels, other=0).to(held)
-        total += tl.load(of_x + x, mask=q < size, other=0)[:, None] * column[None, :]
+        total += tl.load(of_x + x, mask=q < count, other=0)[:, None] * column[None, :]
     to = pooled + r * p_region + p * p_y + q[:, None] * p_x + channel[None, :] * p_channel
-    tl.store(to, total.to(pooled.dtype.element_ty), mask=(q < size)[:, None] & (channel < channels)[None, :])
+    tl.store(to, total.to(pooled.dtype.element_ty), mask=(q < count)[:, None] & (channel < channels)[None, :])
 
 
 @triton.jit
 def _backward(
     gradient, rois, order, begins, weights, found, images, channels, height, width, stretches,
     g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x, scale,
-    size: tl.constexpr, aligned: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
+    size: tl.constexpr, step: tl.constexpr, count: tl.constexpr, aligned: tl.constexpr, cells: tl.constexpr,
+    block: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
     """A stretch of cells in one row of one image's map, one block of channels."""
     stretch = tl.program_id(0)
@@ -210,13 +222,13 @@ def _backward(
         top, bottom = _covered(y_start, y_start + size * y_bin, height)
         begin, end = _covered(x_start, x_start + size * x_bin, width)
         if (usable > 0) & (y >= top) & (y < bottom) & (begin < left + cells) & (end > left):
-            p_first, p_after = _bins_near(y, y + 1, y_start, y_bin, size)
-            q_first, q_after = _bins_near(left, left + cells, x_start, x_bin, size)
+            p_first, p_after = _bins_near(y, y + 1, y_start, y_bin, size, step)
+            q_first, q_after = _bins_near(left, left + cells, x_start, x_bin, size, step)
             for p in range(p_first, p_after):
-                of_y = tl.load(weights + (r * size + p) * (height + width) + y)
+                of_y = tl.load(weights + (r * count + p) * (height + width) + y)
                 if of_y > 0:
                     for q in range(q_first, q_after):
-                        of_x = weights + (r * size + q) * (height + width) + height + x
+                        of_x = weights + (r * count + q) * (height + width) + height + x
                         share = of_y * tl.load(of_x, mask=x < width, other=0)
                         bin_at = gradient + r * g_region + channel * g_channel + p * g_y + q * g_x
                         value = tl.load(bin_at, mask=channel < channels, other=0).to(held)
