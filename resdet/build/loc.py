@@ -22,7 +22,7 @@ def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
     backbone = build_backbone(how.backbone, classes)
     return PCRLocalizer(
         backbone,
-        PerClassBox(backbone.channels["conv5"] * how.bins**2, classes, share_classes=how.share_classes),
+        PerClassBox(backbone.channels["conv5"] * how.bins**2, how.neck, classes, share_classes=how.share_classes),
         size=config.data.size,
         bins=how.bins,
         mean=config.data.mean,

@@ -13,7 +13,7 @@ from resdet.errors import UsageError
 METHODS = ("rpn", "pcr")
 ONLY_FOR = {  # settings of one method alone
     "rpn": (
-        *("feature", "neck", "anchor_sizes", "anchor_ratios", "class_loss", "anchors_per_image"),
+        *("feature", "anchor_sizes", "anchor_ratios", "class_loss", "anchors_per_image"),
         *("positive_iou", "negative_iou", "object_weight"),
     ),
     "pcr": ("bins",),
@@ -27,7 +27,7 @@ class LocalizerConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     method: str = "rpn"  # or "pcr", VGG's per-class regression from one crop, the paper's baseline; see ONLY_FOR
     feature: str = "conv5"  # the map the RPN reads: 7x7 for a 224 crop; or "conv4"
-    neck: int = 512  # channels of the 3x3 convolution before the siblings, as in Faster R-CNN
+    neck: int = 512  # channels of the 3x3 convolution before the siblings, as in Faster R-CNN; pcr: of the hidden layer
     anchor_sizes: tuple[float, ...] = (64.0, 128.0, 224.0)  # sqrt of the area, pixels; large objects matter here
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     class_loss: str = "true"  # the true class's logistic output learns, as PCR knows the class; or "all" K outputs

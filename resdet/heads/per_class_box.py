@@ -1,8 +1,8 @@
 """Per-class regression (Simonyan & Zisserman 2014, App. A): one box for each class from the features of one window.
 
 VGG puts the four numbers of each class's box in the place of the class scores, as the outputs of the last fully
-connected layer.  The features are averages over the window's map: over all of it, as a residual net's classifier has
-them, or over each of a few bins, which keep more of where things are.
+connected layer.  What it reads is averages over the window's map: over all of it, as a residual net's classifier
+does, or over each of a few bins, which keep more of where things are.
 """
 
 from __future__ import annotations
@@ -15,40 +15,51 @@ from resdet.heads.sharing import share_over_classes
 
 
 class PerClassBox(nn.Module):
-    """One fully connected layer, N(0, 0.01): output ``4 c + j`` is the j-th delta of class c's box.
+    """A fully connected layer with ReLU, then the one of boxes: its output ``4 c + j`` is class c's j-th delta.
+
+    VGG has two such layers in between and a residual net none.  One it is here, as wide as the per-class RPN's neck:
+    weights that read conv5's averages at once diverge at the rate that all others learn at, since the sum of those
+    numbers' squares, which the step of every delta is multiplied by, is in the hundreds.
 
     Args:
         features: D, numbers that describe a window.
+        neck: numbers between the two layers.
         classes: K.
         share_classes: learn a part shared by all classes plus a part for each, see :mod:`resdet.heads.sharing`.
     """
 
-    def __init__(self, features: int, classes: int, *, share_classes: bool = False) -> None:
+    def __init__(self, features: int, neck: int, classes: int, *, share_classes: bool = False) -> None:
         super().__init__()
         self.classes, self.share_classes = classes, share_classes
-        self.reg = nn.Linear(features, classes * 4)
-        nn.init.normal_(self.reg.weight, std=0.01)
-        nn.init.zeros_(self.reg.bias)
+        self.neck = nn.Linear(features, neck)
+        self.reg = nn.Linear(neck, classes * 4)
+        for layer in (self.neck, self.reg):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
         self._share()
 
-    def all_classes(self, windows: Tensor) -> Tensor:
-        """The plain layer: ``(..., D) -> (..., K, 4)``."""
-        return self.reg(windows).unflatten(-1, (self.classes, 4))
+    def forward(self, windows: Tensor) -> Tensor:
+        """``(..., D)`` -> ``(..., neck)``, the hidden numbers that boxes are read from."""
+        return functional.relu(self.neck(windows))
 
-    def of_classes(self, windows: Tensor, classes: Tensor) -> Tensor:
+    def all_classes(self, hidden: Tensor) -> Tensor:
+        """The plain layer: ``(..., neck) -> (..., K, 4)``."""
+        return self.reg(hidden).unflatten(-1, (self.classes, 4))
+
+    def of_classes(self, hidden: Tensor, classes: Tensor) -> Tensor:
         """k classes an image at P windows: ``all_classes`` at ``[b, :, classes[b]]``, by the rows that it takes.
 
         Args:
-            windows: ``(B, P, D)``.
+            hidden: ``(B, P, neck)``.
             classes: ``(B, k)`` int64.
 
         Returns:
             ``(B, k, P, 4)`` float32 deltas.
         """
         rows = self.reg.weight.view(self.classes, -1)  # an embedding's gradient is summed without a race
-        weight = functional.embedding(classes, rows).unflatten(-1, (4, -1)).float()  # (B, k, 4, D)
+        weight = functional.embedding(classes, rows).unflatten(-1, (4, -1)).float()  # (B, k, 4, neck)
         bias = functional.embedding(classes, self.reg.bias.view(self.classes, 4)).float()  # (B, k, 4)
-        deltas = weight.flatten(1, 2) @ windows.float().transpose(1, 2)  # (B, k * 4, P)
+        deltas = weight.flatten(1, 2) @ hidden.float().transpose(1, 2)  # (B, k * 4, P)
         return deltas.unflatten(1, (-1, 4)).transpose(2, 3) + bias[:, :, None]
 
     def _share(self) -> None:

@@ -71,7 +71,8 @@ class PCRLocalizer(nn.Module):
         maps = self.features(batch.images)
         conv5 = maps["conv5"]
         crop = (conv5.shape[2], conv5.shape[3])  # of whatever size: crops may grow in training
-        deltas = self.head.of_classes(window_features(conv5, crop, self.bins), labels[:, None])[:, 0, 0]  # (B, 4)
+        hidden = self.head(window_features(conv5, crop, self.bins))  # (B, 1, neck)
+        deltas = self.head.of_classes(hidden, labels[:, None])[:, 0, 0]  # (B, 4)
         boxes, present = dominant_boxes(batch.targets, conv5.device)
         wanted = encode(boxes, window_grid(*crop, crop, self.stride, conv5))
         found = {"box": how.box_weight * losses.smooth_l1(deltas, wanted, present, how.box_beta)}
@@ -109,9 +110,8 @@ class PCRLocalizer(nn.Module):
         every = self.backbone.classify(means.flatten(0, 1)[:, :, None, None]).float().softmax(1)  # (B * P, K)
         scores = every.unflatten(0, means.shape[:2]).transpose(1, 2)  # (B, K, P)
         scores = scores.gather(1, classes[:, :, None].expand(-1, -1, scores.shape[2]))
-        deltas = self.head.of_classes(
-            means if self.bins == 1 else window_features(conv5, window, self.bins), classes
-        )  # (B, k, P, 4)
+        hidden = self.head(means if self.bins == 1 else window_features(conv5, window, self.bins))
+        deltas = self.head.of_classes(hidden, classes)  # (B, k, P, 4)
         return scores, decode(deltas, window_grid(height, width, window, self.stride, conv5))
 
 

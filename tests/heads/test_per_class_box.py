@@ -10,20 +10,20 @@ from torch.nn import functional
 
 from resdet.heads.per_class_box import PerClassBox, window_features, window_grid
 
-FEATURES, CLASSES = 5, 6
+FEATURES, NECK, CLASSES = 7, 5, 6
 
 
 def head(**options) -> PerClassBox:
     torch.manual_seed(0)
-    made = PerClassBox(FEATURES, CLASSES, **options)
+    made = PerClassBox(FEATURES, NECK, CLASSES, **options)
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.5)  # biases too: a wrong one must show
     return made
 
 
-def windows(batch: int = 3, places: int = 4) -> torch.Tensor:
+def hidden(batch: int = 3, places: int = 4) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, places, FEATURES, generator=generator, requires_grad=True)
+    return torch.randn(batch, places, NECK, generator=generator, requires_grad=True)
 
 
 ASKED = torch.tensor([[3, 0], [5, 5], [1, 3]])
@@ -31,20 +31,20 @@ ASKED = torch.tensor([[3, 0], [5, 5], [1, 3]])
 
 @pytest.mark.parametrize("share", [False, True])
 def test_of_classes_is_the_plain_layer_in_outputs_and_gradients(share):
-    made, x = head(share_classes=share), windows()
+    made, x = head(share_classes=share), hidden()
     ours = made.of_classes(x, ASKED)
     theirs = made.all_classes(x).transpose(1, 2)[torch.arange(3)[:, None], ASKED]  # (B, P, K, 4) -> (B, k, P, 4)
     assert ours.shape == (3, 2, 4, 4)
     torch.testing.assert_close(ours, theirs)
     weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(2))
-    learning = [x, *made.parameters()]
+    learning = [x, *made.reg.parameters()]
     found, expected = (torch.autograd.grad((o * weight).sum(), learning) for o in (ours, theirs))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
 
 def test_output_4c_plus_j_is_the_jth_delta_of_class_c():
-    made = PerClassBox(1, 3)
+    made = PerClassBox(2, 1, 3)
     with torch.no_grad():
         made.reg.weight.zero_()
         made.reg.bias.copy_(torch.arange(12.0))
@@ -54,9 +54,17 @@ def test_output_4c_plus_j_is_the_jth_delta_of_class_c():
     ]
 
 
+def test_the_hidden_numbers_are_those_of_a_layer_with_relu():
+    made = PerClassBox(2, 3, 1)
+    with torch.no_grad():
+        made.neck.weight.copy_(torch.tensor([[1.0, 2.0], [0.0, -1.0], [3.0, 0.0]]))
+        made.neck.bias.copy_(torch.tensor([0.5, 0.0, -9.0]))
+    assert made(torch.tensor([[[1.0, 1.0]], [[4.0, -2.0]]])).tolist() == [[[3.5, 0, 0]], [[0.5, 2, 3]]]
+
+
 def test_only_the_rows_of_the_classes_asked_about_learn():
     made = head()
-    made.of_classes(windows(), ASKED).square().sum().backward()
+    made.of_classes(hidden(), ASKED).square().sum().backward()
     touched = made.reg.weight.grad.view(CLASSES, -1).abs().sum(1) > 0
     assert touched.nonzero()[:, 0].tolist() == [0, 1, 3, 5]
 
@@ -83,16 +91,16 @@ def test_share_classes_trains_as_a_shared_part_plus_one_for_each_class_does(copi
     made = head(share_classes=True)
     slow, made = WrittenOut(made), copied(made)
     settings = {"lr": 0.03, "momentum": 0.9, "weight_decay": 0.01}
-    runs = [(made.of_classes, made), (slow.of, slow)]
+    runs = [(made.of_classes, made.reg), (slow.of, slow)]
     for answer, module in runs:
         optimizer = torch.optim.SGD(module.parameters(), **settings)
         for step in range(5):
-            x, classes = windows().detach() + step, (ASKED + step) % CLASSES
+            x, classes = hidden().detach() + step, (ASKED + step) % CLASSES
             optimizer.zero_grad()
             (answer(x, classes) - 1).square().mean().backward()
             optimizer.step()
     every = torch.arange(CLASSES).expand(3, -1)
-    torch.testing.assert_close(made.of_classes(windows(), every), slow.of(windows(), every))
+    torch.testing.assert_close(made.of_classes(hidden(), every), slow.of(hidden(), every))
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 5])

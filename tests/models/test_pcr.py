@@ -19,8 +19,9 @@ CLASSES, WIDTH = 5, 8  # conv5 has 64 channels and a stride of 16
 def localizer(size: int = 48, bins: int = 1, **loss) -> PCRLocalizer:
     torch.manual_seed(0)
     backbone = ResNet(18, CLASSES, stem="3x3-pool", width=WIDTH)
-    head = PerClassBox(64 * bins**2, CLASSES)
-    torch.nn.init.normal_(head.reg.weight, std=0.05)  # untrained answers that are far from alike
+    head = PerClassBox(64 * bins**2, 16, CLASSES)
+    torch.nn.init.normal_(head.neck.weight, std=0.04)
+    torch.nn.init.normal_(head.reg.weight, std=0.2)  # untrained answers that are far from alike
     torch.nn.init.normal_(head.reg.bias, std=0.3)
     return PCRLocalizer(backbone, head, size=size, bins=bins, mean=MEAN, std=STD, loss=PCRLoss(**loss)).eval()
 
@@ -65,9 +66,9 @@ def test_losses_are_those_of_the_slow_computation(bins):
     total = 0.0
     for b, label, (x1, y1, x2, y2) in ((0, 3, (4, 4, 30, 40)), (2, 4, (20, 20, 48, 48))):  # the larger of two
         pooled = functional.adaptive_avg_pool2d(maps["conv5"][b], bins).flatten()
-        deltas = (
-            model.head.reg.weight[4 * label : 4 * label + 4] @ pooled + model.head.reg.bias[4 * label :][:4]
-        ).tolist()
+        hidden = (model.head.neck.weight @ pooled + model.head.neck.bias).clamp(min=0)
+        rows = slice(4 * label, 4 * label + 4)
+        deltas = (model.head.reg.weight[rows] @ hidden + model.head.reg.bias[rows]).tolist()
         wanted = ((x1 + x2) / 96 - 0.5, (y1 + y2) / 96 - 0.5, math.log((x2 - x1) / 48), math.log((y2 - y1) / 48))
         for d, t in zip(deltas, wanted, strict=True):
             far = abs(d - t)
@@ -128,7 +129,7 @@ def test_of_one_crop_there_is_one_box_a_class_with_the_classs_probability(bins):
     probabilities = model.logits(images.images).softmax(1)
     torch.testing.assert_close(scores[:, :, 0], probabilities.gather(1, classes))
     pooled = functional.adaptive_avg_pool2d(model.features(images.images)["conv5"], bins).flatten(1)
-    tx, ty, tw, th = model.head.all_classes(pooled)[1, 2].tolist()  # image 1, its second class
+    tx, ty, tw, th = model.head.all_classes(model.head(pooled))[1, 2].tolist()  # image 1, its second class
     x, y, w, h = 24 + 48 * tx, 24 + 48 * ty, 48 * math.exp(tw), 48 * math.exp(th)
     assert boxes[1, 1, 0].tolist() == pytest.approx([x - w / 2, y - h / 2, x + w / 2, y + h / 2], rel=1e-4, abs=1e-3)
 
@@ -194,9 +195,9 @@ def rectangles() -> ImageBatch:
 @pytest.mark.parametrize(("bins", "share"), [(1, False), (1, True), (3, False)])
 def test_learns_the_boxes_of_its_own_training_images(bins, share):
     model = localizer(bins=bins)
-    model.head = PerClassBox(64 * bins**2, CLASSES, share_classes=share)  # as training begins
+    model.head = PerClassBox(64 * bins**2, 32, CLASSES, share_classes=share)  # as training begins
     images = rectangles()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.005, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     for _ in range(60):
         optimizer.zero_grad()
         sum(model.train()(images).values()).backward()

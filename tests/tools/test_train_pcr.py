@@ -12,7 +12,7 @@ from resdet.models.pcr import PCRLocalizer
 
 PCR = """
 data: {size: 32, resize: 32, workers: 0}
-model: {method: pcr, bins: 2, backbone: {depth: 18, width: 8, stem: 3x3-pool}}
+model: {method: pcr, bins: 2, neck: 16, backbone: {depth: 18, width: 8, stem: 3x3-pool}}
 train: {epochs: 1, batch_size: 6, lr: 0.01, schedule: cosine, log_every: 1, sizes: [[0, 32]]}
 test: {scales: [32, 48], voting: greedy}
 """
@@ -98,7 +98,7 @@ def test_its_answers_are_the_same_as_an_exported_function(folder, tmp_path):
     ("words", "line"),
     [
         (["model.method=vgg"], "model.method must be one of rpn, pcr, got 'vgg'"),
-        (["model.neck=8"], "model.neck is for model.method=rpn, this is pcr"),
+        (["model.feature=conv4"], "model.feature is for model.method=rpn, this is pcr"),
         (["model.anchor_sizes=[16]"], "model.anchor_sizes is for model.method=rpn, this is pcr"),
         (["model.method=rpn"], "model.bins is for model.method=pcr, this is rpn"),
         (["model.bins=0"], "model.bins must be 1 or more, got 0"),
