@@ -16,7 +16,7 @@ EXAMPLE = """examples:
   python tools/infer.py --weights runs/loc/best.pt photographs/ --out runs/found --format jsonl,csv
 
 DIR gets predictions.jsonl, where frame 12 of a video is called clip.mp4#000012, and, where they are asked for,
-  csv     predictions.csv: a row a detection; of a localizer Kaggle's form
+  csv     predictions.csv: a row a detection; of a localizer Kaggle's (csv-numbers: line numbers in place of WNIDs)
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt
   devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt: the images' numbers.  Numbers
@@ -42,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--format", default="jsonl,images", help="some of jsonl,csv,coco,voc,devkit,images (default: %(default)s)"
+        "--format", default="jsonl,images", help="some of jsonl,csv,csv-numbers,coco,voc,devkit,images (%(default)s)"
     )
     parser.add_argument("--classifier", metavar="NAME", help="take a localizer's classes from this second network")
     parser.add_argument(

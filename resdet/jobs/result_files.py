@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -32,6 +33,7 @@ FORMS: dict[str, dict[str, Callable[[Path, Classes], Form]]] = {
     "loc": {
         "jsonl": forms_of_text.JsonLines,
         "csv": forms_of_text.KaggleCsv,
+        "csv-numbers": partial(forms_of_text.KaggleCsv, numbered=True),
         "devkit": forms_of_text.LocText,
     },
     "det": {

@@ -33,10 +33,14 @@ class JsonLines:
 
 
 class KaggleCsv:
-    """``predictions.csv`` in Kaggle's form for localization; what cannot be read has no guess."""
+    """``predictions.csv`` in Kaggle's form for localization; what cannot be read has no guess.
 
-    def __init__(self, folder: Path, classes: Classes) -> None:
-        self.words, self._stream = kaggle.class_words(classes), _text(folder / "predictions.csv")
+    ``numbered``: ``predictions.numbers.csv``, where a class is its line of ``LOC_synset_mapping.txt``, not its WNID.
+    """
+
+    def __init__(self, folder: Path, classes: Classes, numbered: bool = False) -> None:
+        self.words = kaggle.class_words(classes, numbered)
+        self._stream = _text(folder / ("predictions.numbers.csv" if numbered else "predictions.csv"))
         self._stream.write(kaggle.HEADER)
 
     def add(self, source: Source, result: ImageResult) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,9 @@ from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.records import Classes, Record, pack
 from resdet.errors import InputError
 from resdet.predictions import devkit, kaggle
+from resdet.predictions.loc import LocPredictions
 from resdet.predictions.read import read_loc
+from resdet.predictions.write import write_loc
 from resdet.structures import Detections
 
 IMAGENET = Classes(imagenet_wnids(), imagenet_names())
@@ -165,6 +168,25 @@ def test_what_is_written_is_read_back(tmp_path, classes, numbered):
         predictions = read(tmp_path, text, records)
         assert predictions.labels.tolist() == [[-1] * 5, [2, 0, -1, -1, -1]]
         assert predictions.boxes[1, :2].tolist() == PIXELS
+
+
+@pytest.mark.parametrize("classes", [IMAGENET, ANIMALS, ODD], ids=["imagenet", "animals", "odd names"])
+def test_a_whole_sets_files_are_read_back_equal_whichever_word_a_class_goes_by(tmp_path, classes):
+    records = records_of(["b", "a, c"], classes)
+    labels = np.array([[2, 0, 1, -1, -1], [-1] * 5])
+    boxes = np.arange(40.0).reshape(2, 5, 4) * (labels >= 0)[:, :, None]
+    write_loc(tmp_path / "new", LocPredictions(labels, boxes), records)
+    for name in ("predictions.txt", "predictions.csv", "predictions.numbers.csv"):
+        predictions = read_loc(tmp_path / "new" / name, records)
+        assert predictions.labels.tolist() == labels.tolist(), name
+        assert predictions.boxes.tolist() == boxes.tolist(), name
+
+
+def test_the_same_class_is_a_wnid_a_line_of_the_mapping_or_the_kits_number(tmp_path):
+    write_loc(tmp_path, LocPredictions(np.array([[KIT_FOX]]), np.array([[[1.0, 2, 3, 4]]])), records_of("x", IMAGENET))
+    assert (tmp_path / "predictions.csv").read_text() == "ImageId,PredictionString\nx,n02119789 1 2 3 4\n"
+    assert (tmp_path / "predictions.numbers.csv").read_text() == "ImageId,PredictionString\nx,279 1 2 3 4\n"
+    assert (tmp_path / "predictions.txt").read_text() == "1 1 2 3 4\n"
 
 
 def test_a_file_that_is_missing_or_no_text_is_named(tmp_path):

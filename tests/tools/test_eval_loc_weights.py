@@ -47,7 +47,7 @@ def test_written_predictions_score_as_the_weights_did(val, loc_weights, tmp_path
     assert code == 0
     assert direct["images"] == 5
     assert direct["gt_class_loc_error"] is not None
-    for name in ("predictions.txt", "predictions.csv"):
+    for name in ("predictions.txt", "predictions.csv", "predictions.numbers.csv"):
         code, read = evaluate(tmp_path, "--predictions", out / name, "--data", val)
         assert code == 0
         for key in ("top_k", "errors", "cls_top1_error", "loc_top5_error"):

@@ -196,10 +196,16 @@ def test_outputs_are_read_back_as_predictions_of_a_data_set(loc_weights, tmp_pat
         size = "<size><width>50</width><height>40</height><depth>3</depth></size>"
         text = f"<annotation>{size}<object><name>n01</name>{box}</object></annotation>"
         (notes / f"{name}.xml").write_text(text)
-    assert infer("--weights", loc_weights, images, "--out", tmp_path / "out", "--format", "jsonl,csv,devkit") == 0
+    assert (
+        infer("--weights", loc_weights, images, "--out", tmp_path / "out", "--format", "jsonl,csv,csv-numbers,devkit")
+        == 0
+    )
     records = open_records(f"ilsvrc-loc:{tmp_path / 'set'}:val")
-    forms = [read_loc(tmp_path / "out" / f"predictions.{ending}", records) for ending in ("jsonl", "csv", "txt")]
+    endings = ("jsonl", "csv", "txt", "numbers.csv")
+    forms = [read_loc(tmp_path / "out" / f"predictions.{ending}", records) for ending in endings]
     assert (forms[0].labels[:, :3] >= 0).all()
+    written = (tmp_path / "out" / "predictions.numbers.csv").read_text().splitlines()[1:]
+    assert all(set(row.split(",")[1].split()[::5]) == {"1", "2", "3"} for row in written)
     for form in forms[1:]:
         np.testing.assert_array_equal(form.labels, forms[0].labels)
         np.testing.assert_array_equal(form.boxes, forms[0].boxes)
@@ -214,7 +220,7 @@ def test_outputs_are_read_back_as_predictions_of_a_data_set(loc_weights, tmp_pat
         (("{photographs}/*.txt",), 1, "matches 1 files, none of them an image"),
         (("{photographs}", "--format", "coco"), 2, "--format coco is made for detection"),
         (("{photographs}", "--format", "jsonl,voc"), 2, "--format voc is made for detection"),
-        (("{photographs}", "--format", "xml"), 2, "wanted some of jsonl, csv, devkit, images"),
+        (("{photographs}", "--format", "xml"), 2, "wanted some of jsonl, csv, csv-numbers, devkit, images"),
         (("{photographs}", "--top-k", "6"), 2, "wanted a whole number from 1 to 5 of a localizer, got 6"),
         (("{photographs}", "--weights", "{loc}"), 2, "several answer together where they detect"),
         (("{photographs}", "--set", "test.scalez=[1]"), 2, "did you mean 'test.scales'"),
