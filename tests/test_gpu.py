@@ -14,7 +14,8 @@ from resdet.engine.optim import sgd
 from resdet.engine.schedule import LearningRate
 from resdet.engine.train import train
 from resdet.heads.per_class_rpn import PerClassRPN
-from resdet.inference.loc import LocProtocol, locate
+from resdet.inference.loc import LocProtocol
+from resdet.inference.locate import locate
 from resdet.models.localizer import Localizer
 from resdet.structures import ImageBatch, Target
 

@@ -14,7 +14,8 @@ from resdet.jobs import trained
 
 EXAMPLE = """examples:
   python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
-  python tools/eval_loc.py --weights runs/loc/best.pt --protocol dense --data ilsvrc-loc:/data/ILSVRC:val --out found"""
+  python tools/eval_loc.py --weights runs/loc/best.pt --protocol dense --data ilsvrc-loc:/data/ILSVRC:val --out found
+  python tools/eval_loc.py --weights A.pt B.pt --rcnn C.pt D.pt --classifier E.pt --data ilsvrc-loc:/data/ILSVRC:val"""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -25,7 +26,9 @@ def arguments() -> argparse.ArgumentParser:
     source.add_argument(
         "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
     )
-    source.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of a localizer")
+    source.add_argument(
+        "--weights", type=Path, nargs="+", metavar="FILE", help="a localizer, or several whose candidates are united"
+    )
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
     parser.add_argument(
         "--blacklist",
@@ -36,7 +39,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write them to DIR/eval.json, and what weights predict beside them"
     )
-    parser.add_argument("--classifier", type=Path, metavar="FILE", help="take the classes from this second network")
+    parser.add_argument(
+        "--rcnn", type=Path, nargs="+", default=[], metavar="FILE", help="R-CNNs that judge the candidates together"
+    )
+    parser.add_argument(
+        "--classifier", type=Path, nargs="+", default=[], metavar="FILE", help="networks that say the classes together"
+    )
     parser.add_argument(
         "--protocol", choices=("1-crop", "dense"), help="how weights are tested (default: the config's)"
     )
@@ -61,26 +69,27 @@ def main(argv: list[str] | None = None) -> None:
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
         from resdet.jobs.localization import (  # here: predictions are scored without the networks
+            LocWeights,
             oracle_misses,
             predict_with,
         )
         from resdet.predictions.write import write_loc
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
-        predictions = predict_with(args.weights, settings, args.classifier, args, records)
+        predictions = predict_with(LocWeights(args.weights, args.rcnn, args.classifier), settings, args, records)
         if args.out:
             write_loc(args.out, predictions, records)
     else:
-        if args.classifier or args.protocol or args.settings or args.oracle:
+        if args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
             raise UsageError(
-                "--classifier, --protocol, --oracle and --set are for --weights; predictions are as they are"
+                "--rcnn, --classifier, --protocol, --oracle and --set are for --weights; predictions are as they are"
             )
         predictions = read_loc(args.predictions, records)
     metrics = loc_metrics(loc_outcomes(predictions, records), left_out)
     print(loc_table(metrics))
     if args.oracle:
         metrics["oracle_loc_error"] = 100.0 * float(
-            oracle_misses(args.weights, settings, args, records)[~left_out].mean()
+            oracle_misses(args.weights[0], settings, args, records)[~left_out].mean()
         )
         print(f"\nbest candidate box always chosen, true class given: {metrics['oracle_loc_error']:.2f}")
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):

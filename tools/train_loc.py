@@ -12,6 +12,7 @@ from resdet import build, cli
 from resdet.config import LocConfig, load_config
 from resdet.data.loading import TestImages, test_loader
 from resdet.inference.loc import mean_losses
+from resdet.inference.locate import Locators, Member
 from resdet.jobs import localization, training
 
 
@@ -32,9 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     def evaluate(images: TestImages) -> dict[str, Any]:
         losses = mean_losses(model, test_loader(images, config.test.batch_size, workers), me.device, precision)
         found = localization.predict(
-            model,
+            Locators((Member(model, build.build_protocol(config, images.size)),)),
             data.val,
-            build.build_protocol(config, images.size),
             me.device,
             precision=precision,
             batch_size=config.test.batch_size,

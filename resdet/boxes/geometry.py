@@ -19,3 +19,9 @@ def clip(boxes: Tensor, sizes: Tensor) -> Tensor:
         sizes: ``(..., 2)`` width and height, broadcast against ``boxes[..., :2]``.
     """
     return torch.minimum(boxes.clamp(min=0), torch.cat((sizes, sizes), -1))
+
+
+def grown(boxes: Tensor, factor: float) -> Tensor:
+    """``(..., 4)`` boxes whose sides are ``factor`` times as long, about the same centres."""
+    centres, half = (boxes[..., :2] + boxes[..., 2:]) / 2, (boxes[..., 2:] - boxes[..., :2]) * (factor / 2)
+    return torch.cat((centres - half, centres + half), -1)

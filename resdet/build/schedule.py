@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from resdet.config import DataConfig, DetConfig, TrainConfig
+from resdet.config import DataConfig, DetConfig, RCNNConfig, TrainConfig
 from resdet.data.grouping import GroupedPlan, wide_images
 from resdet.data.loading import Plan
 from resdet.data.records import Records
@@ -20,8 +20,8 @@ def plan(data: DataConfig, train: TrainConfig, images: int, me: Process) -> Plan
     return replace(endless, steps=_steps(train, endless.steps_per_epoch))
 
 
-def detection_plan(config: DetConfig, records: Records, me: Process) -> GroupedPlan:
-    """The same for detection: wide images together and tall ones together where the config says so."""
+def detection_plan(config: DetConfig | RCNNConfig, records: Records, me: Process) -> GroupedPlan:
+    """The same for whole images: wide images together and tall ones together where the config says so."""
     data, train = config.data, config.train
     groups = wide_images(records) if data.group else torch.zeros(len(records), dtype=torch.bool)
     low, high = (round(data.shorter * factor) for factor in config.augment.scale)

@@ -13,7 +13,8 @@ from resdet.backbones.weights import load_into
 from resdet.build.cls import build_classifier
 from resdet.build.det import build_detector
 from resdet.build.loc import build_localizer
-from resdet.config import ClsConfig, DetConfig, LocConfig, override
+from resdet.build.rcnn import build_rcnn
+from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, override
 from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
@@ -21,15 +22,17 @@ from resdet.errors import InputError
 from resdet.models.classifier import Classifier
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.pcr import AnyLocalizer
+from resdet.models.rcnn import RCNN
 from resdet.zoo.detector import PretrainedDetector
 from resdet.zoo.named import named_detector, named_resnet
 from resdet.zoo.resnet import PretrainedResNet
 
-Model = Classifier | AnyLocalizer | FasterRCNN
+Model = Classifier | AnyLocalizer | RCNN | FasterRCNN
 # by what a checkpoint calls its task: the schema of its settings, and what makes the model of them
 KINDS: dict[str, tuple[type[Any], Callable[[Any, int], Model]]] = {
     "cls": (ClsConfig, build_classifier),
     "loc": (LocConfig, build_localizer),
+    "rcnn": (RCNNConfig, build_rcnn),
     "det": (DetConfig, build_detector),
 }
 
@@ -39,13 +42,13 @@ class Loaded:
     """A trained model and what it was trained as."""
 
     model: Model
-    config: ClsConfig | LocConfig | DetConfig
+    config: ClsConfig | LocConfig | RCNNConfig | DetConfig
     classes: Classes
     step: int = 0  # of its training; 0 where it came from elsewhere
 
     @property
     def task(self) -> str:
-        """``"cls"``, ``"loc"`` or ``"det"``, as a checkpoint has it."""
+        """``"cls"``, ``"loc"``, ``"rcnn"`` or ``"det"``, as a checkpoint has it."""
         return next(task for task, (kind, _) in KINDS.items() if isinstance(self.config, kind))
 
 

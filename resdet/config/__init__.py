@@ -19,6 +19,8 @@ from resdet.config.det import FPNConfig as FPNConfig
 from resdet.config.loc import LocalizerConfig as LocalizerConfig
 from resdet.config.loc import LocConfig as LocConfig
 from resdet.config.loc import LocTestConfig as LocTestConfig
+from resdet.config.rcnn import ProposalsConfig as ProposalsConfig
+from resdet.config.rcnn import RCNNConfig as RCNNConfig
 from resdet.config.train import TrainConfig as TrainConfig
 from resdet.settings import from_dict as from_dict  # the schema and its reader are used together
 from resdet.settings import load_config as load_config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from resdet.engine.train import autocast
 from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
-from resdet.postprocess.merge import best_box, greedy_merge
 from resdet.structures import ImageBatch, Target, View
 
 GUESSES = 5  # classes that ILSVRC lets one guess
@@ -88,50 +87,6 @@ class LocProtocol:
         return [whole(width, height, scale, mirror) for scale in self.scales for mirror in mirrors]
 
 
-@dataclass(frozen=True)
-class Located:
-    """A localizer's answer for one image: k classes and the box it would draw for each."""
-
-    index: int
-    width: int
-    height: int
-    labels: Tensor  # (k,) int64, most probable class first
-    class_scores: Tensor  # (k,) probabilities
-    boxes: Tensor  # (k, 4) in pixels of the image, clipped to it
-    box_scores: Tensor  # (k,) of the anchors that the boxes come from
-    true_class_box: Tensor | None = None  # (4,): the box for the class that was given as true
-    error: str | None = None  # the image could not be read: nothing else is set
-
-
-@torch.inference_mode()
-def locate(
-    model: AnyLocalizer,
-    batches: Iterable[Sequence[ViewedImage]],
-    protocol: LocProtocol,
-    device: torch.device,
-    precision: str = "fp32",
-    *,
-    guesses: tuple[Tensor, Tensor] | None = None,
-    true_labels: Tensor | None = None,
-) -> Iterator[Located]:
-    """Localize every image, in order, whether or not it could be read.
-
-    Args:
-        guesses: ``(N, k)`` labels and probabilities by image index, from another classifier; None: the model's own.
-        true_labels: ``(N,)`` by image index: the box for this class is answered too; for class 0 where it is -1.
-    """
-    model.eval()
-    for batch in batches:
-        readable = [image for image in batch if image.error is None]
-        answers = {}
-        if readable:
-            with autocast(device, precision):
-                found = _locate(model, readable, protocol, device, guesses, true_labels)
-            answers = {answer.index: answer for answer in found}
-        for image in batch:
-            yield answers.get(image.index) or _failed(image)
-
-
 @torch.inference_mode()
 def best_candidates(
     model: AnyLocalizer,
@@ -156,7 +111,7 @@ def best_candidates(
         labels = torch.tensor([[max(0, target.label)] for target in targets])
         with autocast(device, precision):
             maps = [model.features(stack(batch, group, device)) for group in groups]
-            found = _candidates(model, batch, groups, maps, labels, device)
+            found = candidates(model, batch, groups, maps, labels, device)
         for image, target, (_, boxes) in zip(batch, targets, found, strict=True):
             inside = clip(boxes[0], boxes.new_tensor([image.width, image.height]))
             of_class = target.boxes[target.labels == target.label]
@@ -164,39 +119,7 @@ def best_candidates(
     return torch.stack(best)
 
 
-def _locate(
-    model: AnyLocalizer,
-    images: Sequence[ViewedImage],
-    protocol: LocProtocol,
-    device: torch.device,
-    guesses: tuple[Tensor, Tensor] | None,
-    true_labels: Tensor | None,
-) -> list[Located]:
-    indices = torch.tensor([image.index for image in images])
-    groups = same_size(images)
-    maps = [model.features(stack(images, group, device)) for group in groups]
-    if guesses is None:
-        labels, scores = _guess(model, maps, groups, len(images))
-    else:
-        labels, scores = (column[indices] for column in guesses)
-    asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
-
-    answers = []
-    for row, (each_scores, each_boxes) in enumerate(_candidates(model, images, groups, maps, asked, device)):
-        image = images[row]
-        if protocol.greedy and protocol.vote_iou is not None:
-            boxes, box_scores = greedy_merge(each_scores, each_boxes, protocol.vote_iou)
-        else:
-            boxes, box_scores = best_box(each_scores, each_boxes, protocol.vote_iou)
-        boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
-        k = labels.shape[1]
-        true_box = None if true_labels is None else boxes[k]
-        answer = (labels[row], scores[row], boxes[:k], box_scores[:k], true_box)
-        answers.append(Located(image.index, image.width, image.height, *answer))
-    return answers
-
-
-def _candidates(
+def candidates(
     model: AnyLocalizer,
     images: Sequence[ViewedImage],
     groups: list[list[tuple[int, int]]],
@@ -204,7 +127,13 @@ def _candidates(
     asked: Tensor,
     device: torch.device,
 ) -> list[tuple[Tensor, Tensor]]:
-    """For each image, of all anchors of all its views: scores ``(k, P)`` and boxes ``(k, P, 4)`` in its own pixels."""
+    """For each image, of all anchors of all its views: scores ``(k, P)`` and boxes ``(k, P, 4)`` in its own pixels.
+
+    Args:
+        groups: of :func:`same_size`.
+        maps: the model's features of each group.
+        asked: ``(B, k)`` int64, the classes asked about.
+    """
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in images]
     for features, group in zip(maps, groups, strict=True):
         rows = torch.tensor([row for row, _ in group])
@@ -214,10 +143,10 @@ def _candidates(
     return [(torch.cat([s for s, _ in each], 1), torch.cat([b for _, b in each], 1)) for each in found]
 
 
-def _guess(
+def class_probabilities(
     model: AnyLocalizer, maps: list[dict[str, Tensor]], groups: list[list[tuple[int, int]]], images: int
-) -> tuple[Tensor, Tensor]:
-    """The most probable classes and their probabilities, averaged over an image's views."""
+) -> Tensor:
+    """``(images, K)`` of a localizer's own classifier, averaged over an image's views; see :func:`candidates`."""
     total: Tensor | None = None
     counts = torch.zeros(images, 1)
     for features, group in zip(maps, groups, strict=True):
@@ -227,7 +156,12 @@ def _guess(
         total.index_add_(0, rows, probabilities)
         counts.index_add_(0, rows, torch.ones(len(rows), 1))
     assert total is not None  # every image has a view
-    top = (total / counts).topk(min(GUESSES, total.shape[1]), dim=1)
+    return total / counts
+
+
+def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels that are guessed and their probabilities, ``(B, k)`` of ``(B, K)``, best first."""
+    top = probabilities.topk(min(GUESSES, probabilities.shape[1]), dim=1)
     return top.indices, top.values
 
 
@@ -244,8 +178,3 @@ def stack(images: Sequence[ViewedImage], group: list[tuple[int, int]], device: t
     """The pixels of views of one size: ``(B, 3, H, W)`` uint8 on the device."""
     pixels = np.stack([images[row].pixels[view] for row, view in group])  # (B, H, W, 3)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-
-
-def _failed(image: ViewedImage) -> Located:
-    nothing = torch.zeros(0)
-    return Located(image.index, 0, 0, nothing.long(), nothing, torch.zeros(0, 4), nothing, None, image.error)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from resdet.build import Loaded, open_model
-from resdet.config import DetConfig, to_dict
+from resdet.config import DetConfig, RCNNConfig, to_dict
 from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
 from resdet.errors import UsageError
@@ -49,6 +49,8 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
     if form == "onnx":
         if isinstance(loaded.config, DetConfig):
             raise UsageError(f"{weights}: a detector, whose regions differ in number: ONNX is for other models")
+        if isinstance(loaded.config, RCNNConfig):
+            raise UsageError(f"{weights}: an R-CNN, which judges boxes of other networks: ONNX is for other models")
         described = {"task": loaded.task, "class_ids": loaded.classes.ids, "class_names": loaded.classes.names}
         model: Any = loaded.model  # and thus no detector
         write_onnx(out, model, loaded.config.data.size, described)

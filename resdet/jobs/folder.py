@@ -15,7 +15,8 @@ from resdet.data.records import Classes
 from resdet.data.video import frame_count, is_video, viewed_frames
 from resdet.errors import UsageError
 from resdet.inference.det import Detected, detect
-from resdet.inference.loc import GUESSES, locate
+from resdet.inference.loc import GUESSES
+from resdet.inference.locate import locate
 from resdet.jobs.detection import together
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.trained import RunOptions, as_detector, as_localizer, open_detector, open_trained
@@ -131,7 +132,7 @@ def _localizer(first: Loaded, how: RunOptions, args: argparse.Namespace, files: 
     model, protocol, classes, _ = as_localizer(first, how, args.weights[0])
     guesses = None
     if args.classifier:
-        guesses = second_guesses(args.classifier, args, classes, viewed(files, protocol.views))
+        guesses = second_guesses([args.classifier], args, classes, viewed(files, protocol.views))
 
     def answer(batches: Batches) -> Iterator[Detected]:
         for found in locate(model, batches, protocol, how.device, how.precision, guesses=guesses):

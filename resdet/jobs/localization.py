@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,68 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.data.loading import ViewedImages, view_loader
-from resdet.data.records import Records
+from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
+from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
-from resdet.inference.loc import Located, LocProtocol, best_candidates, locate
+from resdet.inference.loc import best_candidates
+from resdet.inference.locate import Located, Locators, Member, locate_together
+from resdet.inference.rcnn import Rescorer
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.trained import open_localizer
-from resdet.models.pcr import AnyLocalizer
+from resdet.jobs.trained import RunOptions, open_localizer, open_rcnn
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
 
 
+@dataclass(frozen=True)
+class LocWeights:
+    """The files that answer together: localizers whose candidates are united, and what stands around them."""
+
+    localizers: Sequence[Path]
+    rcnns: Sequence[Path] = ()  # judge the candidates, their scores averaged
+    classifiers: Sequence[Path] = ()  # say the classes, their probabilities averaged; none: the localizers themselves
+
+
+@dataclass(frozen=True)
+class OpenedLocators:
+    """Localizers, and R-CNNs if any, on their device, and how they are run; their classes are the first's."""
+
+    locators: Locators
+    classes: Classes
+    how: RunOptions
+
+
+def open_locators(named: LocWeights, settings: Sequence[str], args: argparse.Namespace) -> OpenedLocators:
+    """Open localizers and R-CNNs for one answer together.
+
+    Args:
+        settings: ``section.key=value`` words on top of what the localizers were trained with, and
+            ``rcnn.section.key=value`` on top of what the R-CNNs were.
+        args: what :func:`resdet.jobs.trained.add_options` asks for.
+
+    Raises:
+        InputError: one knows other classes than the first.
+        UsageError: one is of another kind, or what :func:`resdet.jobs.trained.open_trained` refuses.
+    """
+    for_rcnn = [word.removeprefix("rcnn.") for word in settings if word.startswith("rcnn.")]
+    if for_rcnn and not named.rcnns:
+        raise UsageError("--set rcnn....: no R-CNN is named (--rcnn)")
+    own = [word for word in settings if not word.startswith("rcnn.")]
+    opened = [open_localizer(file, own, args) for file in named.localizers]
+    _, _, classes, how = opened[0]
+
+    def label(of: Classes, file: Path) -> Tensor | None:
+        return None if of.ids == classes.ids else label_map(classes, of, named.localizers[0], file)
+
+    members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, named.localizers, strict=True)]
+    judges = [(file, *open_rcnn(file, for_rcnn, args)) for file in named.rcnns]
+    rescorers = [Rescorer(model, rule, label(c, file)) for file, model, rule, c in judges]
+    return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)
+
+
 def predict(
-    model: AnyLocalizer,
+    locators: Locators,
     records: Records,
-    protocol: LocProtocol,
     device: torch.device,
     *,
     precision: str = "fp32",
@@ -39,51 +86,46 @@ def predict(
     """Localize every image of ``records``, the box for its true class included.
 
     Args:
-        guesses: labels and probabilities from another classifier, see :func:`resdet.inference.loc.locate`.
+        guesses: labels and probabilities from other classifiers, see :func:`resdet.inference.locate.locate_together`.
     """
-    images = ViewedImages(records.open, len(records), protocol.views)
+    images = ViewedImages(records.open, len(records), locators.views)
     batches = view_loader(images, batch_size, workers)
     shown = follow(batches, len(batches), "localize")
-    answers = list(locate(model, shown, protocol, device, precision, guesses=guesses, true_labels=records.labels))
-    return as_predictions(answers)
+    found = locate_together(locators, shown, device, precision, guesses=guesses, true_labels=records.labels)
+    return as_predictions(list(found))
 
 
 def predict_with(
-    weights: Path, settings: Sequence[str], classifier: Path | None, args: argparse.Namespace, records: Records
+    named: LocWeights, settings: Sequence[str], args: argparse.Namespace, records: Records
 ) -> LocPredictions:
-    """What a checkpoint finds in a data set, with the data set's labels.
-
-    Args:
-        settings: ``section.key=value`` words on top of what it was trained with.
-        classifier: a second checkpoint to take the classes from; None: the localizer's own.
-        args: what :func:`resdet.jobs.trained.add_options` asks for.
+    """What checkpoints find in a data set, with the data set's labels; arguments as :func:`open_locators`.
 
     Raises:
         InputError: the classes are others than the data set's; no error could be counted; an unreadable image.
-        UsageError: not a localizer, or what :func:`resdet.jobs.trained.open_trained` refuses.
+        UsageError: as :func:`open_locators`.
     """
     check_labelled(records, with_boxes=True)
-    model, protocol, classes, how = open_localizer(weights, settings, args)
-    as_trained = relabel(records, classes, weights)
-    images = ViewedImages(records.open, len(records), protocol.views)
+    opened = open_locators(named, settings, args)
+    classes, how, first = opened.classes, opened.how, named.localizers[0]
+    as_trained = relabel(records, classes, first)
+    images = ViewedImages(records.open, len(records), opened.locators.views)
     found = predict(
-        model,
+        opened.locators,
         as_trained,
-        protocol,
         how.device,
         precision=how.precision,
         batch_size=how.batch_size,
         workers=how.workers,
-        guesses=second_guesses(classifier, args, classes, images) if classifier else None,
+        guesses=second_guesses(named.classifiers, args, classes, images) if named.classifiers else None,
     )
-    label = label_map(classes, records.classes, weights, records.root).numpy()
+    label = label_map(classes, records.classes, first, records.root).numpy()
     return replace(found, labels=label[found.labels])
 
 
 def oracle_misses(
     weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records
 ) -> NDArray[np.bool_]:
-    """The images on which not even the best candidate box for the true class hits; arguments as :func:`predict_with`.
+    """The images on which not even the best candidate box for the true class hits; arguments as :func:`open_locators`.
 
     Returns:
         ``(N,)``: their share is the true-class error that a perfect choice among the candidates would leave.

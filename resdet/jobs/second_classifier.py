@@ -1,10 +1,10 @@
-"""The classes of an image from a network of its own: the paper's boxes and classes came from two (App. C)."""
+"""The classes of an image from networks of their own: the paper's boxes and classes came from two (App. C)."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +15,42 @@ from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.engine.train import autocast
-from resdet.inference.loc import GUESSES, LocProtocol
-from resdet.jobs.trained import open_classifier
+from resdet.inference.loc import GUESSES, LocProtocol, most_probable
+from resdet.jobs.trained import RunOptions, open_classifier
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
 from resdet.progress import follow
+from resdet.structures import View
+
+
+@dataclass(frozen=True)
+class CropClassifier:
+    """One network of those whose probabilities are averaged."""
+
+    model: Classifier | AnyLocalizer
+    crop: LocProtocol  # its own centre crop
+    label: Tensor  # (K,) int64: what it calls each label that is answered
+
+
+@dataclass(frozen=True)
+class CropClassifiers:
+    """All of them, each with a view of its own."""
+
+    each: tuple[CropClassifier, ...]
+
+    def views(self, width: int, height: int) -> list[View]:
+        """What they want to see of an image, one after another."""
+        return [view for one in self.each for view in one.crop.views(width, height)]
 
 
 def second_guesses(
-    weights: Path, args: argparse.Namespace, classes: Classes, images: ViewedImages
+    weights: Sequence[Path], args: argparse.Namespace, classes: Classes, images: ViewedImages
 ) -> tuple[Tensor, Tensor]:
-    """The classes that another checkpoint gives each image on its own centre crop.
+    """The classes that other checkpoints give each image on their own centre crops, their probabilities averaged.
 
     Args:
-        weights: a classifier, or a localizer, whose own classifier is taken.
-        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not for this network.
+        weights: classifiers, or localizers, whose own classifiers are taken.
+        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not for these networks.
         classes: whose labels are answered.
         images: what is classified; how it is cut does not matter.
 
@@ -37,41 +58,49 @@ def second_guesses(
         As :func:`guess`.
 
     Raises:
-        InputError: the classes are others, or what is wrong with the file.
+        InputError: the classes are others, or what is wrong with a file.
         UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
+    opened = [_open(file, args, classes) for file in weights]
+    together, how = CropClassifiers(tuple(one for one, _ in opened)), opened[0][1]
+    batches = view_loader(replace(images, views=together.views), how.batch_size, how.workers)
+    return guess(together, follow(batches, len(batches), "classify"), how.device, how.precision)
+
+
+def _open(weights: Path, args: argparse.Namespace, classes: Classes) -> tuple[CropClassifier, RunOptions]:
     opened = open_classifier(weights, (), args)
-    how, data = opened.how, opened.config.data
-    new_label = label_map(opened.classes, classes, weights, args.weights)
+    data = opened.config.data
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
-    batches = view_loader(replace(images, views=crop.views), how.batch_size, how.workers)
-    labels, scores = guess(opened.model, follow(batches, len(batches), "classify"), how.device, how.precision)
-    return new_label[labels], scores
+    return CropClassifier(opened.model, crop, label_map(classes, opened.classes, args.weights, weights)), opened.how
 
 
 @torch.inference_mode()
 def guess(
-    model: Classifier | AnyLocalizer,
+    together: CropClassifiers,
     batches: Iterable[Sequence[ViewedImage]],
     device: torch.device,
     precision: str = "fp32",
 ) -> tuple[Tensor, Tensor]:
-    """Classify every image, in order, each by its one view, all views of one size.
+    """Classify every image, in order.
 
     Returns:
         labels ``(N, k)`` int64 and probabilities ``(N, k)``, best first; zeros for an image that could not be read.
     """
-    model.eval()
     every_label, every_score = [], []
+    for one in together.each:
+        one.model.eval()
     for batch in batches:
         readable = [i for i, image in enumerate(batch) if image.error is None]
-        k = min(GUESSES, model.backbone.fc.out_features)
+        k = min(GUESSES, len(together.each[0].label))
         labels, scores = torch.zeros(len(batch), k, dtype=torch.int64), torch.zeros(len(batch), k)
         if readable:
-            pixels = torch.from_numpy(np.stack([batch[i].pixels[0] for i in readable])).permute(0, 3, 1, 2)
-            with autocast(device, precision):
-                top = model.logits(pixels.to(device)).softmax(1).topk(k)
-            labels[readable], scores[readable] = top.indices.cpu(), top.values.cpu()
+            total = torch.zeros(len(readable), len(together.each[0].label))
+            for place, one in enumerate(together.each):
+                pixels = np.stack([batch[i].pixels[place] for i in readable])
+                with autocast(device, precision):
+                    found = one.model.logits(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)).softmax(1)
+                total += found.float().cpu()[:, one.label]
+            labels[readable], scores[readable] = most_probable(total / len(together.each))
         every_label.append(labels)
         every_score.append(scores)
     return torch.cat(every_label), torch.cat(every_score)

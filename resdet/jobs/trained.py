@@ -18,9 +18,14 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
     from resdet.data.records import Classes
     from resdet.inference.det import DetProtocol
     from resdet.inference.loc import LocProtocol
+    from resdet.inference.rcnn import Rescoring
     from resdet.models.classifier import Classifier
     from resdet.models.faster_rcnn import FasterRCNN
     from resdet.models.pcr import AnyLocalizer
+    from resdet.models.rcnn import RCNN
+
+
+NAMES = {"cls": "a classifier", "loc": "a localizer", "rcnn": "an R-CNN", "det": "a detector"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ def as_localizer(
 
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
+    if loaded.task == "rcnn":
+        raise UsageError(f"{weights}: an R-CNN, which judges a localizer's boxes: it is named by --rcnn")
     if not isinstance(loaded.model, AnyLocalizer):
         raise UsageError(
             f"{weights}: a classifier, which gives no boxes: wanted a localizer (tools/train_loc.py makes one from it; "
@@ -105,6 +112,24 @@ def as_localizer(
         )
     protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a localizer comes with a LocConfig
     return loaded.model, protocol, loaded.classes, how
+
+
+def open_rcnn(
+    weights: Path | str, settings: Sequence[str], args: argparse.Namespace
+) -> tuple[RCNN, Rescoring, Classes]:
+    """As :func:`open_trained`, for what judges a localizer's boxes: the network, how it looks, and its classes.
+
+    Raises:
+        UsageError: something else.
+    """
+    from resdet.build import build_rescoring
+    from resdet.models.rcnn import RCNN
+
+    loaded, _ = open_trained(weights, settings, args)
+    if not isinstance(loaded.model, RCNN):
+        raise UsageError(f"{weights}: {NAMES[loaded.task]}: wanted an R-CNN (tools/train_rcnn.py makes one)")
+    config: Any = loaded.config  # an RCNNConfig, as an RCNN comes with
+    return loaded.model, build_rescoring(config), loaded.classes
 
 
 @dataclass(frozen=True)
@@ -121,13 +146,15 @@ def open_classifier(weights: Path | str, settings: Sequence[str], args: argparse
     """As :func:`open_trained`, for what classifies: a classifier, or a localizer, which holds one.
 
     Raises:
-        UsageError: a detector.
+        UsageError: a detector or an R-CNN.
     """
     from resdet.models.faster_rcnn import FasterRCNN
+    from resdet.models.rcnn import RCNN
 
     loaded, how = open_trained(weights, settings, args)
-    if isinstance(loaded.model, FasterRCNN):
-        raise UsageError(f"{weights}: a detector, which says nothing of an image as a whole: wanted a classifier")
+    if isinstance(loaded.model, FasterRCNN | RCNN):
+        kind = NAMES[loaded.task]
+        raise UsageError(f"{weights}: {kind}, which says nothing of an image as a whole: wanted a classifier")
     return OpenedClassifier(loaded.model, loaded.config, loaded.classes, how)
 
 
@@ -157,8 +184,8 @@ def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedD
     from resdet.models.faster_rcnn import FasterRCNN
 
     if not isinstance(loaded.model, FasterRCNN):
-        kind = {"cls": "classifier", "loc": "localizer"}[loaded.task]
-        raise UsageError(f"{weights}: a {kind}, which does not detect: wanted what tools/train_det.py makes")
+        kind = NAMES[loaded.task]
+        raise UsageError(f"{weights}: {kind}, which does not detect: wanted what tools/train_det.py makes")
     config: Any = loaded.config  # a DetConfig, as a FasterRCNN comes with
     return OpenedDetector(loaded.model, build_det_protocol(config), loaded.classes, how, config.model.context)
 

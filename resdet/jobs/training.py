@@ -13,11 +13,11 @@ import yaml
 from torch import nn
 
 from resdet import build
-from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, to_dict
+from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, RCNNConfig, to_dict
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, TrainingImages, training_loader
 from resdet.data.records import Classes, Records
-from resdet.engine import distributed
+from resdet.engine import distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
@@ -48,7 +48,7 @@ def arguments(description: str, example: str) -> argparse.ArgumentParser:
     return parser
 
 
-def open_data(config: ClsConfig | LocConfig, *, with_boxes: bool = False) -> TrainingData:
+def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = False) -> TrainingData:
     """Read both splits, which must agree on the classes.
 
     Args:
@@ -92,7 +92,7 @@ def _check_same_classes(data: DataConfig | DetDataConfig, train: tuple[str, ...]
     raise InputError(f"class {label} of {data.train} is {train[label]!r}, of {data.val} {val[label]!r}")
 
 
-def start(config: ClsConfig | LocConfig | DetConfig, device: str) -> Process:
+def start(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, device: str) -> Process:
     """Join the run on a device; the weights that are drawn next follow from the config's seed.
 
     Raises:
@@ -161,7 +161,7 @@ def check_enough(spec: str, records: Records, me: Process) -> None:
 
 def run_course(
     task: str,
-    config: ClsConfig | LocConfig | DetConfig,
+    config: ClsConfig | LocConfig | RCNNConfig | DetConfig,
     model: nn.Module,
     classes: Classes,
     course: Course,
@@ -183,10 +183,11 @@ def run_course(
         best_by=course.best_by,
         identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,
+        tell=progress.say if me.is_main else lambda line: None,
     )
     if me.is_main:
         out.mkdir(parents=True, exist_ok=True)
-        if not (out / "last.pt").exists():
+        if not kept.holds_run(out):
             (out / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fit(run, model, me, resume=resume)
     progress.close()

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from resdet.data.loading import ViewedImage
 from resdet.data.views import cut, to_view
-from resdet.inference.loc import Located, LocProtocol, locate
+from resdet.inference.loc import LocProtocol
+from resdet.inference.locate import Located, locate
 from resdet.structures import View
 
 CPU = torch.device("cpu")

@@ -1,0 +1,188 @@
+"""Localizers over images: classes, and for each the box that one network, or several with R-CNNs behind, would draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from resdet.boxes.geometry import clip
+from resdet.data.loading import ViewedImage
+from resdet.engine.train import autocast
+from resdet.inference.loc import LocProtocol, candidates, class_probabilities, most_probable, same_size, stack
+from resdet.inference.rcnn import Rescorer, look_again, shared_crops
+from resdet.models.pcr import AnyLocalizer
+from resdet.postprocess.merge import best_box, greedy_merge
+from resdet.structures import View
+
+
+@dataclass(frozen=True)
+class Located:
+    """The answer for one image: k classes and the box that would be drawn for each."""
+
+    index: int
+    width: int
+    height: int
+    labels: Tensor  # (k,) int64, most probable class first
+    class_scores: Tensor  # (k,) probabilities
+    boxes: Tensor  # (k, 4) in pixels of the image, clipped to it
+    box_scores: Tensor  # (k,) of the anchors, or the crops, that the boxes come from
+    true_class_box: Tensor | None = None  # (4,): the box for the class that was given as true
+    error: str | None = None  # the image could not be read: nothing else is set
+
+
+@dataclass(frozen=True)
+class Member:
+    """One localizer of those that answer together."""
+
+    model: AnyLocalizer
+    protocol: LocProtocol
+    label: Tensor | None = None  # (K,) int64: what it calls each label that is answered; None: the same
+
+
+@dataclass(frozen=True)
+class Locators:
+    """Localizers that propose together, and R-CNNs that judge together what was proposed (App. C).
+
+    Their candidates are united; R-CNNs' scores are averaged, and alone rank.  The first R-CNN, or else the first
+    localizer, says how boxes vote.
+    """
+
+    members: tuple[Member, ...]
+    rescorers: tuple[Rescorer, ...] = ()
+
+    def views(self, width: int, height: int) -> list[View]:
+        """What all of them want to see of an image, one after another."""
+        return [view for part in self._views(width, height) for view in part]
+
+    def parts(self, width: int, height: int) -> list[slice]:
+        """Where in :meth:`views` each one's are: the localizers', then the R-CNNs', one view each."""
+        ends = accumulate((len(part) for part in self._views(width, height)), initial=0)
+        return [slice(start, end) for start, end in pairwise(ends)]
+
+    def _views(self, width: int, height: int) -> list[list[View]]:
+        seen = [member.protocol.views(width, height) for member in self.members]
+        return seen + [rescorer.rule.views(width, height) for rescorer in self.rescorers]
+
+
+def locate(
+    model: AnyLocalizer,
+    batches: Iterable[Sequence[ViewedImage]],
+    protocol: LocProtocol,
+    device: torch.device,
+    precision: str = "fp32",
+    *,
+    guesses: tuple[Tensor, Tensor] | None = None,
+    true_labels: Tensor | None = None,
+) -> Iterator[Located]:
+    """:func:`locate_together` of one localizer."""
+    alone = Locators((Member(model, protocol),))
+    return locate_together(alone, batches, device, precision, guesses=guesses, true_labels=true_labels)
+
+
+@torch.inference_mode()
+def locate_together(
+    locators: Locators,
+    batches: Iterable[Sequence[ViewedImage]],
+    device: torch.device,
+    precision: str = "fp32",
+    *,
+    guesses: tuple[Tensor, Tensor] | None = None,
+    true_labels: Tensor | None = None,
+) -> Iterator[Located]:
+    """Localize every image, in order, whether or not it could be read.
+
+    Args:
+        batches: images cut as ``locators.views`` says.
+        guesses: ``(N, k)`` labels and probabilities by image index, from other classifiers; None: the average of the
+            localizers' own.
+        true_labels: ``(N,)`` by image index: the box for this class is answered too; for class 0 where it is -1.
+    """
+    for network in (*locators.members, *locators.rescorers):
+        network.model.eval()
+    for batch in batches:
+        readable = [image for image in batch if image.error is None]
+        answers = {}
+        if readable:
+            with autocast(device, precision):
+                found = _locate(locators, readable, device, guesses, true_labels)
+            answers = {answer.index: answer for answer in found}
+        for image in batch:
+            yield answers.get(image.index) or _failed(image)
+
+
+def _locate(
+    locators: Locators,
+    images: Sequence[ViewedImage],
+    device: torch.device,
+    guesses: tuple[Tensor, Tensor] | None,
+    true_labels: Tensor | None,
+) -> list[Located]:
+    indices = torch.tensor([image.index for image in images])
+    seen = [[_seen_by(locators, i, image) for image in images] for i in range(len(locators.members))]
+    groups = [same_size(part) for part in seen]
+    maps = [
+        [member.model.features(stack(part, group, device)) for group in each]
+        for member, part, each in zip(locators.members, seen, groups, strict=True)
+    ]
+    if guesses is None:
+        probabilities = [
+            _as_answered(class_probabilities(member.model, *its, len(images)), member.label)
+            for member, *its in zip(locators.members, maps, groups, strict=True)
+        ]
+        labels, scores = most_probable(torch.stack(probabilities).mean(0))
+    else:
+        labels, scores = (column[indices] for column in guesses)
+    asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
+
+    proposed = [
+        candidates(member.model, *its, asked if member.label is None else member.label[asked], device)
+        for member, *its in zip(locators.members, seen, groups, maps, strict=True)
+    ]
+    answers = []
+    for row, (image, *each) in enumerate(zip(images, *proposed, strict=True)):
+        every = (torch.cat([one[0] for one in each], 1), torch.cat([one[1] for one in each], 1))
+        boxes, box_scores = _decide(locators, image, asked[row], *every, device)
+        boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
+        k = labels.shape[1]
+        true_box = None if true_labels is None else boxes[k]
+        answer = (labels[row], scores[row], boxes[:k], box_scores[:k], true_box)
+        answers.append(Located(image.index, image.width, image.height, *answer))
+    return answers
+
+
+def _decide(
+    locators: Locators, image: ViewedImage, asked: Tensor, scores: Tensor, boxes: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The box ``(k, 4)`` of each class and its score ``(k,)`` out of ``(k, P)`` candidates."""
+    if locators.rescorers:
+        rule = locators.rescorers[0].rule
+        crops = shared_crops(scores, boxes, (image.width, image.height), rule)
+        parts = locators.parts(image.width, image.height)[len(locators.members) :]
+        pixels, views = [image.pixels[p][0] for p in parts], [image.views[p][0] for p in parts]
+        return best_box(*look_again(locators.rescorers, pixels, views, crops, asked, device), rule.vote_iou)
+    protocol = locators.members[0].protocol
+    if protocol.greedy and protocol.vote_iou is not None:
+        return greedy_merge(scores, boxes, protocol.vote_iou)
+    return best_box(scores, boxes, protocol.vote_iou)
+
+
+def _seen_by(locators: Locators, member: int, image: ViewedImage) -> ViewedImage:
+    """The image with the views of one localizer alone."""
+    if len(locators.members) == 1 and not locators.rescorers:
+        return image
+    part = locators.parts(image.width, image.height)[member]
+    return image._replace(views=image.views[part], pixels=image.pixels[part])
+
+
+def _as_answered(probabilities: Tensor, label: Tensor | None) -> Tensor:
+    """``(B, K)`` of a network in the order of the labels that are answered."""
+    return probabilities if label is None else probabilities[:, label]
+
+
+def _failed(image: ViewedImage) -> Located:
+    nothing = torch.zeros(0)
+    return Located(image.index, 0, 0, nothing.long(), nothing, torch.zeros(0, 4), nothing, None, image.error)

@@ -1,0 +1,107 @@
+"""Training R-CNN for localization, from a localizer's proposals (App. C)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resdet import build
+from resdet.boxes.geometry import clip
+from resdet.config import RCNNConfig
+from resdet.data.detection import DetectionImages
+from resdet.data.loading import ViewedImage, ViewedImages, view_loader
+from resdet.data.proposals import ProposalFolder
+from resdet.data.proposed import ProposedImages, proposed_loader
+from resdet.data.records import Records
+from resdet.engine import distributed
+from resdet.engine.distributed import Process
+from resdet.engine.train import autocast
+from resdet.eval.loc import loc_metrics, loc_outcomes
+from resdet.inference.rcnn import Rescorer, look_again, shared_crops
+from resdet.jobs.proposing import open_proposer, write_proposals
+from resdet.jobs.training import Course, TrainingData, check_enough, run_course
+from resdet.postprocess.merge import best_box
+from resdet.predictions.loc import LocPredictions, to_inclusive
+from resdet.progress import follow
+from resdet.structures import ImageBatch
+
+
+def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, resume: bool) -> None:
+    """Write the proposals where they are not written yet, and train on them as ``config`` says.
+
+    The folder gets the resolved config, metrics, checkpoints and, if no other is named, the proposals.
+    """
+    check_enough(config.data.train, data.train, me)
+    judged = evenly_spaced(data.val, config.test.images)
+    proposer = open_proposer(config, me)
+    where, workers = Path(config.proposals.folder or out / "proposals"), config.data.workers
+    written = write_proposals(proposer, where / "train", data.train, me, workers)
+    written_of_judged = write_proposals(proposer, where / "val", judged, me, workers)
+    del proposer
+
+    torch.manual_seed(config.train.seed)
+    model = build.build_rcnn(config, len(data.train.classes))
+    build.load_backbone(model.backbone, config.model.backbone, config.data)
+    build.place(model, me.device, config.train.channels_last)
+    plan = build.detection_plan(config, data.train, me)
+    whole = DetectionImages(data.train, config.data.longer / config.data.shorter, config.augment)
+    images = ProposedImages(whole, written)
+
+    def batches(start: int) -> Iterable[ImageBatch]:
+        return proposed_loader(images, replace(plan, start=start), workers, config.data.multiple)
+
+    def evaluate(step: int) -> dict[str, Any]:
+        model.eval()
+        rescorer = Rescorer(model, build.build_rescoring(config))
+        images = ViewedImages(judged.open, len(judged), rescorer.rule.views)
+        loader = view_loader(images, config.test.batch_size, workers)
+        shown = follow(loader, len(loader), "localize")
+        boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device, config.train.precision)
+        return {"gt_class_loc_error": gt_class_loc_error(boxes, judged)}
+
+    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate, "gt_class_loc_error")
+    run_course("rcnn", config, model, data.train.classes, course, me, out=out, resume=resume)
+    distributed.stop(me)
+
+
+def evenly_spaced(records: Records, count: int) -> Records:
+    """So many of the images, from all over the set; 0: all of them."""
+    if not 0 < count < len(records):
+        return records
+    return records.select(torch.arange(count) * len(records) // count)
+
+
+def gt_class_boxes(
+    rescorer: Rescorer,
+    batches: Iterable[Sequence[ViewedImage]],
+    records: Records,
+    proposals: ProposalFolder,
+    device: torch.device,
+    precision: str,
+) -> Tensor:
+    """``(N, 4)``: the box for each image's true class, its proposals judged and moved, in pixels of the image."""
+    rule, boxes = rescorer.rule, []
+    for image in (image for batch in batches for image in batch):
+        size, found = (image.width, image.height), proposals[image.index]
+        if not len(found):  # not one was wide enough: the whole image is the best that can be said
+            boxes.append(torch.tensor([0.0, 0.0, *size]))
+            continue
+        crops = shared_crops(found.scores[None], found.boxes[None], size, rule)
+        asked = records.labels[image.index : image.index + 1]
+        with autocast(device, precision):
+            judged = look_again([rescorer], image.pixels, image.views, crops, asked, device)
+        boxes.append(clip(best_box(*judged, rule.vote_iou)[0][0], torch.tensor(size)))
+    return torch.stack(boxes)
+
+
+def gt_class_loc_error(boxes: Tensor, records: Records) -> float:
+    """The localization error in percent with the true class given, of ``(N, 4)`` boxes for it."""
+    drawn = to_inclusive(boxes).astype(np.float64)
+    answers = LocPredictions(records.labels[:, None].numpy(), drawn[:, None], drawn)
+    return loc_metrics(loc_outcomes(answers, records), np.zeros(len(records), dtype=bool))["gt_class_loc_error"]
