@@ -33,7 +33,7 @@ class TrainingProgress:
         now = time.monotonic()
         if any(name.startswith("val/") for name in row):
             self.elsewhere += now - self.last
-            self._say(f"step {step}/{self.steps}: {_numbers(row)}")
+            self.say(f"step {step}/{self.steps}: {_numbers(row)}")
         else:
             if self.start is None:
                 self.start = self.bar.initial = self.bar.n = step - 1
@@ -48,28 +48,31 @@ class TrainingProgress:
         elif now - self.said > SECONDS_BETWEEN_LINES:
             self.said = now
             left = (now - self.began) / done * (self.steps - step)  # evaluations go on taking their share
-            self._say(f"step {step}/{self.steps}: loss {loss:.3f}, {_rate(rate)}, {left:.0f} s left")
+            self.say(f"step {step}/{self.steps}: loss {loss:.3f}, {_rate(rate)}, {left:.0f} s left")
 
     def close(self) -> None:
         """Leave the bar as it stands and the cursor below it."""
         self.bar.close()
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Write a line above the bar."""
         tqdm.write(line, file=sys.stderr)
         sys.stderr.flush()
 
 
-def follow(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items, while their number done is shown on stderr."""
+def follow(items: Iterable[T], total: int | None, what: str, unit: str = "batch") -> Iterator[T]:
+    """The items, while their number done is shown on stderr; ``total``: None where it is not known beforehand."""
     began = said = time.monotonic()
-    with tqdm(total=total, desc=what, unit="batch", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+    with tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
         for done, item in enumerate(items, 1):
             yield item
             bar.update()
             now = time.monotonic()
             if bar.disable and now - said > SECONDS_BETWEEN_LINES:
                 said = now
-                line = f"{what}: {done}/{total}, {(now - began) / done * (total - done):.0f} s left"
+                line = f"{what}: {done} done, {done / (now - began):.0f} a second"
+                if total is not None:
+                    line = f"{what}: {done}/{total}, {(now - began) / done * (total - done):.0f} s left"
                 tqdm.write(line, file=sys.stderr)
 
 

@@ -37,7 +37,15 @@ def save(file: Path, checkpoint: Checkpoint) -> None:
     """Write to a file beside ``file``, flush it to the disk, then rename: readers see the old one or the new.
 
     A name that ends in ``.safetensors`` gets that form, without what training resumes from.
+
+    Raises:
+        OSError: it cannot be written, the disk is full for one; ``file`` is as it was.
     """
+    rename(write_beside(file, checkpoint), file)
+
+
+def write_beside(file: Path, checkpoint: Checkpoint) -> Path:
+    """The first half of :func:`save`: the whole checkpoint, on the disk under another name, which is returned."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     content = {"format": FORMAT, **vars(checkpoint), "metrics": _plain(checkpoint.metrics)}
@@ -50,10 +58,24 @@ def save(file: Path, checkpoint: Checkpoint) -> None:
                 torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        part.replace(file)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)  # half a checkpoint is of no use, and as large as a whole one
+        if isinstance(error, Exception) and (fault := _disk_fault(error)):
+            why = f"{fault.strerror}; what was saved before is as it was"
+            raise OSError(fault.errno, why, str(file)) from None
         raise
+    return part
+
+
+def rename(part: Path, file: Path) -> None:
+    """The second half of :func:`save`; after a power cut, too, the name is one of the two files'."""
+    part.replace(file)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def load(file: Path) -> Checkpoint:
@@ -86,6 +108,13 @@ def _check_sums(file: Path) -> None:
         raise InputError(f"{file}: damaged: {error}") from None
     if damaged:
         raise InputError(f"{file}: damaged: {damaged} is not as it was written")
+
+
+def _disk_fault(error: BaseException | None) -> OSError | None:
+    """What the disk said, where torch hides it behind an error of its own about a position that it did not expect."""
+    while error is not None and not (isinstance(error, OSError) and error.strerror):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _plain(value: Any) -> Any:

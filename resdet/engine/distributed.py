@@ -93,6 +93,15 @@ def mean(value: float, me: Process) -> float:
     return total.item() / me.processes
 
 
+def every(value: float, me: Process) -> list[float]:
+    """Every process's value, by rank, the same list on all of them."""
+    values = torch.zeros(me.processes, dtype=torch.float64, device=me.device)
+    values[me.rank] = value
+    if me.processes > 1:
+        distributed.all_reduce(values)
+    return values.tolist()
+
+
 def from_main(numbers: list[float], me: Process) -> list[float]:
     """The first process's numbers, as many as one's own."""
     if me.processes == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from resdet.config import TrainConfig
-from resdet.engine import checkpoint, distributed
+from resdet.engine import checkpoint, distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.log import MetricsLog
@@ -43,14 +44,19 @@ class Run:
     best_by: str
     identity: Checkpoint  # task, config and classes; step, model and metrics are filled in at each save
     report: Callable[[int, dict[str, Any]], None]  # called after each step, and after each evaluation
+    tell: Callable[[str], None] = lambda line: None  # called with what a person should know, a line at a time
 
 
 def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
-    """Train to the last step; ``last.pt``, ``best.pt`` and ``metrics.jsonl`` lie in ``run.out``.
+    """Train to the last step; ``last.pt``, ``before-last.pt``, ``best.pt`` and ``metrics.jsonl`` lie in ``run.out``.
+
+    Killed at any moment and resumed, a run ends as it would have ended, to the bit.
 
     Raises:
         UsageError: the folder holds a run and ``resume`` is not set; or fp16 is to run on the CPU.
-        InputError: what is to be resumed is another run: other settings, classes or another task.
+        InputError: what is to be resumed is another run: other settings, classes or another task; or is damaged,
+            and the checkpoint before it too.
+        OSError: a checkpoint cannot be written; those before it are whole.
         FloatingPointError: a loss is not finite.
     """
     if me.device.type == "cpu":
@@ -76,8 +82,11 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
             average=state.average,
             after_step=state.after_step,
         )
-    finally:
-        state.close()
+    except BaseException:
+        with suppress(OSError):  # the disk that may have stopped the run is full for TensorBoard too
+            state.close()
+        raise
+    state.close()
 
 
 class _State:
@@ -94,28 +103,37 @@ class _State:
         self.scaler = torch.amp.GradScaler(me.device.type, enabled=run.how.precision == "fp16")
         self.average = AveragedWeights(model, run.how.ema) if run.how.ema else None
         self.log: MetricsLog | None = None
+        self.last_is_whole = True  # the file last.pt, where there is one
         self.since, self.images = time.perf_counter(), 0
         self.eval_steps = max(1, round(run.how.eval_every * run.steps_per_epoch))
 
     def restore(self, resume: bool) -> None:
         """Take up the run in the folder, or begin one."""
-        last = self.run.out / "last.pt"
-        if last.exists() and not resume:
-            raise UsageError(f"{self.run.out} holds a run already: --resume continues it, --out names another folder")
-        if last.exists():
-            saved = checkpoint.load(last)
-            check_same(self.run.identity, saved, last)
-            self.model.load_state_dict(saved.resume["model"])
-            self.optimizer.load_state_dict(saved.resume["optimizer"])
-            self.scaler.load_state_dict(saved.resume["scaler"])
-            if self.average is not None:
-                self.average.load_state_dict(saved.resume["average"])
-            self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
-            if "rate" in saved.resume:  # the first checkpoints were without
-                self.rate.restore(saved.resume["rate"])
-                self.measured.restore(saved.resume["measured"])
+        out = self.run.out
+        if kept.holds_run(out) and not resume:
+            raise UsageError(f"{out} holds a run already: --resume continues it, --out names another folder")
+        if found := kept.newest(out, self.run.tell):
+            file, saved = found
+            check_same(self.run.identity, saved, file)
+            self._take(saved)
+            self.last_is_whole = file.name == kept.LAST
+        steps = distributed.every(self.step, self.me)
+        if len(set(steps)) > 1:
+            at = ", ".join(f"{step:.0f}" for step in steps)
+            raise InputError(f"{out}: the processes found steps {at} in it: each must see the same folder")
         if self.me.is_main and self.step < self.run.steps:
-            self.log = MetricsLog(self.run.out, self.step)
+            self.log = MetricsLog(out, self.step)
+
+    def _take(self, saved: Checkpoint) -> None:
+        self.model.load_state_dict(saved.resume["model"])
+        self.optimizer.load_state_dict(saved.resume["optimizer"])
+        self.scaler.load_state_dict(saved.resume["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(saved.resume["average"])
+        self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
+        if "rate" in saved.resume:  # the first checkpoints were without
+            self.rate.restore(saved.resume["rate"])
+            self.measured.restore(saved.resume["measured"])
 
     def after_step(self, step: int, values: dict[str, float]) -> None:
         """Log, at the end of an epoch evaluate, and save then and every now and then."""
@@ -189,7 +207,10 @@ class _State:
             "measured": self.measured.state(),
             "rate": self.rate.state(),
         }
-        checkpoint.save(self.run.out / "last.pt", replace(self._checkpoint(), resume=progress))
+        if self.log is not None:
+            self.log.to_disk()
+        kept.keep(self.run.out, replace(self._checkpoint(), resume=progress), last_is_whole=self.last_is_whole)
+        self.last_is_whole = True
 
     def _write(self, row: dict[str, Any]) -> None:
         if self.log is not None:

@@ -12,7 +12,7 @@ from resdet.errors import InputError, UsageError
 def test_a_run_leaves_its_weights_and_its_numbers(tmp_path):
     out, model = tmp_path, TinyNet(dropout=0.3)
     fit(run_of(out, model), model, ALONE, resume=False)
-    assert {file.name.split(".")[0] for file in out.iterdir()} == {"last", "best", "metrics", "events"}
+    assert {file.name.split(".")[0] for file in out.iterdir()} == {"last", "before-last", "best", "metrics", "events"}
     last = checkpoint.load(out / "last.pt")
     assert (last.task, last.step, last.class_names) == ("cls", 12, ("A", "B", "C"))
     assert equal(last.resume["model"], model.state_dict())

@@ -1,0 +1,73 @@
+"""The checkpoints that a run goes on from: the last two, so that a damaged one costs some steps and not the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from resdet.engine import checkpoint
+from resdet.engine.checkpoint import Checkpoint
+from resdet.errors import InputError
+
+LAST, BEFORE = "last.pt", "before-last.pt"
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run has saved anything there that can be gone on from."""
+    return any((folder / name).exists() for name in (LAST, BEFORE))
+
+
+def keep(folder: Path, saved: Checkpoint, *, last_is_whole: bool = True) -> None:
+    """Write ``last.pt``; what it was is ``before-last.pt`` from then on.  At every moment one of them is whole.
+
+    Args:
+        last_is_whole: that of ``last.pt`` as it is; a damaged one does not take the place of the one before.
+
+    Raises:
+        OSError: the disk is full, for one; both files are as they were.
+    """
+    last, before = folder / LAST, folder / BEFORE
+    part = checkpoint.write_beside(last, saved)
+    if last_is_whole and last.exists():
+        _give_name(last, before)
+    checkpoint.rename(part, last)
+
+
+def newest(folder: Path, tell: Callable[[str], None]) -> tuple[Path, Checkpoint] | None:
+    """The last checkpoint of a run, or where it is damaged, the one before it; None: the folder holds no run.
+
+    Args:
+        tell: called with one line about a checkpoint that is passed over.
+
+    Raises:
+        InputError: none that is there can be used.
+    """
+    faults: list[str] = []
+    for file in (folder / LAST, folder / BEFORE):
+        if not file.exists():
+            continue
+        try:
+            saved = checkpoint.load(file)
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        if faults:
+            tell(f"{faults[0]}; going on from the one before it, {file.name} of step {saved.step}")
+        return file, saved
+    if faults:
+        raise InputError("; and ".join(faults))
+    return None
+
+
+def _give_name(file: Path, other: Path) -> None:
+    """Call the file ``other`` too, in place of what is called so, and where a disk cannot: only ``other``."""
+    second = other.with_name(other.name + ".part")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(file, second)
+    except OSError:  # FAT and some network disks: for a moment there is no `file`, which `newest` does without
+        file.replace(other)
+    else:
+        second.replace(other)
+        second.unlink(missing_ok=True)  # of two names of one file, the old one stays: a killed run may have given both
