@@ -116,7 +116,7 @@ def predict_with(
         precision=how.precision,
         batch_size=how.batch_size,
         workers=how.workers,
-        guesses=second_guesses(named.classifiers, args, classes, images) if named.classifiers else None,
+        guesses=second_guesses(named.classifiers, args, classes, first, images) if named.classifiers else None,
     )
     label = label_map(classes, records.classes, first, records.root).numpy()
     return replace(found, labels=label[found.labels])

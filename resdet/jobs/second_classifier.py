@@ -44,7 +44,7 @@ class CropClassifiers:
 
 
 def second_guesses(
-    weights: Sequence[Path], args: argparse.Namespace, classes: Classes, images: ViewedImages
+    weights: Sequence[Path], args: argparse.Namespace, classes: Classes, whose: object, images: ViewedImages
 ) -> tuple[Tensor, Tensor]:
     """The classes that other checkpoints give each image on their own centre crops, their probabilities averaged.
 
@@ -52,6 +52,7 @@ def second_guesses(
         weights: classifiers, or localizers, whose own classifiers are taken.
         args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not for these networks.
         classes: whose labels are answered.
+        whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.
 
     Returns:
@@ -61,17 +62,19 @@ def second_guesses(
         InputError: the classes are others, or what is wrong with a file.
         UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
-    opened = [_open(file, args, classes) for file in weights]
+    opened = [_open(file, args, classes, whose) for file in weights]
     together, how = CropClassifiers(tuple(one for one, _ in opened)), opened[0][1]
     batches = view_loader(replace(images, views=together.views), how.batch_size, how.workers)
     return guess(together, follow(batches, len(batches), "classify"), how.device, how.precision)
 
 
-def _open(weights: Path, args: argparse.Namespace, classes: Classes) -> tuple[CropClassifier, RunOptions]:
+def _open(
+    weights: Path, args: argparse.Namespace, classes: Classes, whose: object
+) -> tuple[CropClassifier, RunOptions]:
     opened = open_classifier(weights, (), args)
     data = opened.config.data
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
-    return CropClassifier(opened.model, crop, label_map(classes, opened.classes, args.weights, weights)), opened.how
+    return CropClassifier(opened.model, crop, label_map(classes, opened.classes, whose, weights)), opened.how
 
 
 @torch.inference_mode()

@@ -1,0 +1,136 @@
+"""Table 13, measured: VGG's method, the per-class RPN on one crop and densely, R-CNN behind it, and an ensemble."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdet.data.records import Records
+from resdet.errors import UsageError
+from resdet.eval.bootstrap import mean_interval, paired_interval
+from resdet.eval.loc import loc_outcomes
+from resdet.jobs.localization import LocWeights, predict_with
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The checkpoints that the rows are made of; of each kind the first makes the single rows, all the last one."""
+
+    pcr: Sequence[Path]
+    rpn: Sequence[Path]
+    rcnn: Sequence[Path]
+    classifier: Sequence[Path]  # none: each localizer's own
+
+    def rows(self) -> list[tuple[str, str, LocWeights]]:
+        """What each row is called, how it is tested, and its networks; rows without networks are left out."""
+        classes = self.classifier[:1]
+        rows = [("VGG's (PCR)", "1-crop", LocWeights(self.pcr[:1], (), classes))] if self.pcr else []
+        if self.rpn:
+            rows += [("RPN", how, LocWeights(self.rpn[:1], (), classes)) for how in ("1-crop", "dense")]
+        if self.rpn and self.rcnn:
+            rows.append(("RPN + R-CNN", "dense", LocWeights(self.rpn[:1], self.rcnn[:1], classes)))
+        if self.rpn and max(map(len, (self.rpn, self.rcnn, self.classifier))) > 1:
+            name = "RPN + R-CNN, ensemble" if self.rcnn else "RPN, ensemble"
+            rows.append((name, "dense", LocWeights(self.rpn, self.rcnn, self.classifier)))
+        return rows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row: how many percent of the images it fails on, and what that is less than the row above."""
+
+    method: str
+    testing: str
+    networks: str
+    images: int
+    ms_per_image: float  # reading images included
+    gt_class_loc_error: float
+    gt_class_ci95: tuple[float, float]
+    gt_class_gain: tuple[float, float, float] | None  # over the row above, paired, with its 95 % interval
+    loc_top5_error: float
+    loc_top5_ci95: tuple[float, float]
+    loc_top5_gain: tuple[float, float, float] | None
+
+    def plain(self) -> dict[str, Any]:
+        """For a JSON file."""
+        return asdict(self)
+
+
+def ladder(
+    weights: Ladder,
+    settings: Sequence[str],
+    args: argparse.Namespace,
+    records: Records,
+    left_out: NDArray[np.bool_],
+) -> Iterator[Measured]:
+    """Measure every row on the same images.
+
+    Args:
+        settings, args: as :func:`resdet.jobs.localization.open_locators`.
+        left_out: ``(N,)``: images that do not count.
+
+    Raises:
+        UsageError: there is no localizer among the weights.
+    """
+    rows = weights.rows()
+    if not rows:
+        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
+    above: NDArray[np.float64] | None = None
+    for method, testing, networks in rows:
+        began = perf_counter()
+        found = predict_with(networks, [*settings, f"test.protocol={testing}"], args, records)
+        spent = 1000 * (perf_counter() - began) / len(records)
+        outcomes = loc_outcomes(found, records)
+        right = (outcomes.class_hits & outcomes.box_hits).any(1)
+        misses = 100.0 * np.stack((1 - outcomes.gt_class_hits, ~right), 1)[~left_out]  # (n, 2)
+        yield _measured(method, testing, networks, spent, misses, above)
+        above = misses
+
+
+def ladder_table(rows: Sequence[Measured]) -> str:
+    """Several lines of text, without a last newline."""
+    head = f"{'LOC method':<22}{'testing':<9}{'networks':<16}{'error, true class':<22}{'less than above':<23}"
+    lines = [f"{head}{'top-5 error':<22}{'less than above':<23}{'ms/image':>8}"]
+    for row in rows:
+        one = _cell(row.gt_class_loc_error, row.gt_class_ci95)
+        two = _cell(row.loc_top5_error, row.loc_top5_ci95)
+        lines.append(
+            f"{row.method:<22}{row.testing:<9}{row.networks:<16}{one:<22}{_gain(row.gt_class_gain):<23}"
+            f"{two:<22}{_gain(row.loc_top5_gain):<23}{row.ms_per_image:8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def _measured(
+    method: str,
+    testing: str,
+    networks: LocWeights,
+    spent: float,
+    misses: NDArray[np.float64],
+    above: NDArray[np.float64] | None,
+) -> Measured:
+    error, (low, high) = misses.mean(0), mean_interval(misses)
+    gains: list[tuple[float, float, float] | None] = [None, None]
+    if above is not None:
+        gain, between = (above - misses).mean(0), paired_interval(above, misses)
+        gains = [(float(gain[i]), float(between[0, i]), float(between[1, i])) for i in (0, 1)]
+    counts = [len(networks.localizers), len(networks.rcnns), len(networks.classifiers)]
+    named = " + ".join(f"{n} {what}" for n, what in zip(counts, ("LOC", "R-CNN", "CLS"), strict=True) if n)
+    true_class = (float(error[0]), (float(low[0]), float(high[0])), gains[0])
+    top5 = (float(error[1]), (float(low[1]), float(high[1])), gains[1])
+    return Measured(method, testing, named, len(misses), spent, *true_class, *top5)
+
+
+def _cell(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:6.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def _gain(gain: tuple[float, float, float] | None) -> str:
+    return "" if gain is None else f"{gain[0]:+6.2f} [{gain[1]:.2f}, {gain[2]:.2f}]"

@@ -1,0 +1,67 @@
+"""Table 13 for your weights and data: each localization method's error, and what it gains over the row above."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from resdet import cli
+from resdet.jobs import trained
+
+EXAMPLE = """example:
+  python tools/ablate_loc.py --pcr runs/pcr/best.pt --rpn runs/loc/best.pt runs/loc2/best.pt --rcnn runs/rcnn/best.pt
+      --classifier runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json table13.json
+
+VGG's per-class regression, the per-class RPN on one crop and densely, R-CNN behind it, and all weights together, on the
+same images; differences are paired.  --set rcnn.test.proposals=50 and its like are for the R-CNNs."""
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    several = {"type": Path, "nargs": "+", "default": [], "metavar": "FILE"}
+    parser.add_argument("--pcr", **several, help="localizers of VGG's method (model.method: pcr)")
+    parser.add_argument("--rpn", **several, help="localizers that are per-class RPNs")
+    parser.add_argument("--rcnn", **several, help="what tools/train_rcnn.py makes")
+    parser.add_argument("--classifier", **several, help="networks that say the classes (default: the localizers)")
+    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    parser.add_argument(
+        "--blacklist",
+        metavar="FILE|none",
+        help="numbers of images to leave out, one a line (default: the official list for the official val set)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
+    trained.add_options(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = arguments().parse_args(argv)
+
+    from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
+
+    from resdet.data.formats import open_records
+    from resdet.eval.blacklist import blacklisted
+    from resdet.jobs.loc_ablation import Ladder, ladder, ladder_table
+
+    records = open_records(args.data)
+    left_out = blacklisted(records, args.blacklist)
+    weights = Ladder(args.pcr, args.rpn, args.rcnn, args.classifier)
+    rows = []
+    for row in ladder(weights, args.settings, args, records, left_out):
+        said = f"{row.method}, {row.testing}: {row.gt_class_loc_error:.2f}, top-5 {row.loc_top5_error:.2f}"
+        tqdm.write(said, file=sys.stderr)  # the whole table takes a while
+        rows.append(row)
+    print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps([row.plain() for row in rows], indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
