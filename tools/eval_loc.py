@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -36,8 +35,9 @@ def arguments() -> argparse.ArgumentParser:
         help="numbers of images to leave out, one a line (default: the official list for the official val set)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page there that shows where the errors are")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write them to DIR/eval.json, and what weights predict beside them"
+        "--out", type=Path, metavar="DIR", help="write DIR/eval.json and errors.html, and what weights predict"
     )
     parser.add_argument(
         "--rcnn", type=Path, nargs="+", default=[], metavar="FILE", help="R-CNNs that judge the candidates together"
@@ -61,40 +61,31 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.errors import UsageError
     from resdet.eval.blacklist import blacklisted
-    from resdet.eval.loc import loc_metrics, loc_outcomes
     from resdet.eval.loc_table import loc_table
+    from resdet.jobs.loc_errors import judge, write_judged
     from resdet.predictions.read import read_loc
+    from resdet.predictions.write import write_loc
 
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
-        from resdet.jobs.localization import (  # here: predictions are scored without the networks
-            LocWeights,
-            oracle_misses,
-            predict_with,
-        )
-        from resdet.predictions.write import write_loc
+        from resdet.jobs.localization import LocWeights, oracle_misses, predict_with  # here: a file needs no networks
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
         predictions = predict_with(LocWeights(args.weights, args.rcnn, args.classifier), settings, args, records)
         if args.out:
             write_loc(args.out, predictions, records)
+    elif args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
+        raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:
-        if args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
-            raise UsageError(
-                "--rcnn, --classifier, --protocol, --oracle and --set are for --weights; predictions are as they are"
-            )
         predictions = read_loc(args.predictions, records)
-    metrics = loc_metrics(loc_outcomes(predictions, records), left_out)
-    print(loc_table(metrics))
+    judged = judge(predictions, records, left_out)
+    print(loc_table(judged.metrics))
     if args.oracle:
-        metrics["oracle_loc_error"] = 100.0 * float(
-            oracle_misses(args.weights[0], settings, args, records)[~left_out].mean()
-        )
-        print(f"\nbest candidate box always chosen, true class given: {metrics['oracle_loc_error']:.2f}")
-    for file in filter(None, (args.json, args.out and args.out / "eval.json")):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        missed = oracle_misses(args.weights[0], settings, args, records)[~left_out]
+        judged.metrics["oracle_loc_error"] = 100.0 * float(missed.mean())
+        print(f"\nbest candidate box always chosen, true class given: {judged.metrics['oracle_loc_error']:.2f}")
+    write_judged(judged, args.json, args.html, args.out)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ class LocOutcomes:
     class_hits: NDArray[np.bool_]  # (N, 5): the guess's class is the image's
     box_hits: NDArray[np.bool_]  # (N, 5): the guess's box, whatever its class, hits a true box
     gt_class_hits: NDArray[np.float64]  # (N,): 1 where the box for the true class hits, 0 where not, NaN: unknown
+    iou: NDArray[np.float64]  # (N, 6): of each guess's box and of the true class's with the true box it fits best; -1
+    # where they share no pixel, NaN where there is no such box
 
 
 def loc_outcomes(predictions: LocPredictions, records: Records) -> LocOutcomes:
@@ -52,8 +54,9 @@ def loc_outcomes(predictions: LocPredictions, records: Records) -> LocOutcomes:
         gt_class_boxes = np.where(class_hits.any(1, keepdims=True), guessed, np.nan)
     best = _best_iou(np.concatenate((boxes, gt_class_boxes[:, None]), axis=1), records)  # (N, 6)
     box_hits = (best[:, :-1] >= HIT) & (labels >= 0)
-    known = ~np.isnan(gt_class_boxes).any(1)
-    return LocOutcomes(class_hits, box_hits, np.where(known, best[:, -1] >= HIT, np.nan))
+    there = np.column_stack((labels >= 0, ~np.isnan(gt_class_boxes).any(1)))
+    iou = np.where(there, best, np.nan)
+    return LocOutcomes(class_hits, box_hits, np.where(there[:, -1], best[:, -1] >= HIT, np.nan), iou)
 
 
 def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[str, Any]:
@@ -90,8 +93,21 @@ def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[s
         "blacklisted": int(blacklisted.sum()),
         **_by_name({name: _mean(sample) for name, sample in samples.items()}),
         "ci95": _by_name({name: _interval(sample) for name, sample in samples.items()}),
-        "errors": _split(class_found, right[:, -1], np.any(outcomes.box_hits[counted], axis=1)),
+        "errors": error_split(outcomes, counted),
     }
+
+
+def error_split(outcomes: LocOutcomes, counted: NDArray[np.bool_]) -> dict[str, float]:
+    """Percent of the counted images, of which there is one at least, by their guesses; see :func:`loc_metrics`."""
+    class_found, box_hit = outcomes.class_hits[counted].any(1), outcomes.box_hits[counted].any(1)
+    right = (outcomes.class_hits & outcomes.box_hits)[counted].any(1)
+    shares = {
+        "correct": right,
+        "class_wrong": ~class_found & box_hit,
+        "box_wrong": class_found & ~right,
+        "both_wrong": ~class_found & ~box_hit,
+    }
+    return {name: 100.0 * float(share.mean()) for name, share in shares.items()}
 
 
 def _check(predictions: LocPredictions, records: Records) -> None:
@@ -117,17 +133,6 @@ def _best_iou(guesses: NDArray[np.float64], records: Records) -> NDArray[np.floa
     if len(images):
         best[images] = np.maximum.reduceat(iou, starts, axis=0)
     return best
-
-
-def _split(class_found: NDArray[np.bool_], right: NDArray[np.bool_], box_hit: NDArray[np.bool_]) -> dict[str, float]:
-    """Percent of the counted images by how their guesses went, see :func:`loc_metrics`."""
-    shares = {
-        "correct": right,
-        "class_wrong": ~class_found & box_hit,
-        "box_wrong": class_found & ~right,
-        "both_wrong": ~class_found & ~box_hit,
-    }
-    return {name: 100.0 * float(share.mean()) for name, share in shares.items()}
 
 
 def _mean(sample: NDArray[np.float64]) -> Any:

@@ -81,7 +81,7 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, side: int = 320) -> np.n
     if not pictures:
         raise ValueError("a sheet needs at least one picture")
     columns = min(columns, len(pictures))
-    small = [_fitted(picture, side) for picture in pictures]
+    small = [fitted(picture, side) for picture in pictures]
     rows = [small[i : i + columns] for i in range(0, len(small), columns)]
     heights = [max(len(picture) for picture in row) for row in rows]
     page = np.full((sum(heights) + GAP * (len(rows) + 1), columns * (side + GAP) + GAP, 3), 255, dtype=np.uint8)
@@ -94,6 +94,15 @@ def sheet(pictures: Sequence[np.ndarray], columns: int, side: int = 320) -> np.n
             page[y : y + height, x : x + width] = picture
         top += row_height + GAP
     return page
+
+
+def fitted(picture: np.ndarray, side: int) -> np.ndarray:
+    """``(H, W, 3)`` enlarged or made smaller, so that its longer side has ``side`` pixels."""
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(picture, size, interpolation=how)
 
 
 def save(file: Path, picture: np.ndarray) -> None:
@@ -148,11 +157,3 @@ def _dashed(picture: np.ndarray, corners: tuple[int, int, int, int], line: int) 
         for y in range(y1, y2 + 1, 2 * dash):
             for x in (x1, x2):
                 cv2.line(picture, (x, y), (x, min(y + dash, y2)), shade, width)
-
-
-def _fitted(picture: np.ndarray, side: int) -> np.ndarray:
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, size, interpolation=how)
