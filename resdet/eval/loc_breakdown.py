@@ -16,7 +16,7 @@ from resdet.eval.bootstrap import mean_interval
 from resdet.eval.loc import LocOutcomes, error_split
 
 # the groups' lower edges; a group reaches to the next one's, which is not in it
-SIDES = (0.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)  # pixels: sqrt of the object's area
+SIDES = (0.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0, 384.0, 512.0)  # pixels: sqrt of the object's area
 SHARES = (0.0, 5.0, 15.0, 30.0, 60.0)  # % of the image's area
 ASPECTS = (0.0, 0.5, 0.8, 1.25, 2.0)  # width / height
 WORST = 20
@@ -30,7 +30,7 @@ def loc_breakdown(outcomes: LocOutcomes, records: Records, blacklisted: NDArray[
 
     Returns:
         ``per_class`` by class id, ``per_side`` (pixels), ``per_share`` (% of the image; of images whose size the
-        annotations tell) and ``per_aspect`` (width / height) by the group's bounds, as ``"16-32"`` or ``"512-"``.
+        annotations tell) and ``per_aspect`` (width / height) by the group's bounds, as ``"16-24"`` or ``"512-"``.
         Each holds, of every group with an image: ``images``, ``cls_top5_error``, ``gt_class_loc_error`` (null unless
         the true class's box is known for all of them), ``loc_top5_error``, its 95 % interval ``ci95``, and ``errors``
         as :func:`resdet.eval.loc.loc_metrics` splits them.  All are of images that count, the class error too.

@@ -59,7 +59,7 @@ def test_objects_go_by_size_share_and_shape_of_the_largest_box(judged):
         return {bounds: group["images"] for bounds, group in found[key].items()}
 
     # sides: 10, 10, 40, 69.3, 32, 17.3
-    assert images("per_side") == {"0-16": 2, "16-32": 1, "32-64": 2, "64-128": 1}
+    assert images("per_side") == {"0-16": 2, "16-24": 1, "32-48": 2, "64-96": 1}
     # 1, 1, 16, 48 and 10.24 %; one image's size is not known
     assert images("per_share") == {"0-5": 2, "5-15": 1, "15-30": 1, "30-60": 1}
     # 1, 1, 0.25, 0.75, 1, 0.33
