@@ -16,7 +16,7 @@ from resdet.eval.bootstrap import mean_interval
 from resdet.eval.loc import LocOutcomes, error_split
 
 # the groups' lower edges; a group reaches to the next one's, which is not in it
-SIDES = (0.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0, 384.0, 512.0)  # pixels: sqrt of the object's area
+SIDES = (0.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0, 256.0, 384.0, 512.0)  # pixels: sqrt of the area
 SHARES = (0.0, 5.0, 15.0, 30.0, 60.0)  # % of the image's area
 ASPECTS = (0.0, 0.5, 0.8, 1.25, 2.0)  # width / height
 WORST = 20
