@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from resdet import build
-from resdet.config import ClsConfig, DetConfig, LocConfig, load_config
+from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, load_config
 from resdet.engine.distributed import Process
 from resdet.engine.schedule import LearningRate
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-KINDS = {"cls": ClsConfig, "loc": LocConfig, "det": DetConfig}
+KINDS = {"cls": ClsConfig, "loc": LocConfig, "rcnn": RCNNConfig, "det": DetConfig}
 SHIPPED = sorted(CONFIGS.rglob("*.y*ml"))
 
 

@@ -15,7 +15,7 @@ from resdet.jobs import rcnn_training, training
 def main(argv: list[str] | None = None) -> None:
     args = training.arguments(
         __doc__ or "",
-        "python tools/train_rcnn.py configs/loc/shapes_rcnn.yaml model.backbone.weights=runs/cls/best.pt "
+        "python tools/train_rcnn.py configs/rcnn/shapes.yaml model.backbone.weights=runs/cls/best.pt "
         "proposals.weights=runs/loc/best.pt data.train=shapes:DIR:train data.val=shapes:DIR:val",
     ).parse_intermixed_args(argv)
     config = load_config(RCNNConfig, args.config, args.overrides)
