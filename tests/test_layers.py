@@ -13,7 +13,7 @@ FLOORS = (
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second
-    ("models", "inference", "report"),  # third
+    ("models", "inference", "report", "audit"),  # third
     ("build", "progress", "cli", "timing"),  # roof
     ("jobs", "benchmarks"),  # whole jobs; above them only tools/, tests/ and datasets/
 )

@@ -1,0 +1,33 @@
+"""Each format's annotations as sheets, and back into the format's own form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resdet.audit.sheet import SheetSet
+from resdet.audit.sheets import coco, ilsvrc_det, ilsvrc_loc, plain, tiny_imagenet, voc
+from resdet.data.formats import split_spec
+from resdet.errors import InputError
+
+OPENERS = {
+    "coco": coco.open_set,
+    "ilsvrc-det": ilsvrc_det.open_set,
+    "ilsvrc-loc": ilsvrc_loc.open_set,
+    "shapes": ilsvrc_loc.open_set,
+    "tiny-imagenet": tiny_imagenet.open_set,
+    "voc": voc.open_set,
+}
+
+
+def open_sheets(spec: str) -> SheetSet:
+    """The set that ``FORMAT:ROOT:SPLIT`` names; one of class labels alone is read whole.
+
+    Raises:
+        InputError: there is no such set, or what names its images and classes cannot be read.
+    """
+    name, root, split = split_spec(spec)
+    if name not in OPENERS:
+        return plain.open_set(spec)
+    if not split or not (name == "coco" or Path(root).expanduser().is_dir()):
+        raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT with a folder for ROOT")
+    return OPENERS[name](Path(root).expanduser(), split)

@@ -1,0 +1,142 @@
+"""COCO's json as sheets."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from resdet.audit.boxes import Frame, as_numbers
+from resdet.audit.findings import Box
+from resdet.audit.sheet import Corrections, Marked, Sheet, SheetSet
+from resdet.data.formats.coco import classes_of, side_of
+from resdet.data.formats.coco_json import load, real_number, rows_of, told, whole_number
+from resdet.data.formats.named_files import find_file, inside
+from resdet.data.image_files import ENDINGS
+from resdet.errors import InputError
+
+FRAME = Frame(first_pixel=0, last_inside=0)
+
+
+def open_set(root: Path, split: str) -> SheetSet:
+    """The images of the annotation file ``split``, and those in their folders that it does not name.
+
+    Raises:
+        InputError: no such file, no such json, or categories that are not as they should be.
+    """
+    file = find_file(split, (root, root.parent, root.parent / "annotations", Path()), "annotation file")
+    content = load(file)
+    categories = rows_of(content, "categories", file)
+    numbers = classes_of(categories, file).numbers
+    names = {number: str(row["name"]).strip() for row in categories for number in numbers if row["id"] == number}
+    count = len(rows_of(content, "images", file))
+    rows_of(content, "annotations", file, optional=True)
+    return SheetSet(root, FRAME, partial(_sheets, root, file, content, names), count, partial(_write, file))
+
+
+def _sheets(root: Path, file: Path, content: dict[str, Any], names: dict[int, str]) -> Iterator[Sheet]:
+    objects, orphans = _grouped(content, file)
+    named = set()
+    for count, row in enumerate(content["images"], 1):
+        place = f"{file}: image {told(row['id']) if 'id' in row else f'number {count}'}"
+        try:
+            number, image, size = _image(row, place)
+        except InputError as error:
+            yield Sheet("", f"{place} ({count})", wrong=str(error))
+            continue
+        named.add(image)
+        marked = tuple(_marked(content["annotations"][at], at, file, names) for at in objects.pop(number, ()))
+        yield Sheet(image, place, size=size, objects=marked)
+    for number, rows in objects.items():
+        for at in rows:
+            place = _place(content["annotations"][at], at, file)
+            wrong = f"{place}: image_id {number} is not among the images of the file, or these list it twice"
+            yield Sheet("", place, wrong=wrong, kind="no-image")
+    yield from (Sheet("", f"{wrong} ", wrong=wrong) for wrong in orphans)
+    yield from _not_named(root, file, named)
+
+
+def _image(row: dict[str, Any], place: str) -> tuple[int, str, tuple[int, int]]:
+    """An image's id, file name and size."""
+    name = row.get("file_name")
+    if not isinstance(name, str):
+        raise InputError(f"{place}: wanted a file_name, got {told(name)}")
+    size = side_of(row, "width", place), side_of(row, "height", place)
+    return whole_number(row.get("id"), f"{place}: id"), inside(name, place), size
+
+
+def _grouped(content: dict[str, Any], file: Path) -> tuple[dict[int, list[int]], list[str]]:
+    """The places of each image's annotations in their list, and what is wrong with those that name no image."""
+    groups: dict[int, list[int]] = {}
+    orphans = []
+    for at, row in enumerate(content.get("annotations", [])):
+        try:
+            number = whole_number(row.get("image_id"), f"{_place(row, at, file)}: image_id")
+            groups.setdefault(number, []).append(at)
+        except InputError as error:
+            orphans.append(str(error))
+    return groups, orphans
+
+
+def _place(row: dict[str, Any], at: int, file: Path) -> str:
+    return f"{file}: annotation {told(row['id']) if 'id' in row else f'number {at + 1}'}"
+
+
+def _marked(row: dict[str, Any], at: int, file: Path, names: dict[int, str]) -> Marked:
+    place, category, box = _place(row, at, file), row.get("category_id"), row.get("bbox")
+    number = category if isinstance(category, int | float) and category in names else None
+    wrong = "" if number is not None else f"{place}: category_id {told(category)} is not among the categories"
+    sides: Box | None = None
+    try:
+        if not isinstance(box, list) or len(box) != 4:
+            raise InputError(f"{place}: wanted bbox [x, y, width, height], got {told(box)}")
+        x, y, width, height = (real_number(side, f"{place}: bbox") for side in box)
+        sides = as_numbers((x, y, x + width, y + height))
+    except InputError as error:
+        wrong = str(error)
+    name = told(category) if number is None else names[number]  # type: ignore[index]
+    return Marked(place, name, sides, wrong, number is None, row.get("iscrowd") in (1, True))
+
+
+def _not_named(root: Path, file: Path, named: set[str]) -> Iterator[Sheet]:
+    """The images in the named ones' folders, but not in the file."""
+    for folder in sorted({os.path.dirname(name) for name in named}):
+        there = os.listdir(root / folder) if (root / folder).is_dir() else []
+        for name in sorted(os.path.join(folder, name) for name in there if name.lower().endswith(ENDINGS)):
+            if name not in named:
+                wrong = f"{root / name}: not among the images of {file}"
+                yield Sheet(name, str(root / name), wrong=wrong, kind="no-annotation")
+
+
+def _write(file: Path, folder: Path, corrections: Corrections) -> None:
+    """The whole file, outlines and captions too, with corrected boxes and without what cannot be used."""
+    content = json.loads(file.read_text(encoding="utf-8-sig"))
+    groups, _ = _grouped(content, file)
+    images, kept = [], {}
+    for row in content["images"]:
+        place = f"{file}: image {told(row.get('id'))}"
+        correction = corrections.get(place)
+        try:
+            number, _, _ = _image(row, place)
+        except InputError:
+            continue
+        if correction and correction.leave_out:
+            continue
+        images.append(row)
+        for which, at in enumerate(groups.pop(number, ())):
+            if not correction:
+                kept[at] = content["annotations"][at]
+            elif (box := correction.boxes[which]) is not None:
+                x1, y1, x2, y2 = box
+                sides = [round(side, 4) for side in (x1, y1, x2 - x1, y2 - y1)]
+                kept[at] = {**content["annotations"][at], "bbox": sides}
+        if correction and min(correction.size) > 0:
+            row["width"], row["height"] = correction.size
+    content["images"] = images
+    if "annotations" in content:
+        content["annotations"] = [kept[at] for at in sorted(kept)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file.name).write_text(json.dumps(content), encoding="utf-8")
