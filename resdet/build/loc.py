@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from resdet.build.backbone import build_backbone
 from resdet.config import LocConfig
 from resdet.heads.per_class_box import PerClassBox
@@ -13,7 +15,11 @@ from resdet.models.pcr import AnyLocalizer, PCRLocalizer, PCRLoss
 
 def build_localizer(config: LocConfig, classes: int) -> AnyLocalizer:
     """The localizer of a config, its weights drawn at random."""
-    return {"rpn": build_rpn_localizer, "pcr": build_pcr_localizer}[config.model.method](config, classes)
+    makers: dict[str, Callable[[LocConfig, int], AnyLocalizer]] = {
+        "rpn": build_rpn_localizer,
+        "pcr": build_pcr_localizer,
+    }
+    return makers[config.model.method](config, classes)
 
 
 def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:

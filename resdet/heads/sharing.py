@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
-def share_over_classes(parameters: Iterable[nn.Parameter], classes: int, groups: int = 1) -> None:
+def share_over_classes(parameters: Iterable[Tensor], classes: int, groups: int = 1) -> None:
     """From here on the gradient of every row of a class holds the sum over all classes.
 
     torch leaves such hooks behind when a module is copied or unpickled: set them again in ``__setstate__``.
