@@ -26,6 +26,7 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         main(words)
+        _leave_others()
         return DONE
     except KeyboardInterrupt:
         _say("interrupted")
@@ -38,6 +39,13 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
         else:
             _say(_one_line(error))
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _leave_others() -> None:
+    """End what ``torchrun``'s processes did together, or NCCL complains."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _is_expected(error: Exception) -> bool:

@@ -52,8 +52,11 @@ def main(argv: list[str] | None = None) -> None:
     for row in ablation(
         args.weights, args.settings, args, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
     ):
-        tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
+        if trained.tells():  # under torchrun, the first process
+            tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
         rows.append(row)
+    if not trained.tells():
+        return  # under torchrun the first process does the rest
     print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

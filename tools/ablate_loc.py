@@ -55,8 +55,11 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for row in ladder(weights, args.settings, args, records, left_out):
         said = f"{row.method}, {row.testing}: {row.gt_class_loc_error:.2f}, top-5 {row.loc_top5_error:.2f}"
-        tqdm.write(said, file=sys.stderr)  # the whole table takes a while
+        if trained.tells():  # under torchrun, the first process
+            tqdm.write(said, file=sys.stderr)  # the whole table takes a while
         rows.append(row)
+    if not trained.tells():
+        return  # under torchrun the first process does the rest
     print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
         if args.protocol or args.settings:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")
         metrics = cls_metrics(guess_ranks(read_loc(args.predictions, records).labels, records.labels), "predictions")
+    if not trained.tells():
+        return  # under torchrun the first process does the rest
     print(table(metrics))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

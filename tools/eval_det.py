@@ -40,9 +40,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--coco-backend", choices=("pycocotools", "faster-coco-eval"), default="pycocotools")
     parser.add_argument("--errors", action="store_true", help="also: the mAP that each kind of error costs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write DIR/eval.json and pr.png, and beside them what weights predict"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/eval.json, pr.png and what weights predict")
     trained.add_options(parser)
     return parser
 
@@ -71,15 +69,17 @@ def main(argv: list[str] | None = None) -> None:
         from resdet.jobs.detection import predict_with  # here: predictions are scored without the networks
 
         predictions = predict_with(args.weights, args.settings, args, records)
-        if args.out:
-            write_predictions(args.out, predictions, records, args.data)
     else:
         predictions = read_det(args.predictions, records)
+    if not trained.tells():
+        return  # under torchrun the first process does the rest
+    if args.weights and args.out:
+        write_predictions(args.out, predictions, records, args.data)
     if pairs is not None and len(pairs):
         print(f"{len(pairs)} pairs of image and class are blacklisted")
     print("\n".join(sanity_lines(predictions, records)) + "\n")
-    options = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
-    metrics = evaluate(predictions, records, metric, pairs, **options)
+    how = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
+    metrics = evaluate(predictions, records, metric, pairs, **how)
     print(det_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         write_metrics(file, metrics)

@@ -45,12 +45,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classifier", type=Path, nargs="+", default=[], metavar="FILE", help="networks that say the classes together"
     )
-    parser.add_argument(
-        "--protocol", choices=("1-crop", "dense"), help="how weights are tested (default: the config's)"
-    )
-    parser.add_argument(
-        "--oracle", action="store_true", help="also: the true-class error, were the best candidate box always chosen"
-    )
+    parser.add_argument("--protocol", choices=("1-crop", "dense"), help="how to test weights (default: the config's)")
+    parser.add_argument("--oracle", action="store_true", help="also: the true-class error, the best box always chosen")
     trained.add_options(parser)
     return parser
 
@@ -73,17 +69,19 @@ def main(argv: list[str] | None = None) -> None:
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
         predictions = predict_with(LocWeights(args.weights, args.rcnn, args.classifier), settings, args, records)
-        if args.out:
-            write_loc(args.out, predictions, records)
+        missed = oracle_misses(args.weights[0], settings, args, records) if args.oracle else None
     elif args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
         raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:
         predictions = read_loc(args.predictions, records)
+    if not trained.tells():
+        return  # under torchrun the first process does the rest
+    if args.weights and args.out:
+        write_loc(args.out, predictions, records)
     judged = judge(predictions, records, left_out)
     print(loc_table(judged.metrics))
     if args.oracle:
-        missed = oracle_misses(args.weights[0], settings, args, records)[~left_out]
-        judged.metrics["oracle_loc_error"] = 100.0 * float(missed.mean())
+        judged.metrics["oracle_loc_error"] = 100.0 * float(missed[~left_out].mean())
         print(f"\nbest candidate box always chosen, true class given: {judged.metrics['oracle_loc_error']:.2f}")
     write_judged(judged, args.json, args.html, args.out)
 

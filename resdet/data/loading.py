@@ -174,9 +174,10 @@ class Batches:
         return len(self.loader)
 
 
-def view_loader(images: ViewedImages, batch_size: int, workers: int) -> Batches:
-    """Lists of ``batch_size`` viewed images, in order."""
-    return make_loader(images, workers, batch_sampler=in_order(len(images), batch_size), collate_fn=list)
+def view_loader(images: ViewedImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> Batches:
+    """Lists of ``batch_size`` viewed images, in order; of ``processes``, each takes every ``processes``-th list."""
+    order = in_order(len(images), batch_size)[rank::processes]
+    return make_loader(images, workers, batch_sampler=order, collate_fn=list)
 
 
 def training_loader(images: TrainingImages, plan: Plan, workers: int) -> Batches:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 
 from resdet.errors import UsageError
 
+T = TypeVar("T")
 LONGEST_WAIT = timedelta(hours=6)  # the others wait while the first evaluates; torch gives up after 10 minutes
 
 
@@ -27,6 +32,10 @@ class Process:
         """Whether this one writes files and reports."""
         return self.rank == 0
 
+    def alone(self) -> Process:
+        """The same, as if there were no others: for work that it does by itself."""
+        return replace(self, rank=0, processes=1)
+
 
 def start(device: str = "") -> Process:
     """Join the run that ``torchrun`` started, or be alone.
@@ -42,7 +51,7 @@ def start(device: str = "") -> Process:
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
     if processes > 1 and not distributed.is_initialized():
-        backend = "nccl" if mine.type == "cuda" else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
         distributed.init_process_group(backend, timeout=LONGEST_WAIT)
     return Process(rank, processes, mine)
 
@@ -100,6 +109,31 @@ def every(value: float, me: Process) -> list[float]:
     if me.processes > 1:
         distributed.all_reduce(values)
     return values.tolist()
+
+
+def gather(mine: T, me: Process) -> list[T]:
+    """What every process has, by rank, on all of them; of any size, nothing for one."""
+    if me.processes == 1:
+        return [mine]
+    everyone: list[T] = [mine] * me.processes
+    with losing_others():
+        distributed.all_gather_object(everyone, mine)
+    return everyone
+
+
+@contextmanager
+def losing_others() -> Iterator[None]:
+    """Say in a line that another process is gone; what ended it, it said itself.
+
+    Raises:
+        ConnectionError: it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or re.search("gloo|NCCL", str(error)):
+            raise ConnectionError("another process of this run has failed or was killed: see what it said") from error
+        raise
 
 
 def from_main(numbers: list[float], me: Process) -> list[float]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from resdet.data.detection import check_annotated_size
-from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.loading import ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import label_map
+from resdet.engine import distributed
+from resdet.engine.distributed import Process
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect
+from resdet.jobs.sharing import share_of, shown
 from resdet.jobs.trained import OpenedDetector, RunOptions, open_detector
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.predictions.det import DetPredictions, collect
-from resdet.progress import follow
 
 
 def predict(
@@ -33,6 +36,7 @@ def predict(
     workers: int = 0,
     labels: Sequence[Tensor] | None = None,
     title: str = "detect",
+    me: Process | None = None,
 ) -> DetPredictions:
     """Detect in every image of ``records``.
 
@@ -40,16 +44,18 @@ def predict(
         models: one detector, or several that answer together.
         labels: of each model ``(K,)`` its own label of each of the data set's classes; None: they are the same.
         title: beside the progress.
+        me: among the processes that the images are dealt out to; None: this one does them all.
 
     Raises:
         InputError: no images; one that cannot be read, or is of another size than its annotation says.
     """
     if not len(records):
         raise InputError(f"{records.root}: no images to detect in")
-    batches = view_loader(ViewedImages(records.open, len(records), protocol.views), batch_size, workers)
-    shown = follow(batches, len(batches), title)
-    answers = detect(models, shown, protocol, device, precision, labels=labels)
-    return collect((answer.index, answer.detections) for answer in _of_annotated_size(answers, records))
+    me = me or Process(0, 1, device)
+    batches = share_of(ViewedImages(records.open, len(records), protocol.views), batch_size, workers, me)
+    answers = detect(models, shown(batches, title, me), protocol, device, precision, labels=labels)
+    mine = collect((answer.index, answer.detections) for answer in _of_annotated_size(answers, records))
+    return _in_order(distributed.gather(mine, me))
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Ensemble:
             workers=how.workers,
             labels=self.labels,
             title=title,
+            me=how.me,
         )
 
 
@@ -121,6 +128,15 @@ def predict_with(
     """
     several = [weights] if isinstance(weights, str | Path) else list(weights)
     return open_ensemble(several, settings, args, records).predict(records)
+
+
+def _in_order(parts: Sequence[DetPredictions]) -> DetPredictions:
+    """The detections of all parts, by image; each image's in the order that they have."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(DetPredictions)]
+    together = DetPredictions(*columns)
+    return together[together.images.argsort(kind="stable")]
 
 
 def _of_annotated_size(answers: Iterator[Detected], records: Records) -> Iterator[Detected]:

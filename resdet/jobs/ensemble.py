@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Records
 from resdet.data.relabel import label_map
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import probabilities
+from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import open_classifier
-from resdet.progress import follow
 
 
 def evaluate_together(
@@ -59,6 +59,10 @@ def _answers(
     how = opened.how
     label = label_map(records.classes, opened.classes, records.root, weights)
     protocol = build_cls_protocol(opened.config, name)
-    batches = view_loader(ViewedImages(records.open, len(records), protocol.views), how.batch_size, how.workers)
-    shown = follow(batches, len(batches), title)
-    return probabilities(opened.model, shown, protocol, how.device, how.precision)[:, label], protocol.name
+    images = ViewedImages(records.open, len(records), protocol.views)
+
+    def answers(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
+        return (probabilities(opened.model, batches, protocol, how.device, how.precision)[:, label],)
+
+    (found,) = rows_of_all(images, how.batch_size, how.workers, how.me, title, answers)
+    return found, protocol.name

@@ -132,7 +132,9 @@ def _localizer(first: Loaded, how: RunOptions, args: argparse.Namespace, files: 
     model, protocol, classes, _ = as_localizer(first, how, args.weights[0])
     guesses = None
     if args.classifier:
-        guesses = second_guesses([args.classifier], args, classes, args.weights[0], viewed(files, protocol.views))
+        guesses = second_guesses(
+            [args.classifier], args, classes, args.weights[0], viewed(files, protocol.views), how.me.alone()
+        )
 
     def answer(batches: Batches) -> Iterator[Detected]:
         for found in locate(model, batches, protocol, how.device, how.precision, guesses=guesses):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
+from resdet.engine.distributed import Process
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
 from resdet.jobs.second_classifier import second_guesses
+from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, open_localizer, open_rcnn
 from resdet.predictions.loc import LocPredictions, to_inclusive
-from resdet.progress import follow
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,25 @@ def predict(
     batch_size: int = 64,
     workers: int = 0,
     guesses: tuple[Tensor, Tensor] | None = None,
+    me: Process | None = None,
 ) -> LocPredictions:
     """Localize every image of ``records``, the box for its true class included.
 
     Args:
         guesses: labels and probabilities from other classifiers, see :func:`resdet.inference.locate.locate_together`.
+        me: among the processes that the images are dealt out to; None: this one does them all.
     """
     images = ViewedImages(records.open, len(records), locators.views)
-    batches = view_loader(images, batch_size, workers)
-    shown = follow(batches, len(batches), "localize")
-    found = locate_together(locators, shown, device, precision, guesses=guesses, true_labels=records.labels)
-    return as_predictions(list(found))
+    me = me or Process(0, 1, device)
+
+    def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
+        found = locate_together(locators, batches, device, precision, guesses=guesses, true_labels=records.labels)
+        mine = as_predictions(list(found))
+        assert mine.gt_class_boxes is not None  # true labels were given
+        return torch.from_numpy(mine.labels), torch.from_numpy(mine.boxes), torch.from_numpy(mine.gt_class_boxes)
+
+    rows = rows_of_all(images, batch_size, workers, me, "localize", located)
+    return LocPredictions(*(column.numpy() for column in rows))
 
 
 def predict_with(
@@ -116,7 +125,8 @@ def predict_with(
         precision=how.precision,
         batch_size=how.batch_size,
         workers=how.workers,
-        guesses=second_guesses(named.classifiers, args, classes, first, images) if named.classifiers else None,
+        guesses=second_guesses(named.classifiers, args, classes, first, images, how.me) if named.classifiers else None,
+        me=how.me,
     )
     label = label_map(classes, records.classes, first, records.root).numpy()
     return replace(found, labels=label[found.labels])
@@ -132,10 +142,13 @@ def oracle_misses(
     """
     model, protocol, classes, how = open_localizer(weights, settings, args)
     images = ViewedImages(records.open, len(records), protocol.views)
-    batches = view_loader(images, how.batch_size, how.workers)
     truth = relabel(records, classes, weights).target
-    shown = follow(batches, len(batches), "oracle")
-    return best_candidates(model, shown, truth, how.device, how.precision).numpy() < 0.5
+
+    def best(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
+        return (best_candidates(model, batches, truth, how.device, how.precision).cpu(),)
+
+    (overlap,) = rows_of_all(images, how.batch_size, how.workers, how.me, "oracle", best)
+    return overlap.numpy() < 0.5
 
 
 def as_predictions(answers: Sequence[Located]) -> LocPredictions:

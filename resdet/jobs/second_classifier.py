@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resdet.data.loading import ViewedImage, ViewedImages, view_loader
+from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
+from resdet.engine.distributed import Process
 from resdet.engine.train import autocast
 from resdet.inference.loc import GUESSES, LocProtocol, most_probable
+from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, open_classifier
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
-from resdet.progress import follow
 from resdet.structures import View
 
 
@@ -44,7 +45,12 @@ class CropClassifiers:
 
 
 def second_guesses(
-    weights: Sequence[Path], args: argparse.Namespace, classes: Classes, whose: object, images: ViewedImages
+    weights: Sequence[Path],
+    args: argparse.Namespace,
+    classes: Classes,
+    whose: object,
+    images: ViewedImages,
+    me: Process,
 ) -> tuple[Tensor, Tensor]:
     """The classes that other checkpoints give each image on their own centre crops, their probabilities averaged.
 
@@ -54,6 +60,7 @@ def second_guesses(
         classes: whose labels are answered.
         whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.
+        me: among the processes that the images are dealt out to; :meth:`Process.alone` where all are this one's.
 
     Returns:
         As :func:`guess`.
@@ -64,8 +71,13 @@ def second_guesses(
     """
     opened = [_open(file, args, classes, whose) for file in weights]
     together, how = CropClassifiers(tuple(one for one, _ in opened)), opened[0][1]
-    batches = view_loader(replace(images, views=together.views), how.batch_size, how.workers)
-    return guess(together, follow(batches, len(batches), "classify"), how.device, how.precision)
+    viewed = replace(images, views=together.views)
+
+    def guesses(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
+        return guess(together, batches, how.device, how.precision)
+
+    labels, scores = rows_of_all(viewed, how.batch_size, how.workers, me, "classify", guesses)
+    return labels, scores
 
 
 def _open(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # --help answers without waiting for torch
 
     from resdet.build import Loaded
     from resdet.data.records import Classes
+    from resdet.engine.distributed import Process
     from resdet.inference.det import DetProtocol
     from resdet.inference.loc import LocProtocol
     from resdet.inference.rcnn import Rescoring
@@ -36,6 +37,7 @@ class RunOptions:
     precision: str  # "fp32", "bf16" or "fp16"
     batch_size: int  # images
     workers: int  # loader processes
+    me: Process  # among those that ``torchrun`` started
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,20 +69,21 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
         args: what :func:`add_options` asks for.
 
     Raises:
-        UsageError: no such device or setting, or started as several processes.
+        UsageError: no such device or setting.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
     from resdet.build import open_model, place
+    from resdet.engine.distributed import start
 
-    device = find_device(args.device)
+    me = start(args.device)
     loaded = open_model(weights, tuple(settings))
-    place(loaded.model, device, loaded.config.train.channels_last)
+    place(loaded.model, me.device, loaded.config.train.channels_last)
     precision = loaded.config.train.precision
-    if precision == "fp16" and device.type == "cpu":
+    if precision == "fp16" and me.device.type == "cpu":
         precision = "fp32"  # half precision is CUDA's: trained there, run here
     batch_size = args.batch_size or loaded.config.test.batch_size
     workers = loaded.config.data.workers if args.workers is None else args.workers
-    return loaded, RunOptions(device, precision, batch_size, workers)
+    return loaded, RunOptions(me.device, precision, batch_size, workers, me)
 
 
 def open_localizer(
@@ -190,22 +193,19 @@ def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedD
     return OpenedDetector(loaded.model, build_det_protocol(config), loaded.classes, how, config.model.context)
 
 
-def find_device(name: str) -> torch.device:
-    """The device that a command names; an empty name: CUDA when there is one.
+def tells() -> bool:
+    """Whether this process prints and writes results: one of those that ``torchrun`` started, for all have them."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def check_alone() -> None:
+    """For what there is no sharing out.
 
     Raises:
-        UsageError: no device is called that, this machine has none of it, or ``torchrun`` started several of us.
+        UsageError: ``torchrun`` started several of us.
     """
-    import torch
-
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UsageError("runs as one process: start it with python, not with torchrun")
-    known = ["cpu", "cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in known or (name == "cuda" and not torch.cuda.is_available()):
-        there = [device for device in known if device != "cuda" or torch.cuda.is_available()]
-        raise UsageError(f"--device {name}: this machine has {', '.join(there)}")
-    return torch.device(name)
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

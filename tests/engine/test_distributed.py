@@ -1,13 +1,11 @@
 """Several processes train one model: on the CPU, over gloo."""
 
-import os
-import socket
 from dataclasses import replace
 
 import pytest
 import torch
+from several import together
 from tiny_training import HOW, TinyNet, run_of
-from torch import multiprocessing
 
 from resdet.engine import checkpoint, distributed
 from resdet.engine.distributed import Process, find_device, start
@@ -32,10 +30,7 @@ def shares(run, rank):
     return replace(run, batches=lambda start: [part(batch) for batch in run.batches(start)])
 
 
-def train_as(rank, port, out):
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+def train_as(rank, out):
     me = start("cpu")
     assert (me.rank, me.processes, me.is_main) == (rank, 2, rank == 0)
     for name, how in (("trained", HOW), ("frozen", FROZEN), ("following", FOLLOWING)):
@@ -50,10 +45,7 @@ def train_as(rank, port, out):
 def out(tmp_path_factory):
     """Where two processes have trained, stopped, resumed and ended."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(train_as, (port, folder), nprocs=2)
+    together(2, lambda rank: train_as(rank, folder))
     return folder
 
 

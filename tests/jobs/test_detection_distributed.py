@@ -1,13 +1,10 @@
 """Two processes train a detector on images of several sizes as one does: on the CPU, over gloo."""
 
-import os
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from torch import multiprocessing
 
 from resdet.config import DetConfig
 from resdet.engine import checkpoint
@@ -16,6 +13,8 @@ from resdet.jobs import detection_training
 from resdet.settings import override
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from several import together
 from tiny_voc import draw, specs
 
 # all that can be is drawn: two processes draw other numbers than one
@@ -35,22 +34,12 @@ def train(me, folder, out):
     detection_training.launch(config, detection_training.open_data(config), me, out=out, resume=False)
 
 
-def train_as(rank, port, folder):
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    train(start("cpu"), folder / "set", folder / "two")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A set, ``one`` run of one process and ``two`` of two."""
     folder = tmp_path_factory.mktemp("processes")
     draw(folder / "set")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(train_as, (port, folder), nprocs=2)
+    together(2, lambda rank: train(start("cpu"), folder / "set", folder / "two"))
     train(Process(0, 1, torch.device("cpu")), folder / "set", folder / "one")
     return folder
 
