@@ -192,17 +192,17 @@ def rectangles() -> ImageBatch:
     return ImageBatch(images, tuple(target(i, place) for i, place in enumerate(places)))
 
 
-@pytest.mark.parametrize(("bins", "share"), [(1, False), (1, True), (3, False)])
+@pytest.mark.parametrize(("bins", "share"), [(1, True), (3, False)])
 def test_learns_the_boxes_of_its_own_training_images(bins, share):
     model = localizer(bins=bins)
     model.head = PerClassBox(64 * bins**2, 32, CLASSES, share_classes=share)  # as training begins
     images = rectangles()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
-    for _ in range(60):
+    for _ in range(40):
         optimizer.zero_grad()
         sum(model.train()(images).values()).backward()
         optimizer.step()
-    with torch.no_grad():  # batch norm as in training: its running statistics have not caught up with 60 steps
+    with torch.no_grad():  # batch norm as in training: its running statistics have not caught up with 40 steps
         maps = model.features(images.images)
         assert model.class_logits(maps).argmax(1).tolist() == [0, 1, 2]
         _, boxes = model.boxes(maps, images.labels[:, None])

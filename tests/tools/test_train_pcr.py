@@ -8,6 +8,7 @@ from tiny_set import draw, main_of, specs
 
 from resdet import build, cli
 from resdet.engine import checkpoint
+from resdet.inference.onnx import as_function
 from resdet.models.pcr import PCRLocalizer
 
 PCR = """
@@ -78,7 +79,22 @@ def test_it_answers_a_box_for_each_guess(folder, tmp_path):
         assert 0 <= y1 <= y2 <= 64
 
 
-def test_its_answers_are_the_same_as_an_exported_function(folder, tmp_path):
+def test_as_one_function_it_gives_the_box_of_each_guess(folder):
+    model = build.open_model(folder / "pcr" / "best.pt").model
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        probabilities, labels, boxes, scores = as_function(model)(images)
+        expected_scores, expected = model.boxes(model.features(images), labels)
+    assert torch.equal(labels, probabilities.argsort(1, descending=True))
+    torch.testing.assert_close(scores, expected_scores[:, :, 0])
+    torch.testing.assert_close(boxes, expected[:, :, 0].clamp(0, 32))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch 2.11's exporter about torch itself
+def test_its_answers_are_the_same_from_an_onnx_file(folder, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     out = tmp_path / "pcr.onnx"
     assert run("export", "--weights", folder / "pcr" / "best.pt", "--out", out) == 0
