@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import join, shortcut_path, transform_gate
 
 
@@ -36,8 +37,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W) -> (B, width, H/stride, W/stride)``."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
+        y = self.relu(conv_norm(x, self.conv1, self.bn1))
+        y = conv_norm(y, self.conv2, self.bn2)
         return self.relu(join(y, x, self.shortcut, self.downsample, self.gate))
 
 
@@ -69,9 +70,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W) -> (B, 4 * width, H/stride, W/stride)``."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
+        y = self.relu(conv_norm(x, self.conv1, self.bn1))
+        y = self.relu(conv_norm(y, self.conv2, self.bn2))
+        y = conv_norm(y, self.conv3, self.bn3)
         return self.relu(join(y, x, self.shortcut, self.downsample, self.gate))
 
 

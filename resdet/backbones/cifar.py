@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from resdet.backbones.blocks import BasicBlock, conv3x3, stage
+from resdet.backbones.folding import conv_norm
 from resdet.backbones.resnet import he_initialise
 from resdet.backbones.shortcuts import SHORTCUTS
 
@@ -46,7 +47,7 @@ class CifarResNet(nn.Module):
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The last two resolutions' maps of normalised ``(B, 3, H, W)`` images, as ``conv4`` and ``conv5``."""
-        x = self.layer1(self.relu(self.bn1(self.conv1(images))))
+        x = self.layer1(self.relu(conv_norm(images, self.conv1, self.bn1)))
         conv4 = self.layer2(x)
         return {"conv4": conv4, "conv5": self.layer3(conv4)}
 

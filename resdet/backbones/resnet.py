@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
+from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import SHORTCUTS
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
@@ -104,7 +105,7 @@ class ResNet(nn.Module):
 
     def stem(self, images: Tensor) -> Tensor:
         """conv1 and the pooling behind it."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        return self.maxpool(self.relu(conv_norm(images, self.conv1, self.bn1)))
 
     def conv5(self, conv4: Tensor) -> Tensor:
         """The last stage, on conv4 or on what was pooled from it."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from resdet import ops
 from resdet.backbones import ResNet
+from resdet.heads.entrance import Conv5, entered, enters_before_cutting
+
+KEPT = 2**25  # bytes: the most that glibc keeps of what is freed
+MANY = 2**30  # regions: all of them
 
 
 class C4(nn.Module):
@@ -30,6 +35,7 @@ class C4(nn.Module):
         self.strides = (backbone.strides["conv4"],)  # pixels a cell of each level
         self.map_channels, self.vector_channels = backbone.channels["conv4"], backbone.channels["conv5"]
         self.pool, self.size, self.sampling, self.aligned = pool, size, sampling, aligned
+        self.cells_left = -(-size * backbone.strides["conv4"] // backbone.strides["conv5"])  # along each side, by conv5
         self.interpolates = pool == "align"
 
     def maps(self, backbone: ResNet, pixels: Tensor, extent: Tensor | None) -> tuple[Tensor, ...]:
@@ -43,8 +49,32 @@ class C4(nn.Module):
     def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
         """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): conv5, averaged over its positions."""
         (conv4,) = maps
-        if self.pool == "align":
-            cut = ops.roi_align(conv4, rois, self.size, self.strides[0], self.sampling, self.aligned)
-        else:
-            cut = ops.roi_pool(conv4, rois, self.size, self.strides[0])
-        return backbone.conv5(cut).mean((2, 3), dtype=torch.float32)
+        conv5 = self._conv5(backbone, conv4, len(rois))
+        parts = rois.split(self._at_once(conv4))
+        means = [conv5(partial(self._cut, part)).mean((2, 3), dtype=torch.float32) for part in parts]
+        return means[0] if len(means) == 1 else torch.cat(means)
+
+    def _conv5(self, backbone: ResNet, conv4: Tensor, regions: int) -> Conv5:
+        """conv5, its entrance on the map where that is the same and less."""
+        stage = backbone.layer4
+        if self.interpolates and enters_before_cutting(stage, conv4, regions, self.size):
+            return entered(stage, conv4)
+        return lambda cut: backbone.conv5(cut(conv4, 1))
+
+    def _cut(self, rois: Tensor, feature: Tensor, step: int) -> Tensor:
+        """``(R, C, n, n)``: every ``step``-th bin of regions of a map."""
+        stride = self.strides[0]
+        if self.pool == "pool":
+            return ops.roi_pool(feature, rois, self.size, stride)[:, :, ::step, ::step]
+        return ops.roi_align(feature, rois, self.size, stride, self.sampling, self.aligned, step)
+
+    def _at_once(self, conv4: Tensor) -> int:
+        """Regions that go through conv5 together.
+
+        On a CPU only so many that none of their maps is above what the C library (glibc) keeps for the next one: it
+        returns a larger one to the kernel and faults it in again, a tenth of the time for 300 regions.
+        """
+        if conv4.device.type != "cpu" or torch.is_grad_enabled():
+            return MANY
+        largest = self.vector_channels * self.cells_left**2 * conv4.element_size()  # of one region
+        return max(1, KEPT // largest)

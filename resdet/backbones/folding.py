@@ -1,0 +1,80 @@
+"""Batch norm whose statistics stand still is an affine map of each channel: a part of the convolution before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def stands_still(norm: nn.Module) -> bool:
+    """Whether it gives the same whatever else is in the batch: frozen or evaluating batch norm, or one folded away."""
+    return isinstance(norm, nn.Identity) or (isinstance(norm, nn.BatchNorm2d) and not norm.training)
+
+
+def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of the one convolution that is ``norm(conv(x))``, of a norm that :func:`stands_still`.
+
+    Both are made anew, for a millisecond or so, which leaves nothing to go stale while weights are learnt; gradients
+    flow through.
+    """
+    if isinstance(norm, nn.Identity):
+        return conv.weight, conv.bias
+    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    return conv.weight * scale[:, None, None, None], shift
+
+
+def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
+    """``norm(conv(x))``, in one convolution where the norm is frozen in training: one map less to compute and to keep.
+
+    Else the modules themselves are called, so that what listens to them hears; where nothing is learnt any more,
+    :func:`fold_batch_norm` saves the same.
+    """
+    if not (torch.is_grad_enabled() and isinstance(norm, nn.BatchNorm2d) and stands_still(norm) and _constant(norm)):
+        return norm(conv(x))  # type: ignore[no-any-return]
+    weight, bias = folded(conv, norm)
+    return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
+
+
+def _constant(norm: nn.BatchNorm2d) -> bool:
+    return not (norm.weight.requires_grad or norm.bias.requires_grad)
+
+
+@torch.no_grad()
+def fold_batch_norm(net: nn.Module) -> None:
+    """Every batch norm that follows a convolution becomes a part of it, for good: an identity is left in its place.
+
+    For weights that will not learn any more: it is done where they are opened to be run, once, so that there is no
+    copy of them to keep up to date.  The state dict is another one afterwards.
+
+    Raises:
+        ValueError: a batch norm is in training mode.
+    """
+    for parent, conv, norm in list(_pairs(net)):
+        before, after = getattr(parent, conv), getattr(parent, norm)
+        if not stands_still(after):
+            raise ValueError(f"{norm}: batch norm in training mode is not a part of a convolution: wanted net.eval()")
+        weight, bias = folded(before, after)
+        before.weight = nn.Parameter(weight.clone(memory_format=torch.preserve_format), requires_grad=False)
+        before.bias = None if bias is None else nn.Parameter(bias.clone(), requires_grad=False)
+        setattr(parent, norm, nn.Identity())
+
+
+def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Parent and names of each convolution and the batch norm behind it: ``conv1`` and ``bn1``, torchvision's names,
+    or neighbours in a sequence."""
+    for parent in net.modules():
+        names = [name for name, child in parent.named_children() if isinstance(child, nn.Conv2d)]
+        for name in names:
+            if isinstance(parent, nn.Sequential):
+                after = str(int(name) + 1) if name.isdecimal() else ""
+            else:
+                after = name.replace("conv", "bn")
+            if isinstance(getattr(parent, after, None), nn.BatchNorm2d):
+                yield parent, name, after

@@ -1,0 +1,111 @@
+"""Batch norm as a part of the convolution before it: the same maps and gradients, once for good and step by step."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from resdet.backbones import CifarResNet, ResNet
+from resdet.backbones.folding import conv_norm, fold_batch_norm, folded
+from resdet.backbones.resnet import freeze_batch_norm
+
+NETS = {
+    "basic blocks": lambda: ResNet(18, 5, width=8),
+    "bottlenecks, projections everywhere": lambda: ResNet(50, 5, width=4, shortcut="C"),
+    "zeros in the shortcut": lambda: ResNet(18, 5, width=8, shortcut="A"),
+    "gated": lambda: ResNet(18, 5, width=4, shortcut="gated"),
+    "plain": lambda: ResNet(18, 5, width=8, shortcut="none"),
+    "for CIFAR": lambda: CifarResNet(20, 5),
+}
+each_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS.keys())
+
+
+def lively(make):
+    """Batch norm that is far from doing nothing."""
+    torch.manual_seed(0)
+    net = make()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+            nn.init.normal_(module.running_mean, std=0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return net.eval()
+
+
+def images():
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def test_worked_by_hand():
+    conv, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=0.0).eval()
+    values = {conv.weight: 3.0, conv.bias: 1.0, norm.weight: 10.0, norm.bias: 7.0, norm.running_mean: 5.0}
+    with torch.no_grad():
+        for tensor, value in {**values, norm.running_var: 4.0}.items():
+            tensor.fill_(value)
+    weight, bias = folded(conv, norm)
+    assert (weight.item(), bias.item()) == (15.0, -13.0)  # 10 * (3 x + 1 - 5) / 2 + 7
+
+
+@each_net
+def test_a_folded_net_gives_what_it_gave_and_has_no_batch_norm_left(make):
+    net = lively(make)
+    with torch.no_grad():
+        expected = net(images())
+        fold_batch_norm(net)
+        torch.testing.assert_close(net(images()), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    assert not [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    learning = [name for name, parameter in net.named_parameters() if parameter.requires_grad]
+    assert not [name for name in learning if not name.startswith("fc.") and ".gate." not in name]
+
+
+def test_torch_folds_to_the_same_weights():
+    net = lively(NETS["basic blocks"])
+    for conv, norm in ((net.conv1, net.bn1), tuple(net.layer3[0].downsample)):
+        statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        for ours, theirs in zip(folded(conv, norm), fuse_conv_bn_weights(conv.weight, None, *statistics), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+@each_net
+def test_frozen_batch_norm_in_training_gives_the_maps_and_gradients_of_the_modules(make, monkeypatch):
+    net = lively(make).train()
+    freeze_batch_norm(net)
+
+    def run():
+        net.zero_grad()
+        scores = net(images())
+        scores.square().mean().backward()
+        return scores.detach(), {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+    heard = []
+    handles = [m.register_forward_hook(lambda *_: heard.append(1)) for m in net.modules() if is_norm(m)]
+    scores, gradients = run()
+    assert not heard
+    for place in ("blocks", "shortcuts", "resnet", "cifar"):
+        monkeypatch.setattr(f"resdet.backbones.{place}.conv_norm", lambda x, conv, norm: norm(conv(x)))
+    expected, slopes = run()
+    assert len(heard) == len(handles)
+    torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    assert gradients.keys() == slopes.keys()
+    for name, slope in slopes.items():
+        torch.testing.assert_close(gradients[name], slope, rtol=1e-3, atol=1e-4 * slope.abs().max().item())
+
+
+def is_norm(module):
+    return isinstance(module, nn.BatchNorm2d)
+
+
+def test_batch_norm_that_learns_or_takes_statistics_is_called_itself():
+    conv, norm = nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)
+    x = images() * 3 + 1
+    assert conv_norm(x, conv, norm).mean((0, 2, 3)).abs().max() < 1e-5
+    assert norm.num_batches_tracked == 1
+    norm.eval()
+    conv_norm(x, conv, norm).sum().backward()
+    assert norm.weight.grad is not None
+
+
+def test_folding_what_still_takes_statistics_is_refused():
+    with pytest.raises(ValueError, match=r"bn1: batch norm in training mode .* wanted net.eval\(\)"):
+        fold_batch_norm(ResNet(18, 5, width=4))
