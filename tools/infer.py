@@ -15,7 +15,9 @@ EXAMPLE = """examples:
   python tools/infer.py --weights runs/det/best.pt photographs/ 'more/**/*.png' clip.mp4 --out runs/found
   python tools/infer.py --weights runs/loc/best.pt photographs/ --out runs/found --format jsonl,csv
 
-DIR gets predictions.jsonl, where frame 12 of a video is called clip.mp4#000012, and, where they are asked for,
+Killed and started again, it goes on where it was, by the journal that is in DIR until all is written.  Under torchrun
+the files are dealt out to the processes.  DIR gets predictions.jsonl, where frame 12 of a video is called
+clip.mp4#000012, and, where they are asked for,
   csv     predictions.csv: a row a detection; of a localizer Kaggle's (csv-numbers: line numbers in place of WNIDs)
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt
@@ -64,26 +66,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
-    from resdet.data import image_files, video
-    from resdet.errors import InputError
-    from resdet.jobs.folder import look, open_looker
-    from resdet.jobs.result_files import ResultFiles, read_forms
+    from resdet.jobs.infer import infer
 
-    files = image_files.find_images(args.inputs, (*image_files.ENDINGS, *video.ENDINGS))
-    looker = open_looker(args, files)
-    forms = read_forms(args.format, looker.task)
-    images = skipped = 0
-    with ResultFiles(args.out, forms, files, looker.classes, looker.task, args.draw_above) as out:
-        for found in look(looker, files):
-            if found.result.error is not None:
-                if args.on_bad_image == "fail":
-                    raise InputError(found.result.error)
-                tqdm.write(f"skipped: {found.result.error}", file=sys.stderr)  # above the bar, not through it
-                skipped += 1
-            out.add(found)
-            images += 1
-    told = f", {skipped} of them skipped because they cannot be read" if skipped else ""
-    print(f"{images} images{told}: results in {args.out}")
+    count = infer(args, lambda line: tqdm.write(line, file=sys.stderr))  # above the bar, not through it
+    if trained.tells():
+        told = f", {count.skipped} of them skipped because they cannot be read" if count.skipped else ""
+        print(f"{count.images} images{told}: results in {args.out}")
 
 
 if __name__ == "__main__":

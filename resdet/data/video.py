@@ -69,15 +69,22 @@ def frame_rate(file: Path) -> float:
     return rate if 0 < rate < 1000 else DEFAULT_RATE
 
 
-def viewed_frames(file: Path, views: Callable[[int, int], list[View]], batch_size: int) -> Iterator[list[ViewedImage]]:
+def viewed_frames(
+    file: Path, views: Callable[[int, int], list[View]], batch_size: int, start: int = 0
+) -> Iterator[list[ViewedImage]]:
     """Batches of frames cut into ``views`` of their width and height; ``index`` is the frame's number, from 0.
 
     What is wrong with the video comes last, as an image with an ``error``.
+
+    Args:
+        start: the first frame that is wanted; those before it are decoded, as each builds on others, and left out.
     """
     batch: list[ViewedImage] = []
     number = 0
     try:
         for number, frame in enumerate(frames(file), 1):
+            if number <= start:
+                continue
             height, width = frame.shape[:2]
             of_frame = tuple(views(width, height))
             batch.append(ViewedImage(number - 1, width, height, of_frame, of_pixels(frame, file).views(of_frame)))

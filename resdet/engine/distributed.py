@@ -90,7 +90,8 @@ def unwrap(model: nn.Module) -> nn.Module:
 def wait(me: Process) -> None:
     """Until every process is here."""
     if me.processes > 1:
-        distributed.barrier()
+        with losing_others():
+            distributed.barrier()
 
 
 def mean(value: float, me: Process) -> float:

@@ -66,24 +66,34 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     return _localizer(first, how, args, files)
 
 
-def look(looker: Looker, files: Sequence[ImageFile]) -> Iterator[Found]:
-    """What is in each file, in order, a batch at a time in memory; what cannot be read has an ``error``.
+def look(
+    looker: Looker, files: Sequence[ImageFile], places: Sequence[int], frames_done: Callable[[int], int], *, shows: bool
+) -> Iterator[Found]:
+    """What is in files, in order, a batch at a time in memory; what cannot be read has an ``error``.
 
     A frame is called ``clip.mp4#000012`` after its video and its number, from 0.
+
+    Args:
+        places: which of the files are looked at.
+        frames_done: of a file, how many frames need no answer any more; the last of them gets one again, so that a
+            video that is looked at has one always.
+        shows: whether progress is shown.
     """
     what = {"loc": "localize", "det": "detect"}[looker.task]
     size = looker.how.batch_size
-    for place, run in groupby(range(len(files)), lambda i: i if is_video(files[i].file) else -1):
+    for place, run in groupby(places, lambda i: i if is_video(files[i].file) else -1):
         if place >= 0:
             file = files[place].file
-            batches: Batches = viewed_frames(file, looker.views, size)
-            shown = follow(batches, -(-frame_count(file) // size), f"{what} {file.name}")
-            for answer in looker.answer(shown):
+            start = max(0, frames_done(place) - 1)
+            batches: Batches = viewed_frames(file, looker.views, size, start)
+            if shows:
+                batches = follow(batches, -(-max(0, frame_count(file) - start) // size), f"{what} {file.name}")
+            for answer in looker.answer(batches):
                 frame = answer.index if answer.error is None else None
                 name = str(file) if frame is None else f"{file}#{frame:06d}"
                 yield Found(place, frame, _result(answer, name))
         else:
-            yield from _look_at_images(looker, files, list(run), what)
+            yield from _look_at_images(looker, files, list(run), what if shows else "")
 
 
 def viewed(files: Sequence[ImageFile], views: Callable[[int, int], list[View]]) -> ViewedImages:
@@ -94,7 +104,7 @@ def viewed(files: Sequence[ImageFile], views: Callable[[int, int], list[View]]) 
 def _look_at_images(looker: Looker, files: Sequence[ImageFile], places: Sequence[int], what: str) -> Iterator[Found]:
     images = viewed([files[place] for place in places], looker.views)
     batches = view_loader(images, looker.how.batch_size, looker.how.workers)
-    for answer in looker.answer(follow(batches, len(batches), what)):
+    for answer in looker.answer(follow(batches, len(batches), what) if what else batches):
         place = places[answer.index]
         yield Found(place, None, _result(answer, str(files[place].file)))
 
@@ -131,7 +141,7 @@ def _localizer(first: Loaded, how: RunOptions, args: argparse.Namespace, files: 
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
     model, protocol, classes, _ = as_localizer(first, how, args.weights[0])
     guesses = None
-    if args.classifier:
+    if args.classifier and files:
         guesses = second_guesses(
             [args.classifier], args, classes, args.weights[0], viewed(files, protocol.views), how.me.alone()
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from resdet.data.image_files import ImageFile
 from resdet.data.records import Classes
@@ -44,7 +45,23 @@ FORMS: dict[str, dict[str, Callable[[Path, Classes], Form]]] = {
         "devkit": forms_of_text.DetText,
     },
 }
+WRITTEN = {  # the files of each form
+    "jsonl": ("predictions.jsonl",),
+    "csv": ("predictions.csv",),
+    "csv-numbers": ("predictions.numbers.csv",),
+    "coco": ("predictions.json", "images.json"),
+    "voc": ("predictions/comp4_det_test_*.txt",),
+    "devkit": ("predictions.txt", "images.txt"),
+}
+UNFINISHED = "unfinished"  # where files of text are written, until all of them are whole
 DRAW_ABOVE = {"loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation
+
+
+class Count(NamedTuple):
+    """How much was looked at."""
+
+    images: int  # and frames
+    skipped: int  # of them, because they cannot be read
 
 
 def read_forms(words: str, task: str) -> tuple[str, ...]:
@@ -67,19 +84,18 @@ def read_forms(words: str, task: str) -> tuple[str, ...]:
 
 
 class ResultFiles:
-    """The files of one run, for use in ``with``: results are added in their order.
+    """The files of one run: pictures as results come, text when all have come, each file whole when it is there.
 
     See :mod:`resdet.jobs.result_forms` and :mod:`resdet.jobs.result_pictures` for what is in each.
 
     Args:
-        folder: is made when it is not there; files of an earlier run are replaced.
+        folder: is made when something is written.
         forms: what :func:`read_forms` gives for this ``task``.
         files: what was asked for.
         draw_above: least score of what is drawn; None: that of :data:`DRAW_ABOVE`.
 
     Raises:
         UsageError: an input lies where pictures would be written, or has a name that VOC's files cannot hold.
-        InputError: a class has a name that VOC's files cannot have.
     """
 
     def __init__(
@@ -91,27 +107,70 @@ class ResultFiles:
         task: str,
         draw_above: float | None = None,
     ) -> None:
-        self._sources = Sources(files, folder / PICTURES)
+        self.folder, self.forms, self.files, self.classes, self.task = folder, forms, files, classes, task
+        self._sources = self._new_sources()
         if PICTURES in forms:
             check_apart(files, folder / PICTURES)
         if "voc" in forms:
             self._sources.check_one_word()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._forms: list[Form] = [FORMS[task][form](folder, classes) for form in FORMS[task] if form in forms]
-        if PICTURES in forms:
-            self._forms.append(Pictures(classes, DRAW_ABOVE[task] if draw_above is None else draw_above))
+        self._pictures = Pictures(classes, DRAW_ABOVE[task] if draw_above is None else draw_above)
 
-    def add(self, found: Found) -> None:
-        """Write what came of an image or a frame."""
-        source = self._sources.next(found.file, found.frame)
-        for form in self._forms:
-            form.add(source, found.result)
+    def begin(self, *, afresh: bool) -> None:
+        """Make sure that all can be written, which else would be known when the work is done.
 
-    def __enter__(self) -> ResultFiles:
-        return self
+        Args:
+            afresh: nothing was found so far: what an earlier run left in the files to be written is removed.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for form in self._forms:
-            form.close(done=kind is None)
+        Raises:
+            InputError: a class has a name that VOC's files cannot have.
+        """
+        for form in self._new_forms():
+            form.close(done=False)
+        shutil.rmtree(self.folder / UNFINISHED)
+        for name in (name for form in self.forms if afresh for name in WRITTEN.get(form, ())):
+            for file in self.folder.glob(name):
+                file.unlink()
+
+    def draw(self, found: Found) -> None:
+        """Draw what came of an image or a frame, where pictures are asked for; a video's frames in their order."""
+        if PICTURES in self.forms:
+            self._pictures.add(self._sources.next(found.file, found.frame), found.result)
+
+    def end_pictures(self) -> None:
+        """Nothing more is drawn."""
+        self._pictures.close(done=True)
+
+    def write(self, results: Iterable[Found], *, done: bool) -> Count:
+        """Write the files of text, all or none, in place of what is there; ``done``: these are all results."""
+        forms, sources = self._new_forms(), self._new_sources()
+        images = skipped = 0
+        for found in results:
+            source = sources.next(found.file, found.frame)
+            for form in forms:
+                form.add(source, found.result)
+            images += 1
+            skipped += found.result.error is not None
+        for form in forms:
+            form.close(done)
+        self._move()
+        return Count(images, skipped)
+
+    def _new_sources(self) -> Sources:
+        return Sources(self.files, self.folder / PICTURES)
+
+    def _new_forms(self) -> list[Form]:
+        unfinished = self.folder / UNFINISHED
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        made = FORMS[self.task]
+        return [made[form](unfinished, self.classes) for form in made if form in self.forms]
+
+    def _move(self) -> None:
+        unfinished = self.folder / UNFINISHED
+        for file in sorted(unfinished.rglob("*")):
+            if file.is_file():
+                there = self.folder / file.relative_to(unfinished)
+                there.parent.mkdir(exist_ok=True)
+                file.replace(there)
+        with suppress(OSError):
+            shutil.rmtree(unfinished)

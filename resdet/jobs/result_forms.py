@@ -1,4 +1,4 @@
-"""The forms of text that results go into, each a file or a few, whole after every image unless it says otherwise."""
+"""The forms of text that results go into, each a file or a few that are whole when they are closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class JsonLines:
 
     def add(self, source: Source, result: ImageResult) -> None:
         self._stream.write(jsonl.format_line(result, self.names))
-        self._stream.flush()
 
     def close(self, done: bool) -> None:
         self._stream.close()
@@ -46,7 +45,6 @@ class KaggleCsv:
     def add(self, source: Source, result: ImageResult) -> None:
         size = result.width or 1, result.height or 1  # unreadable: nothing to fit into it
         self._stream.write(kaggle.format_line(source.row, result.detections, *size, self.words))
-        self._stream.flush()
 
     def close(self, done: bool) -> None:
         self._stream.close()
@@ -90,7 +88,6 @@ class DetCsv:
             [result.file, label, self.names[label], f"{score:.9g}", *box] for label, score, box in rows
         )
         self._stream.write(text.getvalue())
-        self._stream.flush()
 
     def close(self, done: bool) -> None:
         self._stream.close()
@@ -106,8 +103,6 @@ class DetText:
     def add(self, source: Source, result: ImageResult) -> None:
         self._images.write(f"{source.row} {source.number}\n")
         self._stream.write(det_devkit.format_lines(_found(result), np.array([source.number]), self.numbers))
-        for stream in (self._images, self._stream):
-            stream.flush()
 
     def close(self, done: bool) -> None:
         self._stream.close()
@@ -122,9 +117,9 @@ class CocoJson:
         categories = [
             {"id": number, "name": name} for number, name in zip(self.numbers.tolist(), classes.names, strict=True)
         ]
-        self._results = _GrowingList(folder / "predictions.json", "[\n", "\n]\n")
+        self._results = _JsonList(folder / "predictions.json", "[\n", "\n]\n")
         start = '{"categories": ' + json.dumps(categories, ensure_ascii=False) + ',\n"images": [\n'
-        self._images = _GrowingList(folder / "images.json", start, "\n]}\n")
+        self._images = _JsonList(folder / "images.json", start, "\n]}\n")
 
     def add(self, source: Source, result: ImageResult) -> None:
         image: dict[str, Any] = {"id": source.number, "file_name": result.file}
@@ -164,24 +159,20 @@ class VocFiles:
         pass
 
 
-class _GrowingList:
-    """A JSON list that is whole after every addition: what ends it is overwritten and written again."""
+class _JsonList:
+    """A file that is ``start``, entries with commas between them, and ``end``."""
 
     def __init__(self, file: Path, start: str, end: str) -> None:
         self._stream, self._end, self._between = _text(file), end, ""
         self._stream.write(start)
-        self._at = self._stream.tell()
-        self.add([])
 
     def add(self, entries: list[str]) -> None:
-        self._stream.seek(self._at)
         if entries:
             self._stream.write(self._between + ",\n".join(entries))
-            self._at, self._between = self._stream.tell(), ",\n"
-        self._stream.write(self._end)
-        self._stream.flush()
+            self._between = ",\n"
 
     def close(self) -> None:
+        self._stream.write(self._end)
         self._stream.close()
 
 

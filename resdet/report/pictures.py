@@ -120,7 +120,9 @@ def save(file: Path, picture: np.ndarray) -> None:
     if not done:
         raise InputError(f"{file}: a picture of {picture.shape[1]} x {picture.shape[0]} pixels cannot be written")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data.tobytes())  # imwrite fails without a word, and on other than ASCII names on Windows
+    part = file.with_name(file.name + ".part")  # the file is whole when it is there
+    part.write_bytes(data.tobytes())  # imwrite fails without a word, and on other than ASCII names on Windows
+    part.replace(file)
 
 
 def _write_names(

@@ -12,7 +12,6 @@ from PIL import Image
 
 from resdet.data.lists import coco_classes
 from resdet.data.records import Classes, Record, pack
-from resdet.jobs.result_files import ResultFiles
 from resdet.predictions.read import read_det
 
 GOOD = {"b.png": (80, 60), "a-1.png": (60, 90), "a.png": (64, 64)}
@@ -128,21 +127,6 @@ def test_a_bad_image_can_stop_the_run_and_files_are_whole_all_the_same(photograp
     assert {result["image_id"] for result in json.loads((tmp_path / "predictions.json").read_text())} == {1}
     assert len(json.loads((tmp_path / "images.json").read_text())["images"]) == 1
     assert (tmp_path / "predictions.txt").read_text().splitlines()
-
-
-def test_json_is_whole_after_every_image(photographs, det_weights, tmp_path, monkeypatch):
-    seen = []
-    plain = ResultFiles.add
-
-    def add(self, found):
-        plain(self, found)
-        results, images = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("predictions", "images"))
-        seen.append((len(results), len(images["images"])))
-
-    monkeypatch.setattr(ResultFiles, "add", add)
-    assert infer(photographs, "--weights", det_weights, "--out", tmp_path, "--format", "coco") == 0
-    assert [images for _, images in seen] == [1, 2, 3, 4]
-    assert 0 < seen[0][0] < seen[1][0] < seen[2][0] == seen[3][0]
 
 
 def test_nothing_found_is_whole_files_without_detections(photographs, det_weights, tmp_path):

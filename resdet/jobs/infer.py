@@ -1,0 +1,120 @@
+"""Inference on files, from a command line to files of results; killed and started again, it goes on where it was."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from resdet.data import image_files, video
+from resdet.data.image_files import ImageFile
+from resdet.engine import distributed
+from resdet.engine.distributed import Process
+from resdet.errors import InputError
+from resdet.jobs.folder import Looker, look, open_looker
+from resdet.jobs.journal import Journal
+from resdet.jobs.result_files import PICTURES, Count, ResultFiles, read_forms
+
+
+def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
+    """Look at every file that was asked for and write what is there.
+
+    Each result is in a journal in ``args.out`` before the next one is made; the files of results are made of it at the
+    end, whole, and it is removed.  Under ``torchrun`` the files are dealt out to the processes.
+
+    Args:
+        args: of ``tools/infer.py``.
+        tell: called with one line about each image that is skipped.
+
+    Returns:
+        What has been looked at, now and before, by all processes.
+
+    Raises:
+        UsageError: options that do not fit, or the folder holds another unfinished run.
+        InputError: files or weights that cannot be used; an image, where ``args.on_bad_image`` is ``fail``.
+    """
+    files = image_files.find_images(args.inputs, (*image_files.ENDINGS, *video.ENDINGS))
+    run = _description(args, files)
+    journal = Journal(args.out, run, len(files))
+    me = distributed.start(args.device)
+    left = (~journal.done).nonzero()[0].tolist()
+    mine = left[me.rank :: me.processes]
+    looker = open_looker(args, [files[place] for place in mine])
+    results = ResultFiles(
+        args.out, read_forms(args.format, looker.task), files, looker.classes, looker.task, args.draw_above
+    )
+    distributed.wait(me)  # all have read the journals
+    afresh = len(left) == len(files) and not any(journal.frames_done(place) for place in left)
+    if me.is_main:
+        if not afresh:
+            tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
+        results.begin(afresh=afresh)
+    _look(args, looker, files, mine, journal, results, me, tell)
+    distributed.wait(me)
+    journal = Journal(args.out, run, len(files))  # with what all have added
+    distributed.wait(me)
+    if not me.is_main:
+        return Count(0, 0)
+    count = results.write(journal.results(looker.classes), done=bool(journal.done.all()))
+    journal.remove()
+    return count
+
+
+def _look(
+    args: argparse.Namespace,
+    looker: Looker,
+    files: Sequence[ImageFile],
+    mine: Sequence[int],
+    journal: Journal,
+    results: ResultFiles,
+    me: Process,
+    tell: Callable[[str], None],
+) -> None:
+    """Look at this process's files; a picture is there before the journal says that its image is done."""
+    journal.begin(me.rank)
+    try:
+        for found in look(looker, files, mine, journal.frames_done, shows=me.is_main):
+            if found.result.error is not None:
+                if args.on_bad_image == "fail":
+                    raise InputError(found.result.error)
+                tell(f"skipped: {found.result.error}")
+            for earlier in journal.earlier(found, looker.classes):
+                results.draw(earlier)
+            results.draw(found)
+            journal.add(found, looker.classes.names)
+    except BaseException:
+        journal.close(done=False)
+        if me.processes == 1:  # what was found is of use as it is
+            with suppress(OSError):
+                so_far = Journal(args.out, journal.run, len(files))
+                results.write(so_far.results(looker.classes), done=False)
+        raise
+    results.end_pictures()
+    journal.close(done=True)
+
+
+def _description(args: argparse.Namespace, files: Sequence[ImageFile]) -> dict[str, str]:
+    """All that decides what is found, and what is drawn."""
+    paths = "\0".join(str(file.file) for file in files).encode("utf-8", errors="surrogateescape")
+    pictures = PICTURES in args.format.split(",")
+    return {
+        "inputs": f"{len(files)} files ({hashlib.sha256(paths).hexdigest()[:8]})",
+        "--weights": ", ".join(map(_known, args.weights)),
+        "--classifier": _known(args.classifier) if args.classifier else "none",
+        "--set": " ".join(args.settings) or "nothing",
+        "--top-k": str(args.top_k),
+        "--score-threshold": str(args.score_threshold),
+        "--format": "with images" if pictures else "without images",
+        "--draw-above": str(args.draw_above),
+    }
+
+
+def _known(weights: str) -> str:
+    """What names weights, and what is in the file: it may be another one by now."""
+    file = Path(weights.rpartition("=")[2])
+    if not file.is_file():
+        return weights
+    with file.open("rb") as stream:
+        return f"{weights} ({hashlib.file_digest(stream, 'sha256').hexdigest()[:8]})"
