@@ -1,12 +1,20 @@
 """The one error type for bad input: data, annotations, prediction files, checkpoints, configs."""
 
+LONGEST = 1500  # letters
+
 
 class InputError(ValueError):
     """Something a user gave cannot be used.
 
     The message is one line that names the file (or box, or key), what was wanted and what was there, so that
-    a tool can print it as it is: ``val/x.xml: object 2: xmax 10 is left of xmin 20``.
+    a tool can print it as it is: ``val/x.xml: object 2: xmax 10 is left of xmin 20``.  What a file holds may be of any
+    length: of a message longer than :data:`LONGEST` the middle is left out.
     """
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > LONGEST and "\n" not in message:  # torch hands on a loader worker's with its whole traceback
+            message = f"{message[: LONGEST * 2 // 3]} ... {message[-LONGEST // 4 :]}"
+        super().__init__(message)
 
 
 class UsageError(InputError):

@@ -18,6 +18,7 @@ import yaml
 from resdet.errors import UsageError
 
 C = TypeVar("C")
+LARGEST_FILE = 2**18  # bytes: a hundred times the longest of ours; PyYAML reads some 50 kB a second
 
 
 def load_config(kind: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
@@ -52,25 +53,55 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML, except that a setting given twice is an error and not the last one's value."""
+    """YAML, except that a setting given twice is an error and not the last one's value, and without aliases.
+
+    A few lines of aliases of aliases stand for more settings than fit into any memory.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()
+            problem = f"wanted settings written out, got the alias *{event.anchor}"
+            raise yaml.composer.ComposerError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
                 raise yaml.constructor.ConstructorError(problem=f"{key} is set twice", problem_mark=node.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """What YAML says, in plain types.
+
+    Raises:
+        ValueError: it is none, sets something twice, or has aliases; the message is one line.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except Exception as error:  # PyYAML's own, and what its readers of numbers, dates and deep lists trip over
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise UsageError(f"{file}: larger than {LARGEST_FILE >> 10} KiB, which no config is")
+        tree = parse_yaml(content.decode("utf-8"))
+    except UsageError:
+        raise
     except FileNotFoundError:
         raise UsageError(f"{file}: no such config") from None
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:  # TypeError: a list as a key
-        raise UsageError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # of bytes that are no text too
+        raise UsageError(f"{file}: not YAML: {error}") from None
     if tree is not None and not isinstance(tree, dict):
         raise UsageError(f"{file}: wanted settings, got {tree!r}")
     return tree or {}
@@ -88,8 +119,8 @@ def _override(tree: dict[str, Any], word: str) -> None:
         if not isinstance(tree, dict):
             raise UsageError(f"{word!r}: {section!r} is not a section")
     try:
-        tree[key] = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError:
+        tree[key] = parse_yaml(text) if text else ""
+    except ValueError:
         raise UsageError(f"{word!r}: the value is not YAML") from None
 
 

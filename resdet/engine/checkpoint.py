@@ -96,6 +96,7 @@ def load(file: Path) -> Checkpoint:
         raise InputError(f"{file}: a checkpoint without {missing[0] if missing else 'weights'}: not one of resdet's")
     if not is_safetensors:
         _check_sums(file)
+    _check_types(file, content)
     return Checkpoint(**{name: content[name] for name in names})
 
 
@@ -104,10 +105,28 @@ def _check_sums(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as parts:
             damaged = parts.testzip()
-    except zipfile.BadZipFile as error:
+    except Exception as error:  # zlib's, or of a kind of zip that torch does not write: NotImplementedError...
         raise InputError(f"{file}: damaged: {error}") from None
     if damaged:
         raise InputError(f"{file}: damaged: {damaged} is not as it was written")
+
+
+def _check_types(file: Path, content: dict[str, Any]) -> None:
+    """What is of another kind would be found out late, and by something that cannot name the file."""
+    kinds = {"task": str, "config": dict, "step": int, "metrics": dict, "resume": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(content[name], kind)]
+    for name in ("class_ids", "class_names"):
+        words = content[name]
+        if not isinstance(words, tuple | list) or not all(isinstance(word, str) for word in words):
+            wrong.append(name)
+    if not wrong and (len(content["class_ids"]) != len(content["class_names"])):
+        wrong.append("class_names")
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in content["model"].items()):
+        wrong.append("model")
+    if not wrong and len(set(content["class_ids"])) < len(content["class_ids"]):
+        wrong.append("class_ids")
+    if wrong:
+        raise InputError(f"{file}: not a checkpoint of resdet's: its {wrong[0]!r} is not as it is written here")
 
 
 def _disk_fault(error: BaseException | None) -> OSError | None:

@@ -58,6 +58,7 @@ def _read(file: Path, last: int) -> frozenset[int]:
             f"{file}: cannot be read as a blacklist (a file of image numbers, or 'none'): {error}"
         ) from None
     for place, line in enumerate(lines, 1):
-        if line.strip() and not (line.strip().isdecimal() and 1 <= int(line) <= last):
-            raise InputError(f"{file}:{place}: wanted the number of an image, 1 .. {last}, got {line.strip()!r}")
+        word = line.strip()
+        if word and not (word.isdecimal() and len(word) < 10 and 1 <= int(word) <= last):
+            raise InputError(f"{file}:{place}: wanted the number of an image, 1 .. {last}, got {word!r}")
     return frozenset(int(line) for line in lines if line.strip())

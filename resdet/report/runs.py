@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from resdet.errors import InputError
 from resdet.report.axes import COLORS, Curve, Panel
+from resdet.settings import parse_yaml
 
 PARTS = (("validation", False), ("training", True))  # solid and dashed, as in Fig. 6
 
@@ -135,7 +134,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"{file}:{number}: not a line of JSON") from None
         if not isinstance(row, dict):
             raise InputError(f"{file}:{number}: wanted an object, got {line[:40]!r}")
@@ -147,7 +146,7 @@ def _shortcut(file: Path) -> str:
     if not file.is_file():
         raise InputError(f"{file}: not found; wanted the folder of a training run")
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = parse_yaml(file.read_text(encoding="utf-8"))
         return str(tree["model"]["backbone"]["shortcut"])
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+    except (KeyError, TypeError, ValueError):
         raise InputError(f"{file}: not the config of a training run: no model.backbone.shortcut in it") from None

@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from resdet.errors import InputError
 
+LONGEST_NAME = 255  # bytes: what disks allow for a file or a folder
+
 
 def numbered_lines(file: Path, wanted: str) -> list[tuple[int, str]]:
     """The lines of a text file that are not empty, stripped, each with its number from 1.
@@ -38,7 +40,8 @@ def inside(name: str, place: str) -> str:
     kinds = (PurePosixPath(name), PureWindowsPath(name))
     if not name or any(path.anchor or ".." in path.parts for path in kinds):
         raise InputError(f"{place}: wanted the name of a file within the data set, got {name!r}")
-    if "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
+    unwritable = "\0" in name or any("\ud800" <= letter <= "\udfff" for letter in name)
+    if unwritable or any(len(part.encode()) > LONGEST_NAME for part in kinds[0].parts):
         raise InputError(f"{place}: no file can be named {name!r}")
     return name
 
