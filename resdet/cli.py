@@ -53,13 +53,17 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    """Of a GPU, or of the machine: torch has no error of its own for that."""
     torch = sys.modules.get("torch")  # where it was not imported, it cannot have raised
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _one_line(error: Exception) -> str:
-    if _is_out_of_memory(error):
-        return f"out of GPU memory, a smaller batch needs less: {str(error).split('. ')[0]}"
+    if _is_out_of_memory(error) and not isinstance(error, MemoryError):  # which says itself what to do
+        what = "memory" if "CUDA" not in str(error) else "GPU memory"
+        return f"out of {what}, a smaller batch needs less: {str(error).split('. ')[0]}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     text = str(error)

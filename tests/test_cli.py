@@ -23,6 +23,8 @@ def run_raising(error, *words):
         (FileNotFoundError(2, "No such file or directory", "out/x.json"), 1, "out/x.json: No such file or directory"),
         (FloatingPointError("step 7: the loss is nan"), 1, "step 7: the loss is nan"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0"), 1, "a smaller batch needs less"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes. Error 12"), 1, "out of memory, a smaller"),
+        (MemoryError("step 3: out of memory with 2 images"), 1, "py: step 3: out of memory with 2 images"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -169,6 +169,12 @@ class Batches:
             yield from self.loader
         except InputError as error:  # a worker's: torch has put its whole traceback before the message
             raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise MemoryError(
+                "a loader worker was killed, most often for want of memory, or of room in /dev/shm: lower data.workers"
+            ) from error
 
     def __len__(self) -> int:
         return len(self.loader)

@@ -87,6 +87,11 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
+def processes_of(model: nn.Module) -> int:
+    """Over how many processes the gradients of a model that :func:`wrap` gave are averaged."""
+    return distributed.get_world_size() if isinstance(model, nn.parallel.DistributedDataParallel) else 1
+
+
 def wait(me: Process) -> None:
     """Until every process is here."""
     if me.processes > 1:

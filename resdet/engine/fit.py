@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from resdet.config import TrainConfig
 from resdet.engine import checkpoint, distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
+from resdet.engine.failures import NotFinite, told
 from resdet.engine.log import MetricsLog
 from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
@@ -45,6 +46,9 @@ class Run:
     identity: Checkpoint  # task, config and classes; step, model and metrics are filled in at each save
     report: Callable[[int, dict[str, Any]], None]  # called after each step, and after each evaluation
     tell: Callable[[str], None] = lambda line: None  # called with what a person should know, a line at a time
+    name_of: Callable[[int], str] = str  # an image's path by its index
+    images_per_step: int = 0  # over all processes, where it is not `how.batch_size`
+    size_settings: str = "data.size"  # the config's names for how large images are
 
 
 def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
@@ -57,7 +61,8 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
         InputError: what is to be resumed is another run: other settings, classes or another task; or is damaged,
             and the checkpoint before it too.
         OSError: a checkpoint cannot be written; those before it are whole.
-        FloatingPointError: a loss is not finite.
+        FloatingPointError: a loss is not finite; its images are named, and their batch is in ``not-finite.pt``.
+        MemoryError, ConnectionError: as :func:`resdet.engine.train.train`.
     """
     if me.device.type == "cpu":
         if run.how.precision == "fp16":
@@ -69,19 +74,30 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
     if state.step >= run.steps:
         return
     try:
-        train(
-            distributed.wrap(model, me),
-            run.batches(state.step),
-            state.optimizer,
-            state.scaler,
-            run.how,
-            device=me.device,
-            start=state.step,
-            steps_per_epoch=run.steps_per_epoch,
-            rate=state.rate,
-            average=state.average,
-            after_step=state.after_step,
-        )
+        with _closing(state):
+            train(
+                distributed.wrap(model, me),
+                run.batches(state.step),
+                state.optimizer,
+                state.scaler,
+                run.how,
+                device=me.device,
+                start=state.step,
+                steps_per_epoch=run.steps_per_epoch,
+                rate=state.rate,
+                average=state.average,
+                after_step=state.after_step,
+                images_per_step=run.images_per_step,
+                size_settings=run.size_settings,
+            )
+    except NotFinite as error:
+        raise told(error, model, run.out, me.rank, run.name_of) from None
+
+
+@contextmanager
+def _closing(state: _State) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         with suppress(OSError):  # the disk that may have stopped the run is full for TensorBoard too
             state.close()

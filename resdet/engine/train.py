@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
 from resdet.engine import distributed
+from resdet.engine.failures import NotFinite, explaining
 from resdet.engine.optim import AveragedWeights
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, split
@@ -30,6 +31,8 @@ def train(
     rate: Callable[[float], float],
     average: AveragedWeights | None,
     after_step: Callable[[int, dict[str, float]], None],
+    images_per_step: int = 0,
+    size_settings: str = "data.size",
 ) -> None:
     """Take one optimizer step a batch, from step ``start`` on, until the batches end.
 
@@ -40,17 +43,23 @@ def train(
         average: of the same model, updated after each step.
         scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
         after_step: called with the number of steps done, and the losses and what was measured as numbers.
+        images_per_step: over all processes, where they may have unequal shares; 0: the shares are equal.
+        size_settings: the config's names for how large images are, for messages.
 
     Raises:
-        FloatingPointError: a loss is not finite; the parameters are as they were before that step.
+        NotFinite: a loss is not; the parameters are as they were before that step.
+        MemoryError, ConnectionError, InputError: as :func:`resdet.engine.failures.explaining`.
     """
+    processes = distributed.processes_of(model)
     for step, batch in enumerate(batches, start):
         set_training(model, how)
         torch.manual_seed(hash((how.seed, step)) & 0x7FFFFFFF)  # what a step draws depends on its number alone
         for group in optimizer.param_groups:
             group["lr"] = rate(step / steps_per_epoch)
         optimizer.zero_grad(set_to_none=True)
-        values = _backward(model, batch, scaler, how, device, step)
+        weight = len(batch) * processes / images_per_step if images_per_step else 1.0
+        with explaining(step, batch, how, size_settings):
+            values = _backward(model, batch, scaler, how, device, step, weight)
         if how.clip_norm:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
@@ -80,8 +89,13 @@ def _backward(
     how: TrainConfig,
     device: torch.device,
     step: int,
+    weight: float,
 ) -> dict[str, float]:
-    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; what the model gave as numbers."""
+    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; what the model gave as numbers.
+
+    Args:
+        weight: of this process's mean among those of all, which are averaged: 1 where the shares are equal.
+    """
     sums: dict[str, Tensor] = {}
     for part in split(batch, how.accumulate):
         with autocast(device, how.precision):
@@ -92,7 +106,6 @@ def _backward(
         for name, value in given.items():
             sums[name] = sums.get(name, 0) + value.detach().float() * share
         if not torch.isfinite(total):
-            numbers = {name: value.item() for name, value in sums.items()}
-            raise FloatingPointError(f"step {step}: the loss is not finite ({numbers}); images {list(part.indices)}")
-        scaler.scale(total).backward()
+            raise NotFinite(step, {name: value.item() for name, value in sums.items()}, part)
+        scaler.scale(total * weight).backward()
     return {name: value.item() for name, value in sums.items()}

@@ -79,8 +79,22 @@ def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
         if not spec:
             raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
     train, val = open_records(data.train), open_records(data.val)
+    for spec, records in ((data.train, train), (data.val, val)):
+        _check_labels(spec, records)
     _check_same_classes(data, train.classes.ids, val.classes.ids)
     return train, val
+
+
+def _check_labels(spec: str, records: Records) -> None:
+    """A label without a class would stop training in the middle, on a GPU without saying where."""
+    classes = len(records.classes)
+    for labels, least in ((records.labels, -1), (records.box_labels, 0)):
+        wrong = ((labels < least) | (labels >= classes)).nonzero()[:, 0]
+        if not len(wrong):
+            continue
+        row = int(wrong[0])
+        image = row if least else int(torch.searchsorted(records.box_ends, row, right=True))
+        raise InputError(f"{spec}: {records.path(image)} has label {int(labels[row])}, there are {classes} classes")
 
 
 def _check_same_classes(data: DataConfig | DetDataConfig, train: tuple[str, ...], val: tuple[str, ...]) -> None:
@@ -119,6 +133,9 @@ class Course:
     batches: Callable[[int], Iterable[ImageBatch]]
     evaluate: Callable[[int], dict[str, Any]]
     best_by: str
+    name_of: Callable[[int], str] = str
+    images_per_step: int = 0
+    size_settings: str = "data.size"
 
 
 def launch(
@@ -148,7 +165,8 @@ def launch(
         return evaluate(validation_images(config, data.val, plan.size_at(step - 1)))
 
     check_enough(config.data.train, data.train, me)
-    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by)
+    together = min(plan.batch_size, plan.images)
+    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, data.train.path, together)
     run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
     distributed.stop(me)
 
@@ -181,6 +199,9 @@ def run_course(
         batches=course.batches,
         evaluate=course.evaluate,
         best_by=course.best_by,
+        name_of=course.name_of,
+        images_per_step=course.images_per_step,
+        size_settings=course.size_settings,
         identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,
         tell=progress.say if me.is_main else lambda line: None,
