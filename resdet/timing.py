@@ -25,9 +25,9 @@ class Row:
     suite: str
     name: str
     ours_ms: float
-    peer: str  # what is compared with
-    peer_ms: float
-    ratio: float | None  # peer_ms / ours_ms, above 1: ours is faster; None: the answers differ
+    peer: str  # what is compared with; empty: there is nothing that does the same
+    peer_ms: float | None
+    ratio: float | None  # peer_ms / ours_ms, above 1: ours is faster; None: the answers differ, or there is no peer
     agree: bool
     spread: float  # the larger interquartile range of the two, as a share of its median
     ours_mib: float | None  # memory at its peak beyond that before; None: not known here
@@ -64,6 +64,16 @@ def compare(
             taken.append(_milliseconds(work, device))
     row = row_of(suite, name, times[0], peer, times[1], agree=agree)
     return replace(row, ours_mib=ours_mib, peer_mib=peer_mib)
+
+
+def alone(suite: str, name: str, ours: Callable[[], bool], *, runs: int = 3) -> Row:
+    """What nothing else does the same way: ``runs`` times, the median of wall time; ``ours`` says if it was right."""
+    times, right = [], True
+    for _ in range(runs):
+        began = time.perf_counter()
+        right = ours() and right
+        times.append((time.perf_counter() - began) * 1000)
+    return Row(suite, name, median(times), "", None, None, right, _spread(times), None, None)
 
 
 def row_of(

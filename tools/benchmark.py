@@ -13,10 +13,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from resdet import cli
-from resdet.benchmarks import data, loc, ops
+from resdet.benchmarks import data, det, loc, ops
+from resdet.benchmarks import eval as evaluation
 from resdet.timing import Row, benchmark_file
 
-SUITES: dict[str, Callable[..., Iterator[Row]]] = {"data": data.rows, "loc": loc.rows, "ops": ops.rows}
+SUITES: dict[str, Callable[..., Iterator[Row]]] = {
+    "data": data.rows,
+    "det": det.rows,
+    "eval": evaluation.rows,
+    "loc": loc.rows,
+    "ops": ops.rows,
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,12 +45,18 @@ def main(argv: list[str] | None = None) -> None:
     for suite in args.suite or SUITES:
         of_data = {"images": args.images} if suite == "data" else {}
         for row in SUITES[suite](device, **of_data):
-            ratio = f"{row.ratio:.1f}x" if row.ratio else "answers differ"
-            memory = f", {row.ours_mib:.0f} against {row.peer_mib:.0f} MiB" if row.ours_mib is not None else ""
-            print(f"{row.name}: {row.ours_ms:.1f} ms, {row.peer} {row.peer_ms:.1f} ms: {ratio}{memory}", flush=True)
+            print(line_of(row), flush=True)
             rows.append(row)
     if args.json:
         args.json.write_text(json.dumps(benchmark_file(rows, device), indent=2) + "\n", encoding="utf-8")
+
+
+def line_of(row: Row) -> str:
+    if row.peer_ms is None:
+        return f"{row.name}: {row.ours_ms:.0f} ms{'' if row.agree else ': wrong answer'}"
+    ratio = f"{row.ratio:.2f}x" if row.ratio else "answers differ"
+    memory = f", {row.ours_mib:.0f} against {row.peer_mib:.0f} MiB" if row.ours_mib is not None else ""
+    return f"{row.name}: {row.ours_ms:.1f} ms, {row.peer} {row.peer_ms:.1f} ms: {ratio}{memory}"
 
 
 if __name__ == "__main__":

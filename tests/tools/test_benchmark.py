@@ -9,17 +9,28 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import benchmark
 
 from resdet.benchmarks import loc
+from resdet.timing import alone, row_of
 
 
 def test_rows_are_printed_and_written(tmp_path, monkeypatch, capsys):
     def small(device: torch.device):
-        return loc.rows(device, batch=2, neck=8, classes=6, anchors=2)
+        words = ("model.backbone.depth=18", "model.backbone.width=8", "model.neck=16")
+        return loc.rows(device, batch=2, neck=8, classes=6, anchors=2, images=2, size=64, settings=words)
 
     monkeypatch.setattr(benchmark, "SUITES", {"loc": small})
     file = tmp_path / "loc.json"
     benchmark.main(["--suite", "loc", "--device", "cpu", "--threads", "1", "--json", str(file)])
     assert "K 6, A 2" in capsys.readouterr().out
-    assert [row["suite"] for row in json.loads(file.read_text())["rows"]] == ["loc", "loc"]
+    assert [row["suite"] for row in json.loads(file.read_text())["rows"]] == ["loc"] * 4
+
+
+def test_a_row_says_its_ratio_or_why_it_has_none():
+    row = row_of("det", "detecting", [10.0, 10, 10], "torchvision", [25.0, 25, 25])
+    assert benchmark.line_of(row) == "detecting: 10.0 ms, torchvision 25.0 ms: 2.50x"
+    other = row_of("det", "detecting", [10.0], "torchvision", [25.0], agree=False)
+    assert benchmark.line_of(other).endswith("25.0 ms: answers differ")
+    lines = [benchmark.line_of(alone("eval", "evaluating", lambda: right, runs=2)) for right in (True, False)]  # noqa: B023
+    assert [line.partition(" ms")[2] for line in lines] == ["", ": wrong answer"]
 
 
 def test_unknown_suite_is_wrong_usage(capsys):

@@ -1,0 +1,167 @@
+"""The whole detector, R50-C4, beside the same network with the same weights put together from torchvision's parts.
+
+The image has 608 rows: torchvision fills 600 up to a multiple of 32 and reads on beyond the edge, so that the two
+would see different images.  In training everything that can be drawn is drawn, since a sample would be each one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import FrozenBatchNorm2d
+
+from resdet.backbones.folding import fold_batch_norm
+from resdet.backbones.resnet import freeze_batch_norm, normalise
+from resdet.benchmarks.detections import learn_alike, near, same
+from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detector
+from resdet.build import Detector, build_detector, place
+from resdet.config import DetConfig
+from resdet.engine.train import autocast
+from resdet.settings import override
+from resdet.structures import Detections, ImageBatch, Target
+from resdet.timing import Row, compare
+
+CLASSES = 20
+OBJECTS = ((0.12, 0.13, 0.37, 0.43), (0.5, 0.5, 0.87, 0.92), (0.06, 0.66, 0.22, 0.95))  # of the image's sides
+PEER = "torchvision's parts"
+
+
+def rows(
+    device: torch.device,
+    *,
+    depth: int = 50,
+    width: int = 800,
+    height: int = 608,
+    regions: int = 300,
+    runs: int = 3,
+) -> Iterator[Row]:
+    """Detecting, then training steps, fp32 and bf16.
+
+    Args:
+        regions: proposals in testing, regions that are learnt from in training.
+    """
+    torch.manual_seed(0)
+    config = _config(depth, regions, min(width, height), max(width, height))
+    image = drawn_image(width, height)
+    ours = drawn_detector(config, image)
+    what = f"R{depth}-C4, {height}x{width}, {regions} regions"
+    yield from _testing(ours, config, image, device, what, runs)
+    yield from _training(ours, config, image, device, what, runs)
+
+
+def _config(depth: int, regions: int, shorter: int, longer: int) -> DetConfig:
+    channels = 1024 if depth >= 50 else 256  # conv4's: torchvision's RPN keeps them
+    everything = regions + len(OBJECTS)
+    words = (
+        f"model.backbone.depth={depth}",
+        f"model.rpn_channels={channels}",
+        f"data.shorter={shorter}",
+        f"data.longer={longer}",
+        f"test.proposals={regions}",
+        f"model.proposals={regions}",
+        "model.pre_nms=6000",
+        f"model.regions_per_image={everything}",
+        "model.region_positive=1",
+        "model.anchors_per_image=20000",
+        "model.anchor_positive=1",
+    )
+    return override(DetConfig, {}, (*SETTINGS, *words), "benchmark")
+
+
+def drawn_image(width: int, height: int) -> Tensor:
+    """``(1, 3, height, width)`` uint8: noise of all scales, stronger the coarser, as photographs have it."""
+    total = torch.full((1, 3, height, width), 128.0)
+    for scale in (1, 2, 4, 8, 16, 32, 64):
+        noise = torch.randn(1, 3, height // scale + 2, width // scale + 2) * (9 + scale / 2)
+        total += functional.interpolate(noise, (height, width), mode="bicubic")
+    return total.clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def drawn_detector(config: DetConfig, image: Tensor) -> Detector:
+    """Weights at random that tell regions apart: batch norm has the image's statistics, siblings answer differently."""
+    model = build_detector(config, CLASSES)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # a plain average
+    sizes = [(image.shape[3], image.shape[2])]
+    model.backbone.train()
+    conv4 = model.backbone.trunk(normalise(image, model.mean, model.std))
+    corner = torch.rand(40, 2) * torch.tensor(sizes) * 0.7
+    rois = torch.cat((torch.zeros(40, 1), corner, corner + 20 + torch.rand(40, 2) * 200), 1)
+    model.neck.vectors(model.backbone, [conv4], rois)
+    nn.init.normal_(model.rpn.cls.weight, std=0.02)
+    nn.init.normal_(model.head.cls.weight, std=0.15 * (2048 / model.neck.vector_channels) ** 0.5)
+    nn.init.normal_(model.head.reg.weight, std=0.02)
+    return model.eval()
+
+
+def _testing(
+    model: Detector, config: DetConfig, image: Tensor, device: torch.device, what: str, runs: int
+) -> Iterator[Row]:
+    peer = torchvision_detector(model, config, nn.BatchNorm2d).to(device)  # its faster one in testing
+    folded = build_detector(config, CLASSES)
+    folded.load_state_dict(model.state_dict())
+    fold_batch_norm(folded.eval())
+    ours = place(folded, device, channels_last=True)
+    image, test = image.to(device), config.test
+    floats = [image[0].float() / 255]
+    sizes = [(image.shape[3], image.shape[2])]
+
+    @torch.inference_mode()
+    def detect(precision: str) -> list[Tensor]:
+        with autocast(device, precision):
+            (found,) = ours.detect(image, sizes, test.score_threshold, test.nms_iou, test.max_detections)
+        return [found.boxes, found.scores, found.labels]
+
+    @torch.inference_mode()
+    def theirs(precision: str) -> list[Tensor]:
+        with autocast(device, precision):
+            (found,) = peer(floats)
+        return [found["boxes"].float(), found["scores"].float(), found["labels"] - 1]
+
+    exact = Detections(*detect("fp32"))
+    alike = same(exact, Detections(*theirs("fp32")))
+    close = near(Detections(*detect("bf16")), exact)
+    for mine, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", alike and close), ("bf16", "bf16", close)):
+        name = f"detecting in {mine} ({what})"
+        work = partial(detect, mine), f"{PEER}, {other}", partial(theirs, other)
+        yield compare("det", name, *work, device=device, runs=runs, agree=agree)
+
+
+def _training(
+    model: Detector, config: DetConfig, image: Tensor, device: torch.device, what: str, runs: int
+) -> Iterator[Row]:
+    peer = torchvision_detector(model, config, FrozenBatchNorm2d).to(device).train()
+    ours = place(model, device, channels_last=True).train()
+    freeze_batch_norm(ours)
+    width, height = image.shape[3], image.shape[2]
+    boxes = torch.tensor(OBJECTS) * torch.tensor([width, height, width, height])
+    labels = torch.arange(len(OBJECTS))
+    batch = ImageBatch(image, (Target(-1, boxes, labels),), (0,), ((width, height),)).to(device)
+    floats = [image[0].to(device).float() / 255]
+    wanted = [{"boxes": boxes.to(device), "labels": (labels + 1).to(device)}]
+
+    def step(net: nn.Module, answer: Callable[[], dict[str, Tensor]], precision: str, watched: list[nn.Parameter]):
+        net.zero_grad(set_to_none=True)
+        with autocast(device, precision):
+            losses = answer()
+        total = torch.stack([loss.float() for loss in losses.values()]).sum()
+        total.backward()
+        return [total.detach(), *(p.grad for p in watched)]
+
+    last = ours.backbone.layer4[-1]
+    mine = partial(step, ours, lambda: ours(batch), watched=[last.conv2.weight, ours.rpn.neck.weight])
+    watched = [peer.roi_heads.box_head[0][-1].conv2.weight, peer.rpn.head.conv[0][0].weight]
+    theirs = partial(step, peer, lambda: peer(floats, wanted), watched=watched)
+    exact = theirs(precision="fp32")
+    alike = learn_alike(mine(precision="fp32"), exact, loss=1e-3, angle=1e-3)
+    close = learn_alike(mine(precision="bf16"), exact, loss=0.05, angle=0.1)
+    for own, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", close), ("bf16", "bf16", close)):
+        name = f"training step in {own} ({what})"
+        work = partial(mine, precision=own), f"{PEER}, {other}", partial(theirs, precision=other)
+        yield compare("det", name, *work, device=device, runs=runs, agree=agree)

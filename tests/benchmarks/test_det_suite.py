@@ -1,0 +1,61 @@
+"""The detection suite on a small network: ours and torchvision's parts give one answer; what agreeing means."""
+
+import pytest
+import torch
+
+from resdet.benchmarks import det
+from resdet.benchmarks.detections import learn_alike, near, same
+from resdet.structures import Detections
+
+TESTING, TRAINING = (0, 1, 2), (3, 4, 5)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return list(det.rows(torch.device("cpu"), depth=18, width=192, height=160, regions=20, runs=1))
+
+
+def test_there_is_a_row_for_each_precision_of_testing_and_training(rows):
+    size = "(R18-C4, 160x192, 20 regions)"
+    ways = [f"{way} in {own} {size}" for way in ("detecting", "training step") for own in ("fp32", "bf16", "bf16")]
+    assert [row.name for row in rows] == ways
+    assert [row.peer.rpartition(" ")[2] for row in rows] == ["fp32", "fp32", "bf16"] * 2
+
+
+def test_detections_losses_and_gradients_are_those_of_torchvisions_parts(rows):
+    assert [rows[i].agree for i in (TESTING[0], TRAINING[0])] == [True, True]
+    assert all((row.ratio is not None) == row.agree for row in rows)
+
+
+def found(*rows):
+    boxes, scores, labels = zip(*rows, strict=True)
+    return Detections(torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels))
+
+
+ONE, TWO = ((0.0, 0, 10, 10), 0.9, 1), ((20.0, 20, 40, 40), 0.5, 0)
+
+
+def test_detections_are_the_same_in_any_order_but_not_moved_rescored_renamed_or_missing():
+    both = found(ONE, TWO)
+    assert same(found(TWO, ONE), both)
+    assert same(found(((0.04, 0, 10, 10), 0.9005, 1), TWO), both)
+    for other in (((0.06, 0, 10, 10), 0.9, 1), ((0.0, 0, 10, 10), 0.902, 1), ((0.0, 0, 10, 10), 0.9, 2)):
+        assert not same(found(other, TWO), both)
+    assert not same(found(ONE), both)
+    assert not same(found(ONE, ONE), both)
+
+
+def test_nine_of_ten_detections_again_are_near():
+    many = [((30.0 * i, 0, 30 * i + 20, 20), 0.5, 0) for i in range(10)]
+    moved = [((30.0 * i + 1, 0, 30 * i + 21, 20), 0.55, 0) for i in range(9)]
+    assert near(found(*moved), found(*many))
+    assert not near(found(*moved[:8]), found(*many))
+    assert not near(found(*[(box, score, 1) for box, score, _ in many]), found(*many))
+
+
+def test_steps_teach_alike_when_losses_and_directions_are_near():
+    step = [torch.tensor(2.0), torch.tensor([[1.0, 0], [0, 1]])]
+    assert learn_alike([torch.tensor(2.01), torch.tensor([[3.0, 0.1], [0, 3]])], step, loss=0.01, angle=0.01)
+    assert not learn_alike([torch.tensor(2.1), step[1]], step, loss=0.01, angle=0.01)
+    assert not learn_alike([step[0], torch.tensor([[1.0, 0], [0, -1]])], step, loss=0.01, angle=0.01)
+    assert not learn_alike([torch.tensor(float("nan")), step[1]], step, loss=0.01, angle=0.01)
