@@ -8,12 +8,15 @@ class InputError(ValueError):
 
     The message is one line that names the file (or box, or key), what was wanted and what was there, so that
     a tool can print it as it is: ``val/x.xml: object 2: xmax 10 is left of xmin 20``.  What a file holds may be of any
-    length: of a message longer than :data:`LONGEST` the middle is left out.
+    length and kind: of a message longer than :data:`LONGEST` the middle is left out, and what cannot be printed, such
+    as the codes that a terminal obeys, is written as Python writes it.
     """
 
     def __init__(self, message: str = "") -> None:
         if len(message) > LONGEST and "\n" not in message:  # torch hands on a loader worker's with its whole traceback
             message = f"{message[: LONGEST * 2 // 3]} ... {message[-LONGEST // 4 :]}"
+        if not message.isprintable():
+            message = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
         super().__init__(message)
 
 

@@ -12,6 +12,7 @@ from resdet.engine import checkpoint
 from resdet.errors import LONGEST, InputError, UsageError
 from resdet.eval.blacklist import blacklisted
 from resdet.report.runs import read_history
+from resdet.tensor_file import read_tensors
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,14 @@ def test_a_checkpoint_with_something_else_in_it_is_none_of_ours(tmp_path, key, v
     torch.save({**content, key: value}, file)
     with pytest.raises(InputError, match=r"w\.pt: (not a checkpoint of resdet's|a checkpoint without)"):
         checkpoint.load(file)
+
+
+def test_what_is_told_of_a_file_moves_no_cursor_and_can_be_written_to_any_stream(tmp_path):
+    text = str(InputError("caf\udce9.pkl: got \0\x1b[2J\u202e\u2028, not é or 热狗"))
+    assert text == r"caf\udce9.pkl: got \x00\x1b[2J\u202e\u2028, not é or 热狗"
+    (tmp_path / "w.pkl").write_bytes(b"\x80\x02c\x1b[2J\nsystem\n.")
+    with pytest.raises(InputError, match=r"w\.pkl: refused.*got \\x1b\[2J\.system"):
+        read_tensors(tmp_path / "w.pkl")
 
 
 def test_what_is_told_of_a_file_is_not_as_long_as_the_file():
