@@ -40,13 +40,15 @@ def arguments() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="NAME",
-        help="of a detector (again: an ensemble) or localizer",
+        help="of a detector or localizer; again: an ensemble",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--format", default="jsonl,images", help="some of jsonl,csv,csv-numbers,coco,voc,devkit,images (%(default)s)"
     )
-    parser.add_argument("--classifier", metavar="NAME", help="take a localizer's classes from this second network")
+    again = {"action": "append", "default": [], "metavar": "NAME"}
+    parser.add_argument("--rcnn", **again, help="an R-CNN that judges a localizer's boxes; again: an ensemble")
+    parser.add_argument("--classifier", **again, help="says a localizer's classes in its place; again: an ensemble")
     parser.add_argument(
         "--top-k", type=trained.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
     )

@@ -1,4 +1,4 @@
-"""A localizer or detectors over files of any kind: one result an image or a frame, bad ones included."""
+"""Localizers or detectors over files of any kind: one result an image or a frame, bad ones included."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from resdet.data.video import frame_count, is_video, viewed_frames
 from resdet.errors import UsageError
 from resdet.inference.det import Detected, detect
 from resdet.inference.loc import GUESSES
-from resdet.inference.locate import locate
+from resdet.inference.locate import locate_together
 from resdet.jobs.detection import together
+from resdet.jobs.localization import LocWeights, open_locators, settings_of_localizers
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.trained import RunOptions, as_detector, as_localizer, open_detector, open_trained
+from resdet.jobs.trained import RunOptions, as_detector, open_detector, open_trained
 from resdet.predictions.jsonl import ImageResult, failed
 from resdet.progress import follow
 from resdet.structures import Detections, View
@@ -47,23 +48,21 @@ class Looker:
 
 
 def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
-    """The localizer or the detectors of a command line; the first weights' kind decides which.
+    """The localizers or the detectors of a command line; the first weights' kind decides which.
 
     Args:
-        args: ``weights``, a list, ``classifier``, ``top_k``, ``score_threshold``, and what
+        args: ``weights``, ``rcnn`` and ``classifier``, lists, ``top_k``, ``score_threshold``, and what
             :func:`resdet.jobs.trained.add_options` asks for.
-        files: what will be looked at: a second classifier goes through them now.
+        files: what will be looked at: classifiers of their own go through them now.
 
     Raises:
-        UsageError: options that are for the other kind, several localizers, or a classifier, which gives no boxes.
+        UsageError: options that are for the other kind, or a classifier, which gives no boxes.
         InputError: what is wrong with a file of weights.
     """
-    first, how = open_trained(args.weights[0], args.settings, args)
+    first, how = open_trained(args.weights[0], settings_of_localizers(args.settings), args)
     if first.task == "det":
         return _detectors(first, how, args)
-    if len(args.weights) > 1:
-        raise UsageError("--weights: several answer together where they detect; of localizers one is taken")
-    return _localizer(first, how, args, files)
+    return _localizers(first, how, args, files)
 
 
 def look(
@@ -118,6 +117,8 @@ def _result(answer: Detected, name: str) -> ImageResult:
 def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Looker:
     if args.classifier:
         raise UsageError("--classifier is for localizers: a detector says itself what each of its boxes is")
+    if args.rcnn:
+        raise UsageError("--rcnn is for localizers: a detector judges each of its boxes itself")
     name, *others = args.weights
     opened = [as_detector(first, how, name), *(open_detector(other, args.settings, args) for other in others)]
     detectors = together(opened, args.weights, first.classes, name)
@@ -133,26 +134,26 @@ def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Look
     return Looker("det", first.classes, how, protocol.views, answer)
 
 
-def _localizer(first: Loaded, how: RunOptions, args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
+def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     top_k = GUESSES if args.top_k is None else args.top_k
     if top_k > GUESSES:
         raise UsageError(f"--top-k: wanted a whole number from 1 to {GUESSES} of a localizer, got {top_k}")
     if args.classifier and any(is_video(file.file) for file in files):
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
-    model, protocol, classes, _ = as_localizer(first, how, args.weights[0])
+    opened = open_locators(LocWeights(args.weights, args.rcnn), args.settings, args, (first, how))
+    locators, classes = opened.locators, opened.classes
     guesses = None
     if args.classifier and files:
-        guesses = second_guesses(
-            [args.classifier], args, classes, args.weights[0], viewed(files, protocol.views), how.me.alone()
-        )
+        images = viewed(files, locators.views)
+        guesses = second_guesses(args.classifier, args, classes, args.weights[0], images, how.me.alone())
 
     def answer(batches: Batches) -> Iterator[Detected]:
-        for found in locate(model, batches, protocol, how.device, how.precision, guesses=guesses):
+        for found in locate_together(locators, batches, how.device, how.precision, guesses=guesses):
             every = Detections(found.boxes.float(), found.class_scores.float(), found.labels)
             best = _best(every, top_k, args.score_threshold or 0.0)
             yield Detected(found.index, found.width, found.height, best, found.error)
 
-    return Looker("loc", classes, how, protocol.views, answer)
+    return Looker("loc", classes, how, locators.views, answer)
 
 
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:

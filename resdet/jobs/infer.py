@@ -102,7 +102,8 @@ def _description(args: argparse.Namespace, files: Sequence[ImageFile]) -> dict[s
     return {
         "inputs": f"{len(files)} files ({hashlib.sha256(paths).hexdigest()[:8]})",
         "--weights": ", ".join(map(_known, args.weights)),
-        "--classifier": _known(args.classifier) if args.classifier else "none",
+        "--rcnn": ", ".join(map(_known, args.rcnn)) or "none",
+        "--classifier": ", ".join(map(_known, args.classifier)) or "none",
         "--set": " ".join(args.settings) or "nothing",
         "--top-k": str(args.top_k),
         "--score-threshold": str(args.score_threshold),

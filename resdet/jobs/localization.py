@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resdet.build import Loaded
 from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
@@ -24,17 +25,21 @@ from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.sharing import Rows, rows_of_all
-from resdet.jobs.trained import RunOptions, open_localizer, open_rcnn
+from resdet.jobs.trained import RunOptions, as_localizer, open_localizer, open_rcnn
 from resdet.predictions.loc import LocPredictions, to_inclusive
+
+FOR_RCNN = "rcnn."  # settings that begin so are for R-CNNs
 
 
 @dataclass(frozen=True)
 class LocWeights:
     """The files that answer together: localizers whose candidates are united, and what stands around them."""
 
-    localizers: Sequence[Path]
-    rcnns: Sequence[Path] = ()  # judge the candidates, their scores averaged
-    classifiers: Sequence[Path] = ()  # say the classes, their probabilities averaged; none: the localizers themselves
+    localizers: Sequence[Path | str]
+    rcnns: Sequence[Path | str] = ()  # judge the candidates, their scores averaged
+    classifiers: Sequence[
+        Path | str
+    ] = ()  # say the classes, averaged; none: the localizers do
 
 
 @dataclass(frozen=True)
@@ -46,29 +51,41 @@ class OpenedLocators:
     how: RunOptions
 
 
-def open_locators(named: LocWeights, settings: Sequence[str], args: argparse.Namespace) -> OpenedLocators:
+def settings_of_localizers(settings: Sequence[str]) -> list[str]:
+    """Those that are not for R-CNNs; see :func:`open_locators`."""
+    return [word for word in settings if not word.startswith(FOR_RCNN)]
+
+
+def open_locators(
+    named: LocWeights,
+    settings: Sequence[str],
+    args: argparse.Namespace,
+    first: tuple[Loaded, RunOptions] | None = None,
+) -> OpenedLocators:
     """Open localizers and R-CNNs for one answer together.
 
     Args:
         settings: ``section.key=value`` words on top of what the localizers were trained with, and
             ``rcnn.section.key=value`` on top of what the R-CNNs were.
         args: what :func:`resdet.jobs.trained.add_options` asks for.
+        first: the first localizer, where it is open already.
 
     Raises:
         InputError: one knows other classes than the first.
         UsageError: one is of another kind, or what :func:`resdet.jobs.trained.open_trained` refuses.
     """
-    for_rcnn = [word.removeprefix("rcnn.") for word in settings if word.startswith("rcnn.")]
+    for_rcnn = [word.removeprefix(FOR_RCNN) for word in settings if word.startswith(FOR_RCNN)]
     if for_rcnn and not named.rcnns:
         raise UsageError("--set rcnn....: no R-CNN is named (--rcnn)")
-    own = [word for word in settings if not word.startswith("rcnn.")]
-    opened = [open_localizer(file, own, args) for file in named.localizers]
+    own, files = settings_of_localizers(settings), list(named.localizers)
+    opened = [as_localizer(*first, files[0])] if first else []
+    opened += [open_localizer(file, own, args) for file in files[len(opened) :]]
     _, _, classes, how = opened[0]
 
-    def label(of: Classes, file: Path) -> Tensor | None:
-        return None if of.ids == classes.ids else label_map(classes, of, named.localizers[0], file)
+    def label(of: Classes, file: Path | str) -> Tensor | None:
+        return None if of.ids == classes.ids else label_map(classes, of, files[0], file)
 
-    members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, named.localizers, strict=True)]
+    members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, files, strict=True)]
     judges = [(file, *open_rcnn(file, for_rcnn, args)) for file in named.rcnns]
     rescorers = [Rescorer(model, rule, label(c, file)) for file, model, rule, c in judges]
     return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)

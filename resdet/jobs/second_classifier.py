@@ -81,7 +81,7 @@ def second_guesses(
 
 
 def _open(
-    weights: Path, args: argparse.Namespace, classes: Classes, whose: object
+    weights: Path | str, args: argparse.Namespace, classes: Classes, whose: object
 ) -> tuple[CropClassifier, RunOptions]:
     opened = open_classifier(weights, (), args)
     data = opened.config.data

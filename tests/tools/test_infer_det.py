@@ -176,6 +176,7 @@ def test_cocos_classes_have_cocos_numbers(photographs, tmp_path):
     [
         (("--format", "xml"), "wanted some of jsonl, csv, coco, voc, devkit, images"),
         (("--classifier", "{weights}"), "--classifier is for localizers"),
+        (("--rcnn", "{weights}"), "--rcnn is for localizers"),
         (("--set", "test.refin=true"), "did you mean 'test.refine'"),
     ],
 )

@@ -137,6 +137,24 @@ def test_settings_of_rcnns_are_told_apart(folder, tmp_path, capsys):
     assert "an R-CNN, which says nothing of an image as a whole" in capsys.readouterr().err
 
 
+def test_a_folder_is_looked_at_by_localizers_and_rcnns_together(folder, tmp_path):
+    loc, rcnn, cls = (folder / name / "best.pt" for name in ("loc", "rcnn", "cls"))
+    photographs = folder / "set" / "val" / "images"
+    once = (photographs, "--format", "jsonl", "--workers", 0, "--weights", loc)
+    twice = (*once, "--weights", loc, "--rcnn", rcnn, "--rcnn", rcnn, "--classifier", cls, "--classifier", cls)
+    for words, out in ((once, "a"), ((*once, "--rcnn", rcnn, "--classifier", cls), "b"), (twice, "c")):
+        assert run("infer", *words, "--out", tmp_path / out) == 0
+    alone, judged, together = (
+        [json.loads(line) for line in (tmp_path / out / "predictions.jsonl").read_text().splitlines()]
+        for out in ("a", "b", "c")
+    )
+    for one, other in zip(judged, together, strict=True):
+        assert [d["label"] for d in one["detections"]] == [d["label"] for d in other["detections"]]
+        scores = [[d["score"] for d in row["detections"]] for row in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert any(a["detections"] != b["detections"] for a, b in zip(alone, judged, strict=True))
+
+
 def test_table_13_has_a_row_for_every_method_that_weights_were_given_of(folder, tmp_path, capsys):
     loc, rcnn, cls = (folder / name / "best.pt" for name in ("loc", "rcnn", "cls"))
     words = ("--rpn", loc, loc, "--rcnn", rcnn, "--classifier", cls, cls)
