@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     data = training.open_data(config)
     model = build.build_classifier(config, len(data.train.classes))
     if not args.finish:
-        build.load_backbone(model.backbone, config.model.backbone, config.data)
+        build.load_backbone(model.backbone, config.model.backbone, config.data, data.train.classes)
         build.load_pixel_mean(model, config.data)
     build.place(model, me.device, config.train.channels_last)
 

@@ -12,6 +12,10 @@ from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
 from resdet.backbones.weights import load_into, read_state
 from resdet.config import BackboneConfig, DataConfig, DetDataConfig
+from resdet.data.lists import imagenet_wnids
+from resdet.data.records import Classes
+from resdet.engine import checkpoint
+from resdet.errors import InputError
 from resdet.zoo.named import named_resnet
 from resdet.zoo.resnet import check_architecture, renormalised
 
@@ -36,25 +40,49 @@ def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
     return backbone
 
 
-def load_backbone(backbone: Backbone, how: BackboneConfig, data: DataConfig | DetDataConfig) -> None:
+def load_backbone(
+    backbone: Backbone, how: BackboneConfig, data: DataConfig | DetDataConfig, classes: Classes | None = None
+) -> None:
     """Start from the weights that ``how.weights`` names, if any.
 
     Published weights are re-expressed for images normalised as ``data`` says; checkpoints of ours are taken as they
     are, for they were trained with settings like these.
+
+    Args:
+        classes: that the backbone's classifier is for; None: it is not used.
+
+    Raises:
+        InputError: weights that cannot be read or do not fit, or are of as many classes that are others.
     """
     if not how.weights:
         return
     if found := named_resnet(how.weights):
         check_architecture(found, how.depth, how.stride_in, how.stem, how.family, _shortcut(how))
         state = renormalised(found.state, found.mean, found.std, data.mean, data.std)
+        ids = imagenet_wnids()
     else:
         state = read_state(Path(how.weights))
+        ids = _class_ids(Path(how.weights))
     load_into(backbone, state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
+    if classes is not None and not how.new_classifier and len(ids) == len(classes) and ids != classes.ids:
+        theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)
+        raise InputError(
+            f"{how.weights}: has class {theirs!r} where the data set has {ours!r}: its classifier is for others, "
+            "model.backbone.new_classifier=true starts without it"
+        )
 
 
 def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
     """The model on its device, its convolutions laid out for it."""
     return model.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+
+
+def _class_ids(file: Path) -> tuple[str, ...]:
+    """Of a checkpoint of ours; none of another's file, which does not say."""
+    try:
+        return tuple(checkpoint.load(file).class_ids)
+    except InputError:
+        return ()
 
 
 def _shortcut(how: BackboneConfig) -> str:

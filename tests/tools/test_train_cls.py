@@ -174,6 +174,15 @@ def test_weights_of_another_class_count_are_told_and_fit_with_a_new_classifier(r
     assert train(*words, "--out", tmp_path / "b", "model.backbone.new_classifier=true") == 0
 
 
+def test_weights_of_as_many_other_classes_are_told_before_the_first_step(run, tmp_path, capsys):
+    other = draw(tmp_path / "set", ("n01443537", "n01629819", "n07720875"))
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    words = [tmp_path / "tiny.yaml", *specs(other), f"model.backbone.weights={run / 'best.pt'}"]
+    assert train(*words, "--out", tmp_path / "a") == 1
+    assert "best.pt: has class 'n01641577' where the data set has 'n07720875'" in one_line(capsys)
+    assert train(*words, "--out", tmp_path / "b", "model.backbone.new_classifier=true") == 0
+
+
 def test_help_shows_an_example():
     done = subprocess.run([sys.executable, str(TOOL), "--help"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
