@@ -72,11 +72,13 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
         UsageError: no such device or setting.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
+    from resdet.backbones.folding import fold_batch_norm
     from resdet.build import open_model, place
     from resdet.engine.distributed import start
 
     me = start(args.device)
     loaded = open_model(weights, tuple(settings))
+    fold_batch_norm(loaded.model)  # here, as nothing that is opened to be run learns or is saved
     place(loaded.model, me.device, loaded.config.train.channels_last)
     precision = loaded.config.train.precision
     if precision == "fp16" and me.device.type == "cpu":
