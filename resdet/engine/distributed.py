@@ -52,8 +52,23 @@ def start(device: str = "") -> Process:
         torch.cuda.set_device(mine)
     if processes > 1 and not distributed.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if mine.type == "cuda" else "gloo"
-        distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+        _join(backend)
     return Process(rank, processes, mine)
+
+
+def _join(backend: str) -> None:
+    """Meet the others.
+
+    torchrun keeps one store of the processes' addresses through its restarts: one that comes early would find the
+    addresses of the dead in it.  On one machine, where all count restarts alike, each attempt has a part of its own.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT")
+    if attempt is None or os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
+        distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+        return
+    store, rank, processes = next(distributed.rendezvous("env://", timeout=LONGEST_WAIT))
+    own = distributed.PrefixStore(f"attempt-{attempt}", store)
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=processes, timeout=LONGEST_WAIT)
 
 
 def find_device(name: str, local_rank: int = 0) -> torch.device:

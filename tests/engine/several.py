@@ -10,7 +10,7 @@ from killing import fork
 LONGEST = 120  # seconds; who waits for another for good is killed
 
 
-def together(processes, work):
+def together(processes, work, seconds=LONGEST):
     """Have ``work(rank)`` done by so many processes; fails where one of them does, or hangs.
 
     What they begin with is what this process has, its seeds too.
@@ -24,7 +24,7 @@ def together(processes, work):
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         return work(rank)
 
-    codes = ended_within(LONGEST, [fork(lambda rank=rank: one(rank)) for rank in range(processes)])
+    codes = ended_within(seconds, [fork(lambda rank=rank: one(rank)) for rank in range(processes)])
     assert codes == [0] * processes, f"exit codes {codes}: see above"
 
 
