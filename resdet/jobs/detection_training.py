@@ -19,7 +19,7 @@ from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
 from resdet.inference.loc import mean_losses
 from resdet.jobs.detection import predict
-from resdet.jobs.training import Course, TrainingData, check_enough, open_splits, run_course
+from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course
 from resdet.structures import ImageBatch
 
 Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals, or nothing
@@ -36,6 +36,7 @@ def open_data(config: DetConfig) -> TrainingData:
     for spec, records in ((config.data.train, train), (config.data.val, val)):
         if not len(records):
             raise InputError(f"{spec}: no images")
+        check_labels(spec, records)
         if bool(records.box_ignored.all()):  # of none, all are
             raise InputError(f"{spec}: not one of {len(records)} images has a box that is not to be ignored")
     check_boxes(val, default_metric(config.data.val))

@@ -16,7 +16,7 @@ from resdet.data.records import Records
 from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
-from resdet.jobs.localization import LocWeights, predict_with
+from resdet.jobs.localization import FOR_RCNN, LocWeights, predict_with, settings_of_localizers
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,13 @@ def ladder(
     rows = weights.rows()
     if not rows:
         raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
+    if not weights.rcnn and len(settings_of_localizers(settings)) < len(settings):
+        raise UsageError(f"--set {FOR_RCNN}...: no R-CNN is named (--rcnn)")
     above: NDArray[np.float64] | None = None
     for method, testing, networks in rows:
         began = perf_counter()
-        found = predict_with(networks, [*settings, f"test.protocol={testing}"], args, records)
+        own = settings if networks.rcnns else settings_of_localizers(settings)
+        found = predict_with(networks, [*own, f"test.protocol={testing}"], args, records)
         spent = 1000 * (perf_counter() - began) / len(records)
         outcomes = loc_outcomes(found, records)
         right = (outcomes.class_hits & outcomes.box_hits).any(1)

@@ -65,6 +65,7 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
             raise InputError(f"{spec}: no images{what}")
         if nameless := int((records.labels < 0).sum()):
             raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
+        check_labels(spec, records)
     return TrainingData(train, val)
 
 
@@ -79,14 +80,16 @@ def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
         if not spec:
             raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
     train, val = open_records(data.train), open_records(data.val)
-    for spec, records in ((data.train, train), (data.val, val)):
-        _check_labels(spec, records)
     _check_same_classes(data, train.classes.ids, val.classes.ids)
     return train, val
 
 
-def _check_labels(spec: str, records: Records) -> None:
-    """A label without a class would stop training in the middle, on a GPU without saying where."""
+def check_labels(spec: str, records: Records) -> None:
+    """Make sure that every label has a class: else training would stop in the middle, on a GPU without saying where.
+
+    Raises:
+        InputError: one has none; its image is named.
+    """
     classes = len(records.classes)
     for labels, least in ((records.labels, -1), (records.box_labels, 0)):
         wrong = ((labels < least) | (labels >= classes)).nonzero()[:, 0]

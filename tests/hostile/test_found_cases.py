@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from readers import records, torch_file
+from good_files import records, torch_file
 
 from resdet.config import DetConfig, load_config
 from resdet.data import pixel_mean

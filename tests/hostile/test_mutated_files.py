@@ -6,9 +6,12 @@ import warnings
 from contextlib import contextmanager
 
 import pytest
+from annotation_readers import ilsvrc_loc_files, sets_of_objects, tiny_imagenet_files
 from damage import changes, damaged
+from good_files import pictures
 from hypothesis import HealthCheck, Phase, given, settings
-from readers import all_readers
+from other_readers import prediction_files, settings_files, weight_files
+from readers import Reader, check_image
 
 from resdet.errors import InputError
 
@@ -26,7 +29,11 @@ SECONDS = 120  # after which a reader hangs: the slowest files take a hundredth
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    return all_readers(tmp_path_factory.mktemp("making"))
+    kinds = sets_of_objects() | ilsvrc_loc_files() | tiny_imagenet_files() | prediction_files() | settings_files()
+    kinds |= weight_files(tmp_path_factory.mktemp("making"))
+    for name, content in pictures().items():
+        kinds[f"image {name}"] = Reader(name, content, lambda f, name=name: check_image(f, name))
+    return kinds
 
 
 @contextmanager

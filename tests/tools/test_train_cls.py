@@ -58,7 +58,7 @@ def one_line(capsys):
 
 def test_a_run_leaves_its_config_its_numbers_and_two_checkpoints(run, data):
     names = {file.name.split(".tfevents")[0] for file in run.iterdir()}
-    assert names == {"config.yaml", "metrics.jsonl", "last.pt", "best.pt", "events.out"}
+    assert names == {"config.yaml", "metrics.jsonl", "last.pt", "before-last.pt", "best.pt", "events.out"}
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4, 5, 6]  # 12 images, 4 a step, 2 epochs
     told = [row for row in rows if "val/loss" in row]

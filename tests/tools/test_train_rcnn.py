@@ -157,7 +157,7 @@ def test_a_folder_is_looked_at_by_localizers_and_rcnns_together(folder, tmp_path
 
 def test_table_13_has_a_row_for_every_method_that_weights_were_given_of(folder, tmp_path, capsys):
     loc, rcnn, cls = (folder / name / "best.pt" for name in ("loc", "rcnn", "cls"))
-    words = ("--rpn", loc, loc, "--rcnn", rcnn, "--classifier", cls, cls)
+    words = ("--rpn", loc, loc, "--rcnn", rcnn, "--classifier", cls, cls, "--set", "rcnn.test.proposals=10")
     data = ("--data", f"tiny-imagenet:{folder / 'set'}:val", "--workers", 0, "--json", tmp_path / "rows.json")
     assert run("ablate_loc", *words, *data) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -183,3 +183,6 @@ def test_table_13_has_a_row_for_every_method_that_weights_were_given_of(folder, 
 def test_table_13_wants_a_localizer(folder, capsys):
     assert run("ablate_loc", "--data", f"tiny-imagenet:{folder / 'set'}:val") == 2
     assert "--pcr and --rpn: name the weights" in capsys.readouterr().err
+    words = ("--rpn", folder / "loc" / "best.pt", "--set", "rcnn.test.proposals=10")
+    assert run("ablate_loc", "--data", f"tiny-imagenet:{folder / 'set'}:val", *words) == 2
+    assert "no R-CNN is named" in capsys.readouterr().err

@@ -144,7 +144,7 @@ def test_a_label_without_a_class_is_found_before_the_first_step(monkeypatch, tmp
     sets = {"set:t": pack(tmp_path, classes, [good, row]), "set:v": pack(tmp_path, classes, [good])}
     monkeypatch.setattr(training, "open_records", sets.__getitem__)
     with pytest.raises(InputError, match=f"^{said}$"):
-        training.open_splits(training.DataConfig(train="set:t", val="set:v"))
+        training.open_data(training.ClsConfig(data=training.DataConfig(train="set:t", val="set:v")))
 
 
 def test_a_loader_worker_that_is_killed_ends_training_with_a_line(folder, tmp_path, capsys, monkeypatch):
