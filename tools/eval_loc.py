@@ -73,14 +73,14 @@ def main(argv: list[str] | None = None) -> None:
     elif args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
         raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:
-        predictions = read_loc(args.predictions, records)
+        predictions, missed = read_loc(args.predictions, records), None
     if not trained.tells():
         return  # under torchrun the first process does the rest
     if args.weights and args.out:
         write_loc(args.out, predictions, records)
     judged = judge(predictions, records, left_out)
     print(loc_table(judged.metrics))
-    if args.oracle:
+    if missed is not None:
         judged.metrics["oracle_loc_error"] = 100.0 * float(missed[~left_out].mean())
         print(f"\nbest candidate box always chosen, true class given: {judged.metrics['oracle_loc_error']:.2f}")
     write_judged(judged, args.json, args.html, args.out)
