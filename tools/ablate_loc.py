@@ -24,11 +24,13 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    several = {"type": Path, "nargs": "+", "default": [], "metavar": "FILE"}
-    parser.add_argument("--pcr", **several, help="localizers of VGG's method (model.method: pcr)")
-    parser.add_argument("--rpn", **several, help="localizers that are per-class RPNs")
-    parser.add_argument("--rcnn", **several, help="what tools/train_rcnn.py makes")
-    parser.add_argument("--classifier", **several, help="networks that say the classes (default: the localizers)")
+    for option, what in (
+        ("pcr", "localizers of VGG's method (model.method: pcr)"),
+        ("rpn", "localizers that are per-class RPNs"),
+        ("rcnn", "what tools/train_rcnn.py makes"),
+        ("classifier", "networks that say the classes (default: the localizers)"),
+    ):
+        parser.add_argument(f"--{option}", type=Path, nargs="+", default=[], metavar="FILE", help=what)
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
     parser.add_argument(
         "--blacklist",

@@ -46,9 +46,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format", default="jsonl,images", help="some of jsonl,csv,csv-numbers,coco,voc,devkit,images (%(default)s)"
     )
-    again = {"action": "append", "default": [], "metavar": "NAME"}
-    parser.add_argument("--rcnn", **again, help="an R-CNN that judges a localizer's boxes; again: an ensemble")
-    parser.add_argument("--classifier", **again, help="says a localizer's classes in its place; again: an ensemble")
+    for option, what in (("rcnn", "judges a localizer's boxes"), ("classifier", "says a localizer's classes")):
+        help_text = f"a network that {what}; again: an ensemble"
+        parser.add_argument(f"--{option}", action="append", default=[], metavar="NAME", help=help_text)
     parser.add_argument(
         "--top-k", type=trained.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
     )

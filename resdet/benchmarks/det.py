@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +147,7 @@ def _training(
     floats = [image[0].to(device).float() / 255]
     wanted = [{"boxes": boxes.to(device), "labels": (labels + 1).to(device)}]
 
-    def step(net: nn.Module, answer: Callable[[], dict[str, Tensor]], precision: str, watched: list[nn.Parameter]):
+    def step(net: nn.Module, answer: Callable[[], dict[str, Tensor]], precision: str, watched: list[Any]) -> list[Any]:
         net.zero_grad(set_to_none=True)
         with autocast(device, precision):
             losses = answer()
@@ -154,7 +155,7 @@ def _training(
         total.backward()
         return [total.detach(), *(p.grad for p in watched)]
 
-    last = ours.backbone.layer4[-1]
+    last: Any = ours.backbone.layer4[-1]
     mine = partial(step, ours, lambda: ours(batch), watched=[last.conv2.weight, ours.rpn.neck.weight])
     watched = [peer.roi_heads.box_head[0][-1].conv2.weight, peer.rpn.head.conv[0][0].weight]
     theirs = partial(step, peer, lambda: peer(floats, wanted), watched=watched)

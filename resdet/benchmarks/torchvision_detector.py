@@ -55,10 +55,9 @@ def torchvision_detector(ours: Detector, config: DetConfig, norm: type[nn.Module
     net.fc = nn.Identity()
     state = ours.backbone.state_dict()
     net.load_state_dict(state, strict=norm is nn.BatchNorm2d)  # a frozen one counts no batches
-    if norm is not nn.BatchNorm2d:
-        for module in net.modules():
-            if isinstance(module, norm):
-                module.eps = 1e-5
+    for module in net.modules():
+        if isinstance(module, torchvision.ops.FrozenBatchNorm2d):
+            module.eps = 1e-5
     classes = ours.head.classes
     peer = TorchvisionFasterRCNN(
         _Trunk(net),

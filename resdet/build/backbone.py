@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from resdet.engine import checkpoint
 from resdet.errors import InputError
 from resdet.zoo.named import named_resnet
 from resdet.zoo.resnet import check_architecture, renormalised
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def build_backbone(how: BackboneConfig, classes: int) -> Backbone:
@@ -72,7 +75,7 @@ def load_backbone(
         )
 
 
-def place(model: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
+def place(model: Net, device: torch.device, channels_last: bool) -> Net:
     """The model on its device, its convolutions laid out for it."""
     return model.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
 

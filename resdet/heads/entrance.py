@@ -12,6 +12,7 @@ In a basic block only the shortcut's 1x1 commutes, 2 % of conv5: not worth a sec
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,8 @@ def enters_before_cutting(stage: nn.Sequential, conv4: Tensor, regions: int, siz
     if not (stands_still(block.bn1) and stands_still(block.downsample[1])):
         return False
     cells = len(conv4) * conv4.shape[2] * conv4.shape[3]
-    convolutions = (block.conv1, block.downsample[0])
+    shortcut: Any = block.downsample[0]  # a convolution
+    convolutions = (block.conv1, shortcut)
     bins = [regions * (-(-size // conv.stride[0])) ** 2 for conv in convolutions]
     before = sum(cells * conv.out_channels for conv in convolutions)
     return before < sum(n * conv.out_channels for n, conv in zip(bins, convolutions, strict=True))
@@ -47,17 +49,18 @@ def entered(stage: nn.Sequential, conv4: Tensor) -> Conv5:
     block, *others = stage
     assert isinstance(block, Bottleneck) and isinstance(block.downsample, Projection)
     conv4 = conv4.contiguous(memory_format=torch.channels_last)  # a 1x1 convolution is then one matrix product
-    (shortcut, norm), first = block.downsample, block.conv1
+    shortcut: Any = block.downsample[0]  # a convolution
+    norm, first = block.downsample[1], block.conv1
     weight, offset = folded(first, block.bn1)
     main_map = _product(conv4, weight)
-    weight, shortcut_offset = folded(shortcut, norm)  # type: ignore[arg-type]
+    weight, shortcut_offset = folded(shortcut, norm)
     shortcut_map = _product(conv4, weight)
 
     def conv5(cut: Cut) -> Tensor:
         y = block.relu(_add(cut(main_map, first.stride[0]), offset))
         y = block.relu(conv_norm(y, block.conv2, block.bn2))
         y = conv_norm(y, block.conv3, block.bn3)
-        y += _add(cut(shortcut_map, shortcut.stride[0]), shortcut_offset)  # type: ignore[index]
+        y += _add(cut(shortcut_map, shortcut.stride[0]), shortcut_offset)
         y = block.relu(y)
         for other in others:
             y = other(y)

@@ -101,8 +101,10 @@ def locate_together(
             localizers' own.
         true_labels: ``(N,)`` by image index: the box for this class is answered too; for class 0 where it is -1.
     """
-    for network in (*locators.members, *locators.rescorers):
-        network.model.eval()
+    for member in locators.members:
+        member.model.eval()
+    for rescorer in locators.rescorers:
+        rescorer.model.eval()
     for batch in batches:
         readable = [image for image in batch if image.error is None]
         answers = {}
@@ -122,26 +124,18 @@ def _locate(
     true_labels: Tensor | None,
 ) -> list[Located]:
     indices = torch.tensor([image.index for image in images])
-    seen = [[_seen_by(locators, i, image) for image in images] for i in range(len(locators.members))]
-    groups = [same_size(part) for part in seen]
-    maps = [
-        [member.model.features(stack(part, group, device)) for group in each]
-        for member, part, each in zip(locators.members, seen, groups, strict=True)
-    ]
+    shows = [_show(locators, i, images, device) for i in range(len(locators.members))]
     if guesses is None:
-        probabilities = [
-            _as_answered(class_probabilities(member.model, *its, len(images)), member.label)
-            for member, *its in zip(locators.members, maps, groups, strict=True)
+        said = [
+            _as_answered(class_probabilities(shown.member.model, shown.maps, shown.groups, len(images)), shown.member)
+            for shown in shows
         ]
-        labels, scores = most_probable(torch.stack(probabilities).mean(0))
+        labels, scores = most_probable(torch.stack(said).mean(0))
     else:
         labels, scores = (column[indices] for column in guesses)
     asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
 
-    proposed = [
-        candidates(member.model, *its, asked if member.label is None else member.label[asked], device)
-        for member, *its in zip(locators.members, seen, groups, maps, strict=True)
-    ]
+    proposed = [_candidates(shown, asked, device) for shown in shows]
     answers = []
     for row, (image, *each) in enumerate(zip(images, *proposed, strict=True)):
         every = (torch.cat([one[0] for one in each], 1), torch.cat([one[1] for one in each], 1))
@@ -170,6 +164,29 @@ def _decide(
     return best_box(scores, boxes, protocol.vote_iou)
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What one localizer has seen of a batch."""
+
+    member: Member
+    images: list[ViewedImage]  # with its own views alone
+    groups: list[list[tuple[int, int]]]
+    maps: list[dict[str, Tensor]]
+
+
+def _show(locators: Locators, member: int, images: Sequence[ViewedImage], device: torch.device) -> _Shown:
+    one = locators.members[member]
+    seen = [_seen_by(locators, member, image) for image in images]
+    groups = same_size(seen)
+    return _Shown(one, seen, groups, [one.model.features(stack(seen, group, device)) for group in groups])
+
+
+def _candidates(shown: _Shown, asked: Tensor, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    one = shown.member
+    classes = asked if one.label is None else one.label[asked]
+    return candidates(one.model, shown.images, shown.groups, shown.maps, classes, device)
+
+
 def _seen_by(locators: Locators, member: int, image: ViewedImage) -> ViewedImage:
     """The image with the views of one localizer alone."""
     if len(locators.members) == 1 and not locators.rescorers:
@@ -178,9 +195,9 @@ def _seen_by(locators: Locators, member: int, image: ViewedImage) -> ViewedImage
     return image._replace(views=image.views[part], pixels=image.pixels[part])
 
 
-def _as_answered(probabilities: Tensor, label: Tensor | None) -> Tensor:
-    """``(B, K)`` of a network in the order of the labels that are answered."""
-    return probabilities if label is None else probabilities[:, label]
+def _as_answered(probabilities: Tensor, member: Member) -> Tensor:
+    """``(B, K)`` of a localizer in the order of the labels that are answered."""
+    return probabilities if member.label is None else probabilities[:, member.label]
 
 
 def _failed(image: ViewedImage) -> Located:

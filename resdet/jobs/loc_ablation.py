@@ -92,7 +92,7 @@ def ladder(
         spent = 1000 * (perf_counter() - began) / len(records)
         outcomes = loc_outcomes(found, records)
         right = (outcomes.class_hits & outcomes.box_hits).any(1)
-        misses = 100.0 * np.stack((1 - outcomes.gt_class_hits, ~right), 1)[~left_out]  # (n, 2)
+        misses = np.stack((100.0 * (1 - outcomes.gt_class_hits), 100.0 * ~right), 1)[~left_out]  # (n, 2)
         yield _measured(method, testing, networks, spent, misses, above)
         above = misses
 

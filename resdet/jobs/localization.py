@@ -37,9 +37,7 @@ class LocWeights:
 
     localizers: Sequence[Path | str]
     rcnns: Sequence[Path | str] = ()  # judge the candidates, their scores averaged
-    classifiers: Sequence[
-        Path | str
-    ] = ()  # say the classes, averaged; none: the localizers do
+    classifiers: Sequence[Path | str] = ()  # say the classes, averaged; none: the localizers do
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class CropClassifiers:
 
 
 def second_guesses(
-    weights: Sequence[Path],
+    weights: Sequence[Path | str],
     args: argparse.Namespace,
     classes: Classes,
     whose: object,

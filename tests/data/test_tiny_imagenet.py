@@ -85,7 +85,7 @@ def test_missing_files_and_splits_are_told(tree):
     with pytest.raises(InputError, match="the splits train and val, got 'test'"):
         read(tree, "test")
     (tree / "wnids.txt").unlink()
-    with pytest.raises(InputError, match=r"wnids\.txt: not found; wanted tiny-imagenet"):
+    with pytest.raises(InputError, match=r"wnids\.txt: not found; tiny-imagenet wants"):
         read(tree, "val")
 
 

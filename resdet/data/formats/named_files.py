@@ -22,8 +22,7 @@ def numbered_lines(file: Path, wanted: str) -> list[tuple[int, str]]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        why = "not found" if isinstance(error, FileNotFoundError) else error.strerror
-        raise InputError(f"{file}: {why}; wanted {wanted}") from None
+        raise InputError(f"{file}: {error.strerror}; wanted {wanted}") from None
     except UnicodeDecodeError:
         raise InputError(f"{file}: wanted {wanted} as UTF-8 text, got other bytes") from None
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]

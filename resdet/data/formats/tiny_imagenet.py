@@ -75,4 +75,6 @@ def words_of(line: str, place: str, wanted: str) -> list[str]:
 
 def lines_of(file: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number."""
-    return numbered_lines(file, "tiny-imagenet: train/, val/, wnids.txt and words.txt")
+    if not file.exists():
+        raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt and words.txt")
+    return numbered_lines(file, "lines of tiny-imagenet's form")
