@@ -22,6 +22,7 @@ from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detecto
 from resdet.build import Detector, build_detector, place
 from resdet.config import DetConfig
 from resdet.engine.train import autocast
+from resdet.postprocess.detections import Regions
 from resdet.settings import override
 from resdet.structures import Detections, ImageBatch, Target
 from resdet.timing import Row, compare
@@ -96,8 +97,8 @@ def drawn_detector(config: DetConfig, image: Tensor) -> Detector:
     rois = torch.cat((torch.zeros(40, 1), corner, corner + 20 + torch.rand(40, 2) * 200), 1)
     model.neck.vectors(model.backbone, [conv4], rois)
     nn.init.normal_(model.rpn.cls.weight, std=0.02)
-    nn.init.normal_(model.head.cls.weight, std=0.15 * (2048 / model.neck.vector_channels) ** 0.5)
-    nn.init.normal_(model.head.reg.weight, std=0.02)
+    nn.init.normal_(model.head.cls.weight, std=0.06 * (2048 / model.neck.vector_channels) ** 0.5)
+    nn.init.normal_(model.head.reg.weight, std=0.01)
     return model.eval()
 
 
@@ -125,9 +126,16 @@ def _testing(
             (found,) = peer(floats)
         return [found["boxes"].float(), found["scores"].float(), found["labels"] - 1]
 
-    exact = Detections(*detect("fp32"))
-    alike = same(exact, Detections(*theirs("fp32")))
-    close = near(Detections(*detect("bf16")), exact)
+    @torch.inference_mode()
+    def judge(precision: str) -> Regions:
+        with autocast(device, precision):
+            (found,) = ours.regions(ours.features(image, sizes), proposals, sizes)
+        return found
+
+    with torch.inference_mode():
+        proposals = [found.boxes for found in ours.propose(ours.features(image, sizes), sizes)]
+    alike = same(Detections(*detect("fp32")), Detections(*theirs("fp32")))
+    close = near(judge("bf16"), judge("fp32"))
     for mine, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", alike and close), ("bf16", "bf16", close)):
         name = f"detecting in {mine} ({what})"
         work = partial(detect, mine), f"{PEER}, {other}", partial(theirs, other)
