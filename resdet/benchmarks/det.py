@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
+from resdet.backbones.blocks import BasicBlock, Bottleneck
 from resdet.backbones.folding import fold_batch_norm
 from resdet.backbones.resnet import freeze_batch_norm, normalise
 from resdet.benchmarks.detections import learn_alike, near, same
@@ -90,6 +91,10 @@ def drawn_detector(config: DetConfig, image: Tensor) -> Detector:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # a plain average
+        elif isinstance(module, Bottleneck | BasicBlock):
+            # residuals are smaller than what they are added to (Sec. 4.2); else rounding would grow with each block
+            last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
+            nn.init.constant_(last.weight, 0.25)
     sizes = [(image.shape[3], image.shape[2])]
     model.backbone.train()
     conv4 = model.backbone.trunk(normalise(image, model.mean, model.std))
@@ -97,7 +102,7 @@ def drawn_detector(config: DetConfig, image: Tensor) -> Detector:
     rois = torch.cat((torch.zeros(40, 1), corner, corner + 20 + torch.rand(40, 2) * 200), 1)
     model.neck.vectors(model.backbone, [conv4], rois)
     nn.init.normal_(model.rpn.cls.weight, std=0.02)
-    nn.init.normal_(model.head.cls.weight, std=0.06 * (2048 / model.neck.vector_channels) ** 0.5)
+    nn.init.normal_(model.head.cls.weight, std=0.12 * (2048 / model.neck.vector_channels) ** 0.5)
     nn.init.normal_(model.head.reg.weight, std=0.01)
     return model.eval()
 

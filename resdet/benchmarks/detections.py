@@ -14,7 +14,7 @@ from resdet.structures import Detections
 PIXELS, SCORE = 0.05, 1e-3  # the most that a detection of one may differ from the other's
 # of regions in bfloat16, whose 8 bits move every score and box: the share of them that must be where they were, by the
 # most that their probability may differ and the least that their boxes must overlap
-SHARE, NEAR_SCORE, IOU = 0.95, 0.1, 0.8
+SHARE, NEAR_SCORE, IOU = 0.95, 0.05, 0.9
 SEEN = 0.05  # the probability from which a class of a region counts at all
 
 
@@ -30,7 +30,7 @@ def same(found: Detections, expected: Detections) -> bool:
 
 def near(found: Regions, expected: Regions) -> bool:
     """Whether the same proposals are judged alike: of the classes with a probability above 0.05, 95 of 100 have one
-    within 0.1 of the other's, and a box that overlaps the other's by 0.8.
+    within 0.05 of the other's, and a box that overlaps the other's by 0.9.
 
     Proposals are given, not each one's own: where weights are drawn at random thousands of anchors score nearly alike,
     and the least rounding puts others first.
