@@ -1,11 +1,13 @@
-"""How every script in ``tools/`` ends: its exit code, and what a failure looks like."""
+"""How every script in ``tools/`` ends: its exit code, what a failure looks like, and how its numbers are written."""
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from resdet.errors import InputError, UsageError
 
@@ -41,6 +43,13 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
+def write_json(file: Path, content: Any) -> None:
+    """Write plain types as JSON for people and programs, with the folders above the file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
+
+
 def _leave_others() -> None:
     """End what ``torchrun``'s processes did together, or NCCL complains."""
     torch = sys.modules.get("torch")
@@ -53,11 +62,12 @@ def _is_expected(error: Exception) -> bool:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Of a GPU, or of the machine: torch has no error of its own for that."""
-    torch = sys.modules.get("torch")  # where it was not imported, it cannot have raised
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    """Of a GPU, or of the machine."""
+    if "torch" not in sys.modules:  # then it cannot have raised
+        return isinstance(error, MemoryError)
+    from resdet.engine.failures import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _one_line(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -64,8 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         return  # under torchrun the first process does the rest
     print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([row.plain() for row in rows], indent=2) + "\n", encoding="utf-8")
+        cli.write_json(args.json, [row.plain() for row in rows])
 
 
 if __name__ == "__main__":

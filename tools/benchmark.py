@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
             print(line_of(row), flush=True)
             rows.append(row)
     if args.json:
-        args.json.write_text(json.dumps(benchmark_file(rows, device), indent=2) + "\n", encoding="utf-8")
+        cli.write_json(args.json, benchmark_file(rows, device))
 
 
 def line_of(row: Row) -> str:

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     for line in audit_report.summary(done, args.show):
         print(line.encode("utf-8", "backslashreplace").decode())  # names may hold bytes that are no UTF-8
     if args.json:
-        audit_report.write_json(args.json, done)
+        cli.write_json(args.json, audit_report.content(done))
     if args.html:
         audit_report.write_page(args.html, done)
     if args.fix:

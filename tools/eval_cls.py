@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,8 +73,7 @@ def main(argv: list[str] | None = None) -> None:
         return  # under torchrun the first process does the rest
     print(table(metrics))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        cli.write_json(args.json, metrics)
 
 
 if __name__ == "__main__":

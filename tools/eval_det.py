@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.det_blacklist import left_out
     from resdet.eval.det_sanity import sanity_lines
     from resdet.eval.det_table import det_table
-    from resdet.jobs.det_report import evaluate, write_metrics, write_predictions
+    from resdet.jobs.det_report import evaluate, write_predictions
     from resdet.predictions.read import read_det
 
     metric = args.metric or default_metric(args.data)
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     metrics = evaluate(predictions, records, metric, pairs, **how)
     print(det_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
-        write_metrics(file, metrics)
+        cli.write_json(file, metrics)
 
 
 if __name__ == "__main__":

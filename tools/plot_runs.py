@@ -6,7 +6,6 @@ It reads metrics.jsonl of each run's folder; with --responses also last.pt and i
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from pathlib import Path
@@ -78,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
     print(table(rows, args.metric))
     if args.json:
         content = {"metric": args.metric, "runs": rows, "responses": responses}
-        args.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        cli.write_json(args.json, content)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,6 @@ def _sets(done: Audit) -> list[dict[str, Any]]:
         }
         for one, anchors in zip(done.checked, done.anchors, strict=True)
     ]
-
-
-def write_json(file: Path, done: Audit) -> None:
-    """Write :func:`content`."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content(done), indent=1) + "\n", encoding="utf-8")
 
 
 def write_page(file: Path, done: Audit) -> None:

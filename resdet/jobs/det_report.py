@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +52,3 @@ def evaluate(
 def write_predictions(folder: Path, predictions: DetPredictions, records: Records, spec: str) -> Path:
     """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write_det`."""
     return write_det(folder, predictions, records, FORMS.get(split_spec(spec)[0], "devkit"))
-
-
-def write_metrics(file: Path, metrics: dict[str, Any]) -> None:
-    """Write metrics as JSON, with the folders above the file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")

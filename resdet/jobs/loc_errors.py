@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resdet.cli import write_json
 from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.loc import LocOutcomes, loc_metrics, loc_outcomes
@@ -53,12 +53,13 @@ def judge(predictions: LocPredictions, records: Records, left_out: NDArray[np.bo
 def write_judged(judged: Judged, json_file: Path | None, html_file: Path | None, folder: Path | None) -> None:
     """Write the metrics, and the page; each to its file and, where there is a folder, into that as well."""
     for file in filter(None, (json_file, folder and folder / "eval.json")):
-        _write(file, json.dumps(judged.metrics, indent=2) + "\n")
+        write_json(file, judged.metrics)
     pages = [file for file in (html_file, folder and folder / "errors.html") if file]
     if pages:
         page = errors_page(judged)
         for file in pages:
-            _write(file, page)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(page, encoding="utf-8")
 
 
 def errors_page(judged: Judged) -> str:
@@ -116,8 +117,3 @@ def _drawn(judged: Judged, index: int) -> Detections:
     edges = torch.from_numpy(boxes[made].astype(np.float32))
     edges[:, 2:] += 1  # from inclusive pixels
     return Detections(edges, torch.from_numpy(fits[made].clip(0).astype(np.float32)), torch.from_numpy(labels[made]))
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
