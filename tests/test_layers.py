@@ -26,6 +26,7 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "predictions": ("data",),  # files name images and classes as the data set does
     "zoo": ("data",),  # the names of the classes that published weights leave out
     "inference": ("models",),  # it wraps around any of them
+    "audit": ("report",),  # its findings are a page too
 }
 FORBIDDEN = {  # arrows that point down and are still wrong
     "heads": ("config",),

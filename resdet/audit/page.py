@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 from resdet.audit.findings import KINDS, Box, Finding
 from resdet.data.image import load_image
 from resdet.errors import InputError
+from resdet.report.html import image, text
 
 SHOWN = 60  # findings of a kind; all are in the json
 SIDE = 160  # pixels of a small picture's longer side
@@ -32,14 +31,14 @@ def page(title: str, sets: Sequence[Mapping[str, Any]], findings: Sequence[Findi
     """
     ordered = sorted(findings, key=lambda finding: list(KINDS).index(finding.kind))
     groups = [(kind, list(group)) for kind, group in groupby(ordered, lambda finding: finding.kind)]
-    rows = "".join(f"<tr><td>{kind}<td>{len(group)}<td>{escape(KINDS[kind])}" for kind, group in groups)
-    about = "".join(f"<tr><td>{_safe(one['spec'])}<td>{one['images']} images<td>{one['boxes']} boxes" for one in sets)
+    rows = "".join(f"<tr><td>{kind}<td>{len(group)}<td>{text(KINDS[kind])}" for kind, group in groups)
+    about = "".join(f"<tr><td>{text(one['spec'])}<td>{one['images']} images<td>{one['boxes']} boxes" for one in sets)
     return "".join(
         (
             '<!doctype html><html lang="en"><meta charset="utf-8">',
             '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; ',
             "style-src 'unsafe-inline'\">",
-            f"<title>{_safe(title)}</title><style>{STYLE}</style><h1>{_safe(title)}</h1>",
+            f"<title>{text(title)}</title><style>{STYLE}</style><h1>{text(title)}</h1>",
             f"<table>{about}</table><h2>{len(findings)} findings</h2><table>{rows}</table>",
             *(_section(kind, group) for kind, group in groups),
             "</html>\n",
@@ -55,26 +54,19 @@ def _section(kind: str, group: Sequence[Finding]) -> str:
 def _cards(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
         picture = _picture(finding.image, finding.box) if finding.image else ""
-        yield f"<div>{picture}<small>{_safe(finding.place)}</small><br>{_safe(finding.text)}</div>"
+        yield f"<div>{picture}<small>{text(finding.place)}</small><br>{text(finding.text)}</div>"
 
 
 def _picture(file: str, box: Box | None) -> str:
     """The image as an element, its box drawn in; nothing where it cannot be read."""
     try:
-        image = load_image(Path(file))
+        pixels = load_image(Path(file))
     except InputError:
         return ""
-    scale = SIDE / max(image.shape[:2])
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    scale = SIDE / max(pixels.shape[:2])
+    size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
     if box is not None:
         x1, y1, x2, y2 = (int(np.clip(round(side * scale), -SIDE, 2 * SIDE)) for side in box)
         cv2.rectangle(small, (x1, y1), (x2, y2), RED, 1)
-    _, data = cv2.imencode(".jpg", small[:, :, ::-1])
-    encoded = base64.b64encode(data.tobytes()).decode()
-    return f'<img alt="" width="{size[0]}" height="{size[1]}" src="data:image/jpeg;base64,{encoded}">'
-
-
-def _safe(text: str) -> str:
-    """Escaped, and without the halves of characters that stand for a file name's bytes."""
-    return escape(text.encode("utf-8", "backslashreplace").decode())
+    return image(small)

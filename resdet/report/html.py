@@ -33,19 +33,19 @@ def page(title: str, parts: Iterable[str]) -> str:
         title: plain text.
         parts: what :func:`heading`, :func:`paragraph`, :func:`table` and :func:`figures` give.
     """
-    head = f'<meta charset="utf-8">\n<title>{escape(title)}</title>\n<style>{STYLE}</style>'
-    body = "\n".join([f"<h1>{escape(title)}</h1>", *parts])
+    head = f'<meta charset="utf-8">\n<title>{text(title)}</title>\n<style>{STYLE}</style>'
+    body = "\n".join([f"<h1>{text(title)}</h1>", *parts])
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
-def heading(text: str) -> str:
+def heading(words: str) -> str:
     """Of a part of the page."""
-    return f"<h2>{escape(text)}</h2>"
+    return f"<h2>{text(words)}</h2>"
 
 
-def paragraph(text: str) -> str:
+def paragraph(words: str) -> str:
     """Plain text."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{text(words)}</p>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -60,13 +60,17 @@ def figures(shown: Iterable[tuple[np.ndarray | None, str]]) -> str:
     Args:
         shown: ``(H, W, 3)`` uint8 RGB and plain text.
     """
-    cells = [
-        f"<figure>{_image(picture)}<figcaption>{escape(caption)}</figcaption></figure>" for picture, caption in shown
-    ]
+    cells = [f"<figure>{image(picture)}<figcaption>{text(caption)}</figcaption></figure>" for picture, caption in shown]
     return "\n".join(['<div class="figures">', *cells, "</div>"])
 
 
-def _image(picture: np.ndarray | None) -> str:
+def text(value: object) -> str:
+    """Plain text or a number, escaped; the halves of characters that stand for a file name's bytes are spelt out."""
+    return escape(str(value).encode("utf-8", "backslashreplace").decode())
+
+
+def image(picture: np.ndarray | None) -> str:
+    """A picture, ``(H, W, 3)`` uint8 RGB, as an element; nothing for none."""
     if picture is None:
         return ""
     done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -75,4 +79,4 @@ def _image(picture: np.ndarray | None) -> str:
 
 
 def _row(cell: str, values: Sequence[object]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{escape(str(value))}</{cell}>" for value in values) + "</tr>"
+    return "<tr>" + "".join(f"<{cell}>{text(value)}</{cell}>" for value in values) + "</tr>"
