@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from resdet.boxes.overlap import pairwise_iou
 from resdet.structures import Target
 from resdet.targets.matching import IGNORED
 from resdet.targets.objects import pad_objects
+from resdet.targets.regions import judge_regions
 from resdet.targets.sampling import draw
 
 
@@ -48,14 +47,7 @@ def sample_crops(
         share: the largest one of objects among ``count``.
     """
     objects = pad_objects([_of_its_class(target) for target in targets], boxes.device)
-    boxes = torch.cat((boxes, objects.boxes), 1)  # (B, N + G, 4)
-    present = torch.cat((present, objects.present), 1)
-    overlap = pairwise_iou(boxes, objects.boxes).masked_fill(~objects.present[:, None], 0.0)  # (B, N + G, G)
-    best, which = overlap.max(2)
-    is_object = present & (best >= foreground)
-    low, high = background
-    is_background = present & (best >= low) & (best < high) & ~is_object & ~objects.covers(boxes)
-
+    boxes, is_object, is_background, which = judge_regions(boxes, present, objects, foreground, background)
     index, taken = draw(is_object.view(1, -1), is_background.view(1, -1), count, share)
     index, label = index[0], taken[0]
     drawn = label != IGNORED  # the host waits here: an empty crop would count in batch norm's statistics

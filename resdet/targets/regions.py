@@ -22,6 +22,24 @@ class RegionSample:
     wanted: Tensor  # (B, S, 4) the box each should give; 0 where it is no object
 
 
+def judge_regions(
+    boxes: Tensor, present: Tensor, objects: Objects, foreground: float, background: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What each proposal may be learnt as; arguments as :func:`sample_regions`.
+
+    Returns:
+        the proposals with the objects' own boxes behind them, as py-faster-rcnn has them, ``(B, N + G, 4)``; which are
+        objects and which background, ``(B, N + G)`` bool; and each one's best object ``(B, N + G)`` int64.
+    """
+    boxes, present = torch.cat((boxes, objects.boxes), 1), torch.cat((present, objects.present), 1)
+    overlap = pairwise_iou(boxes, objects.boxes).masked_fill(~objects.present[:, None], 0.0)  # (B, N + G, G)
+    best, which = overlap.max(2)
+    is_object = present & (best >= foreground)
+    low, high = background
+    is_background = present & (best >= low) & (best < high) & ~is_object & ~objects.covers(boxes)
+    return boxes, is_object, is_background, which
+
+
 def sample_regions(
     boxes: Tensor,
     present: Tensor,
@@ -44,14 +62,7 @@ def sample_regions(
         classes: K.
         share: the largest one of objects among what is drawn.
     """
-    boxes = torch.cat((boxes, objects.boxes), 1)  # the objects' own boxes: as py-faster-rcnn does
-    present = torch.cat((present, objects.present), 1)
-    overlap = pairwise_iou(boxes, objects.boxes).masked_fill(~objects.present[:, None], 0.0)  # (B, N + G, G)
-    best, which = overlap.max(2)
-    is_object = present & (best >= foreground)
-    low, high = background
-    is_background = present & (best >= low) & (best < high) & ~is_object & ~objects.covers(boxes)
-
+    boxes, is_object, is_background, which = judge_regions(boxes, present, objects, foreground, background)
     index, taken = draw(is_object, is_background, count, share)
     which = which.gather(1, index)
     label = objects.labels.gather(1, which)
