@@ -126,8 +126,7 @@ class _State:
     def restore(self, resume: bool) -> None:
         """Take up the run in the folder, or begin one."""
         out = self.run.out
-        if kept.holds_run(out) and not resume:
-            raise UsageError(f"{out} holds a run already: --resume continues it, --out names another folder")
+        kept.check_free(out, resume)
         if found := kept.newest(out, self.run.tell):
             file, saved = found
             check_same(self.run.identity, saved, file)

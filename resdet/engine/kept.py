@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
 LAST, BEFORE = "last.pt", "before-last.pt"
 
@@ -16,6 +16,16 @@ LAST, BEFORE = "last.pt", "before-last.pt"
 def holds_run(folder: Path) -> bool:
     """Whether a run has saved anything there that can be gone on from."""
     return any((folder / name).exists() for name in (LAST, BEFORE))
+
+
+def check_free(folder: Path, resume: bool) -> None:
+    """Make sure that no run is overwritten.
+
+    Raises:
+        UsageError: the folder holds one, and it is not to be resumed.
+    """
+    if holds_run(folder) and not resume:
+        raise UsageError(f"{folder} holds a run already: --resume continues it, --out names another folder")
 
 
 def keep(folder: Path, saved: Checkpoint, *, last_is_whole: bool = True) -> None:

@@ -19,7 +19,7 @@ from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
-from resdet.engine import distributed
+from resdet.engine import distributed, kept
 from resdet.engine.distributed import Process
 from resdet.engine.train import autocast
 from resdet.eval.loc import loc_metrics, loc_outcomes
@@ -37,6 +37,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
 
     The folder gets the resolved config, metrics, checkpoints and, if no other is named, the proposals.
     """
+    kept.check_free(out, resume)  # before proposing, which takes a while
     check_enough(config.data.train, data.train, me)
     judged = evenly_spaced(data.val, config.test.images)
     proposer = open_proposer(config, me)
@@ -47,7 +48,8 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
 
     torch.manual_seed(config.train.seed)
     model = build.build_rcnn(config, len(data.train.classes))
-    build.load_backbone(model.backbone, config.model.backbone, config.data)
+    unused = replace(config.model.backbone, new_classifier=True)  # whatever classes it was for
+    build.load_backbone(model.backbone, unused, config.data)
     build.place(model, me.device, config.train.channels_last)
     plan = build.detection_plan(config, data.train, me)
     whole = DetectionImages(data.train, config.data.longer / config.data.shorter, config.augment)
@@ -65,7 +67,15 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
         boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device, config.train.precision)
         return {"gt_class_loc_error": gt_class_loc_error(boxes, judged)}
 
-    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate, "gt_class_loc_error")
+    course = Course(
+        plan.steps,
+        plan.steps_per_epoch,
+        batches,
+        evaluate,
+        "gt_class_loc_error",
+        data.train.path,
+        size_settings="data.shorter or model.size",
+    )
     run_course("rcnn", config, model, data.train.classes, course, me, out=out, resume=resume)
     distributed.stop(me)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from tiny_set import draw, main_of, specs
+from tiny_set import draw, run, specs
 
-from resdet import build, cli
+from resdet import build
 from resdet.engine import checkpoint
 from resdet.inference.onnx import as_function
 from resdet.models.pcr import PCRLocalizer
@@ -17,10 +17,6 @@ model: {method: pcr, bins: 2, neck: 16, backbone: {depth: 18, width: 8, stem: 3x
 train: {epochs: 1, batch_size: 6, lr: 0.01, schedule: cosine, log_every: 1, sizes: [[0, 32]]}
 test: {scales: [32, 48], voting: greedy}
 """
-
-
-def run(tool, *words):
-    return cli.run(main_of(tool), [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,15 @@
 """tools/train_rcnn.py from a localizer's proposals to an R-CNN, and what eval_loc.py and ablate_loc.py make of it."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from tiny_set import draw, main_of, specs
+import torch
+from tiny_set import draw, run, specs
 
-from resdet import build, cli
+from resdet import build
 from resdet.engine import checkpoint
 from resdet.models.rcnn import RCNN
 
@@ -26,10 +28,6 @@ proposals: {{min_side: 4, kept: 20}}
 {NET}, size: 32, pad: 2}}
 {TRAIN}
 """
-
-
-def run(tool, *words):
-    return cli.run(main_of(tool), [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +84,19 @@ def test_proposals_are_written_once_and_found_again(folder, tmp_path):
     table = np.load(first[0])
     assert table.shape == (12, 20, 5)  # 3 classes of 4 images
     assert (np.diff(table[..., 4]) <= 0).all()  # best first
+
+
+def test_a_folder_with_a_run_in_it_is_refused_before_anything_is_proposed(folder, capsys):
+    assert train(folder, folder / "rcnn", "proposals.kept=7") == 2
+    assert "holds a run already: --resume continues it" in capsys.readouterr().err
+
+
+def test_a_classifier_of_other_classes_is_as_good_a_start(folder, tmp_path):
+    saved = checkpoint.load(folder / "cls" / "best.pt")
+    weights = {name: torch.cat((v, v)) if "fc." in name else v for name, v in saved.model.items()}
+    other = tuple(f"n{i}" for i in range(6))
+    checkpoint.save(tmp_path / "six.pt", replace(saved, class_ids=other, class_names=other, model=weights))
+    assert train(folder, tmp_path / "run", f"model.backbone.weights={tmp_path / 'six.pt'}") == 0
 
 
 def test_proposals_of_another_localizer_are_refused(folder, tmp_path, capsys):

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from resdet import cli
+
 TOOLS = Path(__file__).parents[2] / "tools"
 
 WNIDS = ("n01443537", "n01629819", "n01641577")
@@ -46,6 +48,11 @@ def main_of(tool):
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+def run(tool, *words):
+    """The exit code of a script in tools/, of these words whatever they are."""
+    return cli.run(main_of(tool), [str(word) for word in words])
 
 
 def _noise(file, label, rng):
