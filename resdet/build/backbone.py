@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resdet.backbones import Backbone
 from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet, zero_init_residual
-from resdet.backbones.weights import load_into, read_state
+from resdet.backbones.weights import backbone_of, load_into, read_state
 from resdet.config import BackboneConfig, DataConfig, DetDataConfig
 from resdet.data.lists import imagenet_wnids
 from resdet.data.records import Classes
@@ -64,8 +64,7 @@ def load_backbone(
         state = renormalised(found.state, found.mean, found.std, data.mean, data.std)
         ids = imagenet_wnids()
     else:
-        state = read_state(Path(how.weights))
-        ids = _class_ids(Path(how.weights))
+        state, ids = _read(Path(how.weights))
     load_into(backbone, state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
     if classes is not None and not how.new_classifier and len(ids) == len(classes) and ids != classes.ids:
         theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)
@@ -80,12 +79,13 @@ def place(model: Net, device: torch.device, channels_last: bool) -> Net:
     return model.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)
 
 
-def _class_ids(file: Path) -> tuple[str, ...]:
-    """Of a checkpoint of ours; none of another's file, which does not say."""
+def _read(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """A backbone's state dict and the classes of its classifier; none of another's file, which does not say."""
     try:
-        return tuple(checkpoint.load(file).class_ids)
+        saved = checkpoint.load(file)
     except InputError:
-        return ()
+        return read_state(file), ()
+    return backbone_of(saved.model), saved.class_ids
 
 
 def _shortcut(how: BackboneConfig) -> str:

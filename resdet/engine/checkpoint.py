@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,18 @@ from resdet.errors import InputError
 from resdet.tensor_file import read_tensors
 
 FORMAT = 1
+# of damaged bytes, and of kinds of zip that torch does not write: packed otherwise, encrypted
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(ValueError, OverflowError, NotImplementedError, RuntimeError),
+)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model and where it comes from."""
 
-    task: str  # "cls" or "loc"
+    task: str  # "cls", "loc", "rcnn" or "det"
     config: dict[str, Any]  # every setting, nested
     class_ids: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -105,7 +113,7 @@ def _check_sums(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as parts:
             damaged = parts.testzip()
-    except Exception as error:  # zlib's, or of a kind of zip that torch does not write: NotImplementedError...
+    except ZIP_ERRORS as error:
         raise InputError(f"{file}: damaged: {error}") from None
     if damaged:
         raise InputError(f"{file}: damaged: {damaged} is not as it was written")
