@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lively_norms import make_lively
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -24,13 +25,7 @@ def lively(make):
     """Batch norm that is far from doing nothing."""
     torch.manual_seed(0)
     net = make()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.3)
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-    return net.eval()
+    return make_lively(net).eval()
 
 
 def images():

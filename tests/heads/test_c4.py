@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision
+from lively_norms import make_lively
 from torch import nn
 
 from resdet.backbones import ResNet
@@ -29,12 +30,7 @@ SIZE, STRIDE = 14, 16
 def network(depth=50, width=8, frozen=True, **options):
     torch.manual_seed(0)
     net = ResNet(depth, 1, width=width, **options)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.0)
-            nn.init.normal_(module.bias, std=0.3)
-            nn.init.normal_(module.running_mean, std=0.3)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    make_lively(net, most=1.0)
     net.train()
     if frozen:
         freeze_batch_norm(net)

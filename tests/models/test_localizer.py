@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from coloured_rectangles import rectangles, target
 
 from resdet.backbones.resnet import ResNet
 from resdet.heads.per_class_rpn import PerClassRPN
@@ -25,10 +26,6 @@ def localizer(feature: str = "conv5", *, dilate: bool = False, stem: str = "3x3-
     torch.nn.init.normal_(rpn.reg.weight, std=0.3)
     options = {"feature": feature, "anchor_sizes": SIZES, "anchor_ratios": RATIOS, "mean": MEAN, "std": STD}
     return Localizer(backbone, rpn, **options, loss=LocalizerLoss(**loss)).eval()
-
-
-def target(label: int, *boxes: tuple[float, ...]) -> Target:
-    return Target(label, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.full((len(boxes),), label))
 
 
 def batch(*targets: Target, side: int = 48) -> ImageBatch:
@@ -247,16 +244,6 @@ def test_autocast_to_bfloat16_gives_float32_losses_near_those_without(drawn):
 def test_unknown_class_loss_is_refused():
     with pytest.raises(ValueError, match="class_loss must be 'true' or 'all', got 'some'"):
         LocalizerLoss(class_loss="some")
-
-
-def rectangles() -> ImageBatch:
-    """Three images of one coloured rectangle each, a class a colour."""
-    places = [(4, 6, 28, 30), (16, 2, 44, 18), (22, 20, 38, 46)]
-    images = torch.randint(90, 130, (3, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for i, (x1, y1, x2, y2) in enumerate(places):
-        images[i, :, y1:y2, x1:x2] = 20
-        images[i, i, y1:y2, x1:x2] = 230
-    return ImageBatch(images, tuple(target(i, place) for i, place in enumerate(places)))
 
 
 @pytest.mark.parametrize(("class_loss", "share"), [("true", True), ("all", False)])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from coloured_rectangles import rectangles, target
 from torch.nn import functional
 
 from resdet.backbones.resnet import ResNet
@@ -24,10 +25,6 @@ def localizer(size: int = 48, bins: int = 1, **loss) -> PCRLocalizer:
     torch.nn.init.normal_(head.reg.weight, std=0.2)  # untrained answers that are far from alike
     torch.nn.init.normal_(head.reg.bias, std=0.3)
     return PCRLocalizer(backbone, head, size=size, bins=bins, mean=MEAN, std=STD, loss=PCRLoss(**loss)).eval()
-
-
-def target(label: int, *boxes: tuple[float, ...]) -> Target:
-    return Target(label, torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), torch.full((len(boxes),), label))
 
 
 def batch(*targets: Target, height: int = 48, width: int = 48) -> ImageBatch:
@@ -180,16 +177,6 @@ def test_strange_boxes_give_finite_losses_and_gradients(box):
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-
-
-def rectangles() -> ImageBatch:
-    """Three images of one coloured rectangle each, a class a colour."""
-    places = [(4, 6, 28, 30), (16, 2, 44, 18), (22, 20, 38, 46)]
-    images = torch.randint(90, 130, (3, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for i, (x1, y1, x2, y2) in enumerate(places):
-        images[i, :, y1:y2, x1:x2] = 20
-        images[i, i, y1:y2, x1:x2] = 230
-    return ImageBatch(images, tuple(target(i, place) for i, place in enumerate(places)))
 
 
 @pytest.mark.parametrize(("bins", "share"), [(1, True), (3, False)])
