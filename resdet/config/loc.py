@@ -70,9 +70,7 @@ class LocTestConfig:
     protocol: str = "1-crop"  # or "dense": fully convolutional over `scales`
     scales: tuple[int, ...] = (224, 256, 384, 480, 640)  # shorter sides
     mirror: bool = False  # dense: each scale's mirror image too
-    voting: str = (
-        "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or "greedy" merging, as VGG
-    )
+    voting: str = "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or VGG's "greedy" merging
     vote_iou: float = 0.5
     batch_size: int = 64
 
