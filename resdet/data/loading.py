@@ -6,6 +6,7 @@ workers or of what ran before: a resumed run continues with the very images it w
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -216,16 +217,20 @@ def make_loader(
         batch_sampler=batch_sampler,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=collate_fn,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_as_one_of_many if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
     return Batches(loader)
 
 
-def _one_thread(worker: int) -> None:
-    """A loader worker is one of many: its libraries must not start a thread a core each."""
+def _as_one_of_many(worker: int) -> None:
+    """A loader worker must not start a thread a core, nor copy what it shares with the process that it came from.
+
+    Python's garbage collector writes into every object that it looks at, and a page that is written is copied.
+    """
     import cv2
 
+    gc.freeze()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
