@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
@@ -96,16 +97,18 @@ def _backward(
     Args:
         weight: of this process's mean among those of all, which are averaged: 1 where the shares are equal.
     """
-    sums: dict[str, Tensor] = {}
+    sums: dict[str, float] = {}
     for part in split(batch, how.accumulate):
         with autocast(device, how.precision):
             given = model(part.to(device))
         share = len(part) / len(batch)
         losses = [value.float() for name, value in given.items() if not name.startswith(MEASURED)]
         total = torch.stack(losses).sum() * share
-        for name, value in given.items():
-            sums[name] = sums.get(name, 0) + value.detach().float() * share
-        if not torch.isfinite(total):
-            raise NotFinite(step, {name: value.item() for name, value in sums.items()}, part)
+        # the host waits for the device here, once: everything that follows is queued behind the backward pass
+        last, *values = torch.stack([total.detach(), *(value.detach().float() for value in given.values())]).tolist()
+        for name, value in zip(given, values, strict=True):
+            sums[name] = sums.get(name, 0.0) + value * share
+        if not math.isfinite(last):
+            raise NotFinite(step, sums, part)
         scaler.scale(total * weight).backward()
-    return {name: value.item() for name, value in sums.items()}
+    return sums

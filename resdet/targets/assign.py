@@ -25,12 +25,12 @@ class AnchorSample:
 
 def pad_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, Tensor]:
     """All images' boxes as ``(B, G, 4)``, zeros behind the last, and ``(B, G)`` bool: which are boxes."""
-    most = max((len(t.boxes) for t in targets), default=0)
+    counts = torch.tensor([len(target.boxes) for target in targets])
+    most = int(counts.max()) if len(targets) else 0
+    present = torch.arange(most) < counts[:, None]
     boxes = torch.zeros(len(targets), most, 4)
-    present = torch.zeros(len(targets), most, dtype=torch.bool)
-    for i, target in enumerate(targets):
-        boxes[i, : len(target.boxes)] = target.boxes
-        present[i, : len(target.boxes)] = True
+    if most:
+        boxes[present] = torch.cat([target.boxes for target in targets])
     return boxes.to(device, non_blocking=True), present.to(device, non_blocking=True)
 
 
