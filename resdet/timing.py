@@ -16,6 +16,7 @@ from torch import Tensor
 
 Work = Callable[[], Sequence[Tensor]]  # does the work and gives its answer
 MEBIBYTE = 2**20
+FILLED_MS = 20.0  # on a GPU one time is that of as many calls as take about so long: it works behind the host's back
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,28 @@ def compare(
     device: torch.device,
     runs: int = 7,
     agree: bool | None = None,
+    tolerance: tuple[float, float] | None = None,
 ) -> Row:
     """Both ways once for their answers and their memory, then ``runs`` times in turn, medians of wall time.
 
     Args:
         agree: whether the answers are the same where that was found out elsewhere, for work that draws at random;
             None: they are compared here.
+        tolerance: the most that two numbers may differ, relatively and absolutely; None: what
+            ``torch.testing.assert_close`` has for their type.
 
     In turn, because a busy machine or a warm one slows both alike then.  Memory is that of a first run, ours
     first: what that leaves behind can only make the peer's look smaller.
     """
     ours_mib, answer = _peak(ours, device)
     peer_mib, expected = _peak(theirs, device)
-    agree = _agree(answer, expected) if agree is None else agree
+    agree = _agree(answer, expected, tolerance) if agree is None else agree
     del answer, expected
     times: tuple[list[float], list[float]] = ([], [])
+    calls = [_calls(work, device) for work in (ours, theirs)]
     for _ in range(runs):
-        for work, taken in zip((ours, theirs), times, strict=True):
-            taken.append(_milliseconds(work, device))
+        for work, count, taken in zip((ours, theirs), calls, times, strict=True):
+            taken.append(_milliseconds(work, device, count))
     row = row_of(suite, name, times[0], peer, times[1], agree=agree)
     return replace(row, ours_mib=ours_mib, peer_mib=peer_mib)
 
@@ -96,21 +101,28 @@ def benchmark_file(rows: Sequence[Row], device: torch.device) -> dict[str, Any]:
     }
 
 
-def _agree(answer: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
-    """Whether the answers are the same to the tolerances of ``torch.testing.assert_close``."""
+def _agree(answer: Sequence[Tensor], expected: Sequence[Tensor], tolerance: tuple[float, float] | None) -> bool:
+    """Whether the answers are the same to ``tolerance``, or to those of ``torch.testing.assert_close``."""
+    rtol, atol = tolerance or (None, None)
     try:
-        torch.testing.assert_close(list(answer), list(expected))
+        torch.testing.assert_close(list(answer), list(expected), rtol=rtol, atol=atol)
     except AssertionError:
         return False
     return True
 
 
-def _milliseconds(work: Work, device: torch.device) -> float:
+def _calls(work: Work, device: torch.device) -> int:
+    return max(1, round(FILLED_MS / _milliseconds(work, device))) if device.type == "cuda" else 1
+
+
+def _milliseconds(work: Work, device: torch.device, calls: int = 1) -> float:
+    """Of one call, the mean of ``calls`` that follow one another without waiting."""
     _wait(device)
     began = time.perf_counter()
-    work()
+    for _ in range(calls):
+        work()
     _wait(device)
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * 1000 / calls
 
 
 def _wait(device: torch.device) -> None:

@@ -59,6 +59,24 @@ def test_answers_that_differ_get_no_ratio(clock):
         assert row.peer_ms == pytest.approx(1.0)
 
 
+def test_answers_may_differ_by_a_tolerance_that_is_given(clock):
+    for tolerance, agree in (((0.0, 0.2), True), ((0.2, 0.0), True), ((0.01, 0.01), False)):
+        ours, theirs = (work(clock, [1.0], answer, [], "") for answer in (1.0, 1.1))
+        assert compare("l", "h", ours, "p", theirs, device=CPU, runs=1, tolerance=tolerance).agree == agree
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_short_work_is_timed_many_calls_at_once():
+    count = torch.zeros(2, dtype=torch.int64)
+
+    def call(which: int) -> list[torch.Tensor]:
+        count[which] += 1
+        return [torch.ones(4, device="cuda")]
+
+    compare("s", "n", lambda: call(0), "p", lambda: call(1), device=torch.device("cuda"), runs=3)
+    assert (count > 100).all()
+
+
 def test_answers_of_another_shape_or_number_differ():
     def three() -> list[torch.Tensor]:
         return [torch.ones(3)]

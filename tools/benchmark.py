@@ -55,7 +55,11 @@ def line_of(row: Row) -> str:
         return f"{row.name}: {row.ours_ms:.0f} ms{'' if row.agree else ': wrong answer'}"
     ratio = f"{row.ratio:.2f}x" if row.ratio else "answers differ"
     memory = f", {row.ours_mib:.0f} against {row.peer_mib:.0f} MiB" if row.ours_mib is not None else ""
-    return f"{row.name}: {row.ours_ms:.1f} ms, {row.peer} {row.peer_ms:.1f} ms: {ratio}{memory}"
+    return f"{row.name}: {_ms(row.ours_ms)}, {row.peer} {_ms(row.peer_ms)}: {ratio}{memory}"
+
+
+def _ms(time: float) -> str:
+    return f"{time:.0f} ms" if time >= 100 else f"{time:#.3g} ms"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The operations on regions beside torchvision's, each side in the memory format that suits it: ours channels_last.
 
-torchvision has no bfloat16 here; its way there and back through float32 is what its autocast does.
+torchvision has no bfloat16 here; its way there and back through float32 is what its autocast does.  On a GPU each
+operation is also held against a copy of as many bytes as it must move at least: memory's own speed is the bound.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ MAPS = (
     Maps("C4 of ResNet-18", 256, 20, 27, 16, 64, 14),
     Maps("FPN, finest level", 256, 152, 200, 4, 100, 7),
 )
+# relative and absolute: RoI align of a map of ordinary numbers is 1.8e-5 to 6.5e-5 from its value in float64 there,
+# ours as torchvision's, since where a sample lies is rounded; on the CPU the two round alike
+TOLERANCE_ON_CUDA = {torch.float32: (1.3e-6, 1e-4), torch.bfloat16: (1.6e-2, 1e-4)}
+MAPS_ON_CUDA = (*MAPS, MAPS[0]._replace(regions=1000), MAPS[1]._replace(regions=1000))
 CROWDS = (
     Crowd(1, 6000, 0.7, most=300),
     Crowd(2, 12000, 0.7, most=2000),
@@ -61,10 +66,16 @@ CROWDS = (
     Crowd(200, 300, 0.3),
     Crowd(200, 10, 0.3),
 )
+CROWDS_ON_CUDA = (*CROWDS, Crowd(8 * 80, 1000, 0.5))  # the classes of a batch of images
 
 
-def rows(device: torch.device, maps: Sequence[Maps] = MAPS, crowds: Sequence[Crowd] = CROWDS) -> Iterator[Row]:
+def rows(
+    device: torch.device, maps: Sequence[Maps] | None = None, crowds: Sequence[Crowd] | None = None
+) -> Iterator[Row]:
     """RoI align and RoI pool forward and with backward, then NMS by groups."""
+    on_cuda = device.type == "cuda"
+    maps = maps or (MAPS_ON_CUDA if on_cuda else MAPS)
+    crowds = crowds or (CROWDS_ON_CUDA if on_cuda else CROWDS)
     for case in maps:
         yield from _regions(case, device)
     for crowd in crowds:
@@ -78,24 +89,31 @@ def _regions(case: Maps, device: torch.device) -> Iterator[Row]:
     # so small that the gradient, a sum over many regions, is of order one
     slope = torch.randn(case.regions, case.channels, case.size, case.size, device=device).to(case.dtype) / 16
     half = case.dtype != torch.float32
-    for name in ("roi_align", "roi_pool"):
-        mine, peer = getattr(ops, name), getattr(torchvision.ops, name)
-        extra = {"sampling_ratio": -1, "aligned": True} if name == "roi_align" else {}
+    for name_of_op in ("roi_align", "roi_pool"):
+        mine, theirs_op = getattr(ops, name_of_op), getattr(torchvision.ops, name_of_op)
+        extra = {"sampling_ratio": -1, "aligned": True} if name_of_op == "roi_align" else {}
         ours = partial(mine, rois=rois, size=case.size, stride=case.stride)
-        theirs = partial(peer, boxes=rois, output_size=case.size, spatial_scale=1 / case.stride, **extra)
+        theirs = partial(theirs_op, boxes=rois, output_size=case.size, spatial_scale=1 / case.stride, **extra)
         if half:
             theirs = partial(_through_float32, theirs)
         inner = features.contiguous(memory_format=torch.channels_last)
-        for what, how in (("forward", _forward), ("forward and backward", _both)):
-            yield compare(
-                "ops",
-                f"{name} {what} ({case})",
-                partial(how, ours, inner, slope.contiguous(memory_format=torch.channels_last)),
-                "torchvision",
-                partial(how, theirs, features, slope),
-                device=device,
-                runs=5,
-            )
+        inner_slope = slope.contiguous(memory_format=torch.channels_last)
+        moved = features.nbytes + slope.nbytes  # read once, written once; the gradients the other way round
+        for what, how, bytes_ in (("forward", _forward, moved), ("forward and backward", _both, 2 * moved)):
+            name = f"{name_of_op} {what} ({case})"
+            work = partial(how, ours, inner, inner_slope)
+            peer = partial(how, theirs, features, slope)
+            near = TOLERANCE_ON_CUDA[case.dtype] if device.type == "cuda" else None
+            yield compare("ops", name, work, "torchvision", peer, device=device, runs=5, tolerance=near)
+            if device.type == "cuda":
+                yield compare("ops", name, work, *_a_copy(bytes_, device), device=device, runs=5, agree=True)
+
+
+def _a_copy(moved: int, device: torch.device) -> tuple[str, Callable[[], list[Tensor]]]:
+    """Reading half of the bytes and writing the other half: its name, and the work."""
+    source = torch.zeros(moved // 2, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return f"a copy that moves {moved / 2**20:.0f} MiB", lambda: [target.copy_(source)]
 
 
 def _through_float32(op: Op, features: Tensor) -> Tensor:
