@@ -91,4 +91,5 @@ def test_large_sets_on_a_gpu_are_kept_as_on_the_cpu_with_one_wait(count, groups,
         torch.cuda.set_sync_debug_mode("warn")
         batched_nms(*there, 0.5, most)
         torch.cuda.set_sync_debug_mode("default")
-    assert sum("synchroniz" in str(warning.message) for warning in caught) <= 1
+    # (torch also warns once that it may overlook a wait)
+    assert sum("called a synchronizing CUDA operation" in str(warning.message) for warning in caught) <= 1
