@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional
 
 MEASURED = "batch/"  # what a model gives under a name that begins so is told beside the losses, and not minimised
+
+
+@dataclass(frozen=True)
+class _Share:
+    processes: int = 1
+    weight: float = 1.0
+
+
+_share = _Share()
+
+
+@contextmanager
+def counted_over(processes: int, weight: float = 1.0) -> Iterator[None]:
+    """Within, what is divided by the number that counts is divided by that of all processes together.
+
+    The gradients that processes average are then those of one process with everybody's images, also where few anchors
+    count in one's own.  Every process must compute the same losses.
+
+    Args:
+        weight: what this process's losses will be multiplied by, as means over unequal numbers of images are; these
+            means are over everybody's anchors already, so it is taken out of them.
+    """
+    global _share  # the losses are called deep in models, which know of no processes
+    outside, _share = _share, _Share(processes, weight)
+    try:
+        yield
+    finally:
+        _share = outside
+
+
+def _number(counted: Tensor) -> Tensor:
+    """How many count, or 1; within :func:`counted_over`, of all processes, as a share that makes averages right."""
+    count = counted.sum()
+    if _share.processes == 1:
+        return count.clamp(min=1)
+    count = count.float()
+    distributed.all_reduce(count)
+    return count.clamp(min=1) * (_share.weight / _share.processes)
 
 
 def logistic(logits: Tensor, label: Tensor) -> Tensor:
@@ -21,7 +63,7 @@ def logistic(logits: Tensor, label: Tensor) -> Tensor:
     if each.ndim == 2:
         each, label = each.sum(1), label[:, 0]
     counted = label >= 0
-    return (each * counted).sum() / counted.sum().clamp(min=1)
+    return (each * counted).sum() / _number(counted)
 
 
 def smooth_l1(deltas: Tensor, wanted: Tensor, counted: Tensor, beta: float) -> Tensor:
@@ -32,7 +74,7 @@ def smooth_l1(deltas: Tensor, wanted: Tensor, counted: Tensor, beta: float) -> T
         beta: where the parabola turns into a line; ``1 / sigma**2`` in Fast R-CNN's code.
     """
     each = functional.smooth_l1_loss(deltas.float(), wanted.float(), beta=beta, reduction="none").mean(-1)
-    return (each * counted).sum() / counted.sum().clamp(min=1)
+    return (each * counted).sum() / _number(counted)
 
 
 def sampled_logistic(logits: Tensor, label: Tensor) -> Tensor:

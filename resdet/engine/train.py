@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from resdet.config import TrainConfig
 from resdet.engine import distributed
 from resdet.engine.failures import NotFinite, explaining
 from resdet.engine.optim import AveragedWeights
-from resdet.losses import MEASURED
+from resdet.losses import MEASURED, counted_over
 from resdet.structures import ImageBatch, split
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -59,8 +59,11 @@ def train(
             group["lr"] = rate(step / steps_per_epoch)
         optimizer.zero_grad(set_to_none=True)
         weight = len(batch) * processes / images_per_step if images_per_step else 1.0
-        with explaining(step, batch, how, size_settings):
-            values = _backward(model, batch, scaler, how, device, step, weight)
+        least = images_per_step // processes if images_per_step else len(batch)  # of any share: all take as many parts
+        with explaining(step, batch, how, size_settings), counted_over(processes, weight):
+            values = _backward(
+                model, split(batch, min(how.accumulate, least)), scaler, how.precision, device, step, weight
+            )
         if how.clip_norm:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
@@ -85,23 +88,24 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def _backward(
     model: nn.Module,
-    batch: ImageBatch,
+    parts: Sequence[ImageBatch],
     scaler: torch.amp.GradScaler,
-    how: TrainConfig,
+    precision: str,
     device: torch.device,
     step: int,
     weight: float,
 ) -> dict[str, float]:
-    """Gradients of the batch's mean loss, computed in ``how.accumulate`` parts; what the model gave as numbers.
+    """Gradients of a batch's mean loss, computed in parts, one after another; what the model gave as numbers.
 
     Args:
         weight: of this process's mean among those of all, which are averaged: 1 where the shares are equal.
     """
     sums: dict[str, float] = {}
-    for part in split(batch, how.accumulate):
-        with autocast(device, how.precision):
+    images = sum(map(len, parts))
+    for part in parts:
+        with autocast(device, precision):
             given = model(part.to(device))
-        share = len(part) / len(batch)
+        share = len(part) / images
         losses = [value.float() for name, value in given.items() if not name.startswith(MEASURED)]
         total = torch.stack(losses).sum() * share
         # the host waits for the device here, once: everything that follows is queued behind the backward pass

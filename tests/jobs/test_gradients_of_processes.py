@@ -2,14 +2,14 @@
 
 import math
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from resdet.build import build_classifier, build_detector, build_localizer
-from resdet.config import ClsConfig, DetConfig, LocConfig, TrainConfig
+from resdet.build import build_classifier, build_detector, build_localizer, build_rcnn
+from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, TrainConfig
 from resdet.engine import distributed
 from resdet.engine.distributed import Process, start
 from resdet.engine.optim import sgd
@@ -21,12 +21,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from several import together
 
 HOW = TrainConfig(batch_size=4, lr=1.0, momentum=0.0, weight_decay=0.0, batch_norm="frozen", channels_last=False)
+NO_BOXES = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 ALONE = Process(0, 1, torch.device("cpu"))
 SMALL = ("model.backbone.depth=18", "model.backbone.width=8", "data.size=64")
 KINDS = {
     "cls": (ClsConfig, build_classifier, SMALL),
     "loc": (LocConfig, build_localizer, (*SMALL, "model.neck=8", "model.anchor_sizes=[16, 32]",
                                          "model.anchors_per_image=100000")),
+    "pcr": (LocConfig, build_localizer, (*SMALL, "model.method=pcr", "model.neck=8")),
+    "rcnn": (RCNNConfig, build_rcnn, (*SMALL[:2], "model.size=32", "model.pad=2", "model.crops_per_image=100")),
     "det": (DetConfig, build_detector, (*SMALL[:2], "model.rpn_channels=16", "model.anchor_sizes=[24, 40]",
             "model.pool_size=4", "model.min_side=4", "model.inside_anchors=false", "model.proposals=20",
             "model.anchors_per_image=200", "model.anchor_positive=1", "model.regions_per_image=32",
@@ -46,29 +49,35 @@ def images(count):
     return ImageBatch(pixels, tuple(targets), tuple(range(count)))
 
 
+def some_boxes(count):
+    """Proposals: some of them near objects."""
+    corner = torch.rand(count, 2, generator=torch.Generator().manual_seed(count)) * 30
+    return torch.cat((corner, corner + 24), 1)
+
+
 def share(batch, rank, processes):
-    columns = (batch.images, batch.targets, batch.indices)
+    columns = (getattr(batch, field.name) for field in fields(ImageBatch))
     return ImageBatch(*(column[rank::processes] for column in columns))
 
 
-def step(task, me, count):
+def step(task, me, count, how=HOW):
     """The weights' change in one step: their gradients, at a learning rate of 1."""
     kind, build, words = KINDS[task]
     torch.manual_seed(0)
     model = build(override(kind, {}, words, "test"), 3)
     batch = images(count)
-    if task == "loc":  # its losses are means over all anchors of a process's images: of equal shares in equal numbers
-        batch = replace(batch, targets=batch.targets[:1] * count)
-    if task == "det":
-        batch = replace(batch, targets=(Target(-1, torch.zeros(0, 4), torch.zeros(0).long()), *batch.targets[1:]))
-    set_training(model, HOW)
+    if task == "rcnn":
+        batch = replace(batch, proposals=tuple(some_boxes(10 + i) for i in range(count)))
+    if task in ("loc", "pcr", "det"):  # one image without an object: the shares count unequally many
+        batch = replace(batch, targets=(Target(-(task == "det"), *NO_BOXES), *batch.targets[1:]))
+    set_training(model, how)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     train(
         distributed.wrap(model, me),
         [share(batch, me.rank, me.processes)],
-        sgd(model, HOW),
+        sgd(model, how),
         torch.amp.GradScaler("cpu", enabled=False),
-        HOW,
+        how,
         device=me.device,
         start=0,
         steps_per_epoch=1,
@@ -80,7 +89,10 @@ def step(task, me, count):
     return {name: before[name] - value.detach() for name, value in model.named_parameters()}
 
 
-@pytest.mark.parametrize(("task", "count"), [("cls", 4), ("cls", 3), ("loc", 4), ("det", 4)])
+@pytest.mark.parametrize(
+    ("task", "count"),
+    [("cls", 4), ("cls", 3), ("loc", 4), ("loc", 3), ("pcr", 3), ("rcnn", 4), ("rcnn", 3), ("det", 4)],
+)
 def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path, task, count):
     """Of three images, one process has two and the other one."""
 
@@ -96,3 +108,11 @@ def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path
         assert found.keys() == expected.keys()
         for name, gradient in expected.items():
             assert (found[name] - gradient).abs().max() <= 1e-6 * largest, name
+
+
+def test_unequal_shares_are_computed_in_equally_many_parts(tmp_path):
+    """Two images and one, in two parts where there are as many: else one process would wait for the other for good."""
+    how = replace(HOW, accumulate=2)
+    together(2, lambda rank: torch.save(step("loc", start("cpu"), 3, how), tmp_path / f"{rank}.pt"))
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert all(torch.equal(one[name], gradient) for name, gradient in other.items())
