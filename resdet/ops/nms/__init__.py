@@ -44,4 +44,4 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most:
         raise ValueError(f"iou must be a threshold of at least 0, got {iou}")
     if most is not None and most < 1:
         raise ValueError(f"most must be 1 or more boxes of each group, or None, got {most}")
-    return op.batched_nms(boxes, scores, groups, float(iou), most)
+    return op.run(boxes, scores, groups, float(iou), most)

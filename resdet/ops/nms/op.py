@@ -9,12 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from resdet.ops.kernels import runs_triton
+from resdet.ops.kernels import is_traced, runs_triton
 from resdet.ops.nms import cpu
 
 
-@torch.library.custom_op("resdet::batched_nms", mutates_args=())
-def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
+def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
     """See :func:`resdet.ops.batched_nms`."""
     if runs_triton(boxes):
         from resdet.ops.nms import triton  # here, so that a CPU never imports Triton
@@ -22,6 +21,17 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most:
         return triton.batched_nms(boxes, scores, groups, iou, most)
     with torch.autocast(boxes.device.type, enabled=False):
         return cpu.batched_nms(boxes, scores, groups, iou, most)
+
+
+def run(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
+    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    if is_traced(boxes):
+        return batched_nms(boxes, scores, groups, iou, most)
+    with torch.no_grad():
+        return suppress(boxes, scores, groups, iou, most)
+
+
+batched_nms = torch.library.custom_op("resdet::batched_nms", suppress, mutates_args=())
 
 
 @batched_nms.register_fake

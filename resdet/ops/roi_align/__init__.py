@@ -43,4 +43,4 @@ def roi_align(
         raise ValueError(f"sampling must be 0 (as many as the region has cells) or more, got {sampling}")
     if step < 1:
         raise ValueError(f"step must be 1 (every bin) or more, got {step}")
-    return op.roi_align(features, rois, size, float(stride), sampling, aligned, step)
+    return op.run(features, rois, size, float(stride), sampling, aligned, step)

@@ -11,17 +11,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from resdet.ops.kernels import runs_triton
+from resdet.ops.kernels import is_traced, runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
 from resdet.ops.roi_align import cpu
 
 
-@torch.library.custom_op("resdet::roi_align", mutates_args=())
-def roi_align(
+def forward(
     features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
 ) -> Tensor:
-    """See :func:`resdet.ops.roi_align`."""
+    """See :func:`resdet.ops.roi_align`; without a gradient."""
     if runs_triton(features):
         from resdet.ops.roi_align import triton  # here, so that a CPU never imports Triton
 
@@ -30,8 +30,7 @@ def roi_align(
         return cpu.forward(features, rois, size, stride, sampling, aligned, step)
 
 
-@torch.library.custom_op("resdet::roi_align_backward", mutates_args=())
-def roi_align_backward(
+def backward(
     gradient: Tensor,
     rois: Tensor,
     shape: Sequence[int],
@@ -49,6 +48,41 @@ def roi_align_backward(
         return triton.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
     with torch.autocast(gradient.device.type, enabled=False):
         return cpu.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
+
+
+def run(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int) -> Tensor:
+    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    rule = size, stride, sampling, aligned, step
+    if is_traced(features):
+        return roi_align(features, rois, *rule)
+    if features.requires_grad and torch.is_grad_enabled():
+        return _Learnt.apply(features, rois, *rule)  # type: ignore[no-any-return]
+    return forward(features, rois, *rule)
+
+
+class _Learnt(torch.autograd.Function):
+    """With a gradient, outside of torch's operators."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        _remember(ctx, inputs, None)
+        return forward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        found = backward(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+        return found, None, None, None, None, None, None
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
+    features, rois, *rule = inputs
+    ctx.save_for_backward(rois)
+    ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
+
+
+roi_align = torch.library.custom_op("resdet::roi_align", forward, mutates_args=())
+roi_align_backward = torch.library.custom_op("resdet::roi_align_backward", backward, mutates_args=())
 
 
 @roi_align.register_fake
@@ -69,12 +103,6 @@ def _(
     channels_last: bool,
 ) -> Tensor:
     return empty_map(gradient, shape, channels_last)
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    features, rois, *rule = inputs
-    ctx.save_for_backward(rois)
-    ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
 
 
 def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

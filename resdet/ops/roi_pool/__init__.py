@@ -25,4 +25,4 @@ def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor
         image that is not in the batch: such rows can fill a table up.
     """
     regions.check(features, rois, size, stride)
-    return op.roi_pool(features, rois, size, float(stride))
+    return op.run(features, rois, size, float(stride))

@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from resdet.ops.kernels import runs_triton
+from resdet.ops.kernels import is_traced, runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
 from resdet.ops.roi_pool import cpu
 
 
-@torch.library.custom_op("resdet::roi_pool", mutates_args=())
-def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
-    """See :func:`resdet.ops.roi_pool`."""
+def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
+    """See :func:`resdet.ops.roi_pool`; without a gradient."""
     if runs_triton(features):
         from resdet.ops.roi_pool import triton  # here, so that a CPU never imports Triton
 
@@ -25,14 +25,46 @@ def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor
     return cpu.forward(features, rois, size, stride)
 
 
-@torch.library.custom_op("resdet::roi_pool_backward", mutates_args=())
-def roi_pool_backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
+def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
     """Gradient of the features from that of the bins, ``(R, C, size, size)``."""
     if runs_triton(features):
         from resdet.ops.roi_pool import triton
 
         return triton.backward(gradient, features, rois, stride, channels_last)
     return cpu.backward(gradient, features, rois, stride, channels_last)
+
+
+def run(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
+    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    if is_traced(features):
+        return roi_pool(features, rois, size, stride)
+    if features.requires_grad and torch.is_grad_enabled():
+        return _Learnt.apply(features, rois, size, stride)  # type: ignore[no-any-return]
+    return forward(features, rois, size, stride)
+
+
+class _Learnt(torch.autograd.Function):
+    """With a gradient, outside of torch's operators."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        _remember(ctx, inputs, None)
+        return forward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return backward(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
+    features, rois, _, ctx.stride = inputs
+    ctx.save_for_backward(features, rois)
+    ctx.channels_last = is_channels_last(features)
+
+
+roi_pool = torch.library.custom_op("resdet::roi_pool", forward, mutates_args=())
+roi_pool_backward = torch.library.custom_op("resdet::roi_pool_backward", backward, mutates_args=())
 
 
 @roi_pool.register_fake
@@ -43,12 +75,6 @@ def _(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
 @roi_pool_backward.register_fake
 def _(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
     return empty_map(gradient, features.shape, channels_last)
-
-
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    features, rois, _, ctx.stride = inputs
-    ctx.save_for_backward(features, rois)
-    ctx.channels_last = is_channels_last(features)
 
 
 def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
