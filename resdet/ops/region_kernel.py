@@ -1,16 +1,16 @@
-"""What the Triton kernels of RoI pool and RoI align share: a region as it lies in memory, and which are an image's."""
+"""What the Triton kernels of RoI pool and RoI align share: a region as it lies in memory, and which touch a cell."""
 
 # mypy: disable-error-code="no-untyped-def"
 # (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.regions import FARTHEST
 
+LOOKED_AT = 128  # regions at once
 _FARTHEST = tl.constexpr(FARTHEST)
 
 
@@ -38,10 +38,28 @@ def as_kernels_read(rois: Tensor) -> Tensor:
     return rois.float().contiguous()
 
 
-def by_image(rois: Tensor, images: int) -> tuple[Tensor, Tensor]:
-    """Numbers of the regions in order of image, each image's in their own order, and where each image's begin:
-    ``(R,)`` and ``(images + 1,)`` int64."""
-    image, order = rois[:, 0].sort(stable=True)  # NaN comes last
-    return order, torch.searchsorted(
-        image.contiguous(), torch.arange(images + 1, device=rois.device, dtype=image.dtype)
+@triton.jit
+def touching(extents, begin, regions, image, y, left, cells: tl.constexpr, looked_at: tl.constexpr):
+    """``(looked_at,)`` int32: 1 for each region from ``begin`` on that reads some of a stretch of cells, else 0.
+
+    ``extents`` is ``(5, R)`` int32: of each region its image, the first row of cells that it reads and the one after
+    the last, and the same for columns; one that cannot be read reads none.  So many are looked at at once: one after
+    the other, most of a program's time would go into those that are elsewhere.
+    """
+    k = begin + tl.arange(0, looked_at)
+    there = k < regions
+    here = tl.load(extents + k, mask=there, other=-1) == image
+    here &= (tl.load(extents + regions + k, mask=there, other=0) <= y) & (
+        tl.load(extents + 2 * regions + k, mask=there, other=0) > y
     )
+    here &= (tl.load(extents + 3 * regions + k, mask=there, other=0) < left + cells) & (
+        tl.load(extents + 4 * regions + k, mask=there, other=0) > left
+    )
+    return here.to(tl.int32)
+
+
+@triton.jit
+def nth_of(touches, nth, begin, looked_at: tl.constexpr):
+    """Number of the ``nth`` region, from 0, that :func:`touching` found, in their own order."""
+    is_it = (touches > 0) & (tl.cumsum(touches, 0) == nth + 1)
+    return (begin + tl.sum(tl.where(is_it, tl.arange(0, looked_at), 0))).to(tl.int64)

@@ -1,10 +1,10 @@
 """RoI align on a GPU.
 
 First the matrices of :mod:`resdet.ops.roi_align.sampling`, one row of ``H + W`` weights a bin.  Forward: one program
-a region, row of bins and block of channels; it reads each cell once, weighs it along y, and spreads it along x over
-all bins of the row.  Backward turns this round: one program a stretch of cells and block of channels, which sums what
-the regions that touch it send there, region after region.  So nothing is added from two sides at once: no atomics, the
-same bits every time, and no memory but the weights and the gradient itself.
+a region, row of bins and block of channels; it weighs a stretch of cells along y, and spreads it along x over all bins
+of the row by a small matrix product.  Backward turns this round: one program a stretch of cells and block of channels,
+which sums what the regions that touch it send there, region after region.  So nothing is added from two sides at once:
+no atomics, the same bits every time, and no memory but the weights and the gradient itself.
 
 Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
 read neighbouring channels, so that channels_last is the fast one.
@@ -22,11 +22,12 @@ import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.kernels import device_of, power_of_two
-from resdet.ops.region_kernel import as_kernels_read, by_image, load_region
+from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, load_region, nth_of, touching
 from resdet.ops.regions import empty_map, empty_pooled
 
 CHANNELS = 128  # a block, at most
-CELLS = 16  # neighbours in a row that one program of the backward pass sums for
+CELLS = 16  # neighbours in a row that are read, or in the backward pass written, at once
+LEAST = 16  # rows and columns of what Triton multiplies
 
 
 def forward(
@@ -40,11 +41,11 @@ def forward(
         return pooled
     rois = as_kernels_read(rois)
     with device_of(features):
-        weights = _weights(rois, features.shape, size, stride, sampling, aligned, step)
-        block = min(CHANNELS, power_of_two(channels))
+        weights, _ = _weights(rois, features.shape, size, stride, sampling, aligned, step)
+        block = _block(channels)
         _forward[(len(rois) * count, triton.cdiv(channels, block))](
             features, rois, weights, pooled, images, channels, height, width, *features.stride(), *pooled.stride(),
-            1 / stride, size, step, count, aligned, power_of_two(count), block, _held(features),
+            1 / stride, size, step, count, aligned, _bins(count), CELLS, block, _held(features),
         )  # fmt: skip
     return pooled
 
@@ -67,15 +68,22 @@ def backward(
         return found
     rois = as_kernels_read(rois)
     with device_of(gradient):
-        weights = _weights(rois, shape, size, stride, sampling, aligned, step)
-        block = min(CHANNELS, power_of_two(channels))
-        stretches = triton.cdiv(width, CELLS)
+        weights, extents = _weights(rois, shape, size, stride, sampling, aligned, step)
+        block, stretches = _block(channels), triton.cdiv(width, CELLS)
         _backward[(images * height * stretches, triton.cdiv(channels, block))](
-            gradient, rois, *by_image(rois, images), weights, found, images, channels, height, width, stretches,
-            *gradient.stride(), *found.stride(), 1 / stride, size, step, gradient.shape[2], aligned, CELLS, block,
+            gradient, weights, extents, found, len(rois), channels, height, width, stretches,
+            *gradient.stride(), *found.stride(), gradient.shape[2], _bins(gradient.shape[2]), CELLS, block, LOOKED_AT,
             _held(gradient),
         )  # fmt: skip
     return found
+
+
+def _block(channels: int) -> int:
+    return min(CHANNELS, max(LEAST, power_of_two(channels)))
+
+
+def _bins(count: int) -> int:
+    return max(LEAST, power_of_two(count))
 
 
 def _held(features: Tensor) -> tl.dtype:
@@ -84,18 +92,20 @@ def _held(features: Tensor) -> tl.dtype:
 
 def _weights(
     rois: Tensor, shape: Sequence[int], size: int, stride: float, sampling: int, aligned: bool, step: int
-) -> Tensor:
-    """``(R, n, H + W)`` float32: what each row, then each column, of the map adds to each bin."""
+) -> tuple[Tensor, Tensor]:
+    """``(R, n, H + W)`` float32: what each row, then each column, of the map adds to each bin; and ``(5, R)`` int32
+    of :func:`resdet.ops.region_kernel.touching`."""
     images, _, height, width = shape
     count = -(-size // step)
     weights = torch.empty(len(rois), count, height + width, device=rois.device)
+    extents = torch.empty(5, len(rois), dtype=torch.int32, device=rois.device)
     if len(rois):
         _axis_weights[(len(rois), 2)](
-            rois, weights, images, height, width, 1 / stride, size, step, count, sampling, aligned,
+            rois, weights, extents, len(rois), images, height, width, 1 / stride, size, step, count, sampling, aligned,
             power_of_two(count), 32,
             enable_fp_fusion=False,  # on which side of the map's edge a sample lies is as on the CPU, to the last bit
         )  # fmt: skip
-    return weights
+    return weights, extents
 
 
 @triton.jit
@@ -118,27 +128,20 @@ def _covered(start, end, extent):
 
 
 @triton.jit
-def _bins_near(first, after, start, bin_length, size: tl.constexpr, step: tl.constexpr):
-    """First bin, and the one after the last, with samples less than a cell from cells ``first`` to ``after - 1``;
-    counted among every ``step``-th bin."""
-    ordered = bin_length > 0  # those of a region upside down run the other way: all of them then
-    length = tl.where(ordered, bin_length, 1.0)
-    low = tl.minimum(tl.maximum(tl.floor((first - 1 - start) / length) - 1, 0.0), size * 1.0)
-    high = tl.minimum(tl.maximum(tl.floor((after - start) / length) + 2, 0.0), size * 1.0)
-    low, high = tl.where(ordered, low, 0.0), tl.where(ordered, high, size * 1.0)
-    return low.to(tl.int32) // step, (high.to(tl.int32) + step - 1) // step
-
-
-@triton.jit
 def _axis_weights(
-    rois, weights, images, height, width, scale, size: tl.constexpr, step: tl.constexpr, count: tl.constexpr,
-    sampling: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr,
+    rois, weights, extents, regions, images, height, width, scale, size: tl.constexpr, step: tl.constexpr,
+    count: tl.constexpr, sampling: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
-    """One region and axis: the matrix from cells to bins."""
+    """One region and axis: the matrix from cells to bins, and the cells that have a part in it."""
     r, along_x = tl.program_id(0).to(tl.int64), tl.program_id(1) == 1
-    _, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
+    image, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
     start, bin_length = _along(tl.where(along_x, x1, y1), tl.where(along_x, x2, y2), size, aligned)
     extent, offset = tl.where(along_x, width, height), tl.where(along_x, height, 0)
+    first, after = _covered(start, start + size * bin_length, extent)
+    of_axis = extents + tl.where(along_x, 3, 1) * regions + r
+    tl.store(extents + r, image.to(tl.int32))
+    tl.store(of_axis, first)
+    tl.store(of_axis + regions, after * usable)
     grid = sampling * 1.0 if sampling > 0 else tl.maximum(tl.ceil(bin_length), 0.0)  # samples a bin
     taken = sampling if sampling > 0 else tl.minimum(grid, 7.0).to(tl.int32)  # they are half a cell apart or more
     grid = tl.maximum(grid, 1.0)
@@ -168,7 +171,7 @@ def _forward(
     features, rois, weights, pooled, images, channels, height, width,
     f_image, f_channel, f_y, f_x, p_region, p_channel, p_y, p_x, scale,
     size: tl.constexpr, step: tl.constexpr, count: tl.constexpr, aligned: tl.constexpr, bins: tl.constexpr,
-    block: tl.constexpr, held: tl.constexpr,
+    cells: tl.constexpr, block: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
     """One region, one row of its bins, one block of channels."""
     row = tl.program_id(0).to(tl.int64)
@@ -183,59 +186,59 @@ def _forward(
     of_y = weights + row * (height + width)
     of_x = weights + (r * count + q) * (height + width) + height
     total = tl.zeros([bins, block], held)
-    for x in range(left, right * usable):
-        column = tl.zeros([block], held)
+    for begin in range(left, right * usable, cells):
+        x = begin + tl.arange(0, cells)
+        column = tl.zeros([cells, block], held)
         for y in range(top, bottom):
             at = (
                 features
                 + image * f_image
-                + channel * f_channel
+                + channel[None, :] * f_channel
                 + tl.cast(y, tl.int64) * f_y
-                + tl.cast(x, tl.int64) * f_x
+                + x[:, None].to(tl.int64) * f_x
             )
-            column += tl.load(of_y + y) * tl.load(at, mask=channel < channels, other=0).to(held)
-        total += tl.load(of_x + x, mask=q < count, other=0)[:, None] * column[None, :]
+            there = (x < right)[:, None] & (channel < channels)[None, :]
+            column += tl.load(of_y + y) * tl.load(at, mask=there, other=0).to(held)
+        share = tl.load(of_x[:, None] + x[None, :], mask=(q < count)[:, None] & (x < right)[None, :], other=0)
+        total += tl.dot(share.to(held), column, input_precision="ieee", out_dtype=held)
     to = pooled + r * p_region + p * p_y + q[:, None] * p_x + channel[None, :] * p_channel
     tl.store(to, total.to(pooled.dtype.element_ty), mask=(q < count)[:, None] & (channel < channels)[None, :])
 
 
 @triton.jit
 def _backward(
-    gradient, rois, order, begins, weights, found, images, channels, height, width, stretches,
-    g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x, scale,
-    size: tl.constexpr, step: tl.constexpr, count: tl.constexpr, aligned: tl.constexpr, cells: tl.constexpr,
-    block: tl.constexpr, held: tl.constexpr,
+    gradient, weights, extents, found, regions, channels, height, width, stretches,
+    g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x,
+    count: tl.constexpr, bins: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, looked_at: tl.constexpr,
+    held: tl.constexpr,
 ):  # fmt: skip
     """A stretch of cells in one row of one image's map, one block of channels."""
     stretch = tl.program_id(0)
     left = (stretch % stretches) * cells
     y = (stretch // stretches) % height
-    image = (stretch // stretches // height).to(tl.int64)
+    image = stretch // stretches // height
     x = left + tl.arange(0, cells)
     channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
+    q = tl.arange(0, bins)
     total = tl.zeros([cells, block], held)
-    for k in range(tl.load(begins + image), tl.load(begins + image + 1)):
-        r = tl.load(order + k)
-        _, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
-        y_start, y_bin = _along(y1, y2, size, aligned)
-        x_start, x_bin = _along(x1, x2, size, aligned)
-        top, bottom = _covered(y_start, y_start + size * y_bin, height)
-        begin, end = _covered(x_start, x_start + size * x_bin, width)
-        if (usable > 0) & (y >= top) & (y < bottom) & (begin < left + cells) & (end > left):
-            p_first, p_after = _bins_near(y, y + 1, y_start, y_bin, size, step)
-            q_first, q_after = _bins_near(left, left + cells, x_start, x_bin, size, step)
-            for p in range(p_first, p_after):
-                of_y = tl.load(weights + (r * count + p) * (height + width) + y)
-                if of_y > 0:
-                    for q in range(q_first, q_after):
-                        of_x = weights + (r * count + q) * (height + width) + height + x
-                        share = of_y * tl.load(of_x, mask=x < width, other=0)
-                        bin_at = gradient + r * g_region + channel * g_channel + p * g_y + q * g_x
-                        value = tl.load(bin_at, mask=channel < channels, other=0).to(held)
-                        total += share[:, None] * value[None, :]
+    for begin in range(0, regions, looked_at):
+        touches = touching(extents, begin, regions, image, y, left, cells, looked_at)
+        for nth in range(0, tl.sum(touches)):
+            r = nth_of(touches, nth, begin, looked_at)
+            of_bins = weights + (r * count + q) * (height + width)
+            along_y = tl.load(of_bins + y, mask=q < count, other=0)
+            there = (q < count)[None, :] & (x < width)[:, None]
+            along_x = tl.load(of_bins[None, :] + height + x[:, None], mask=there, other=0)  # (cells, bins)
+            wanted = (tl.max(along_x, 0) > 0)[:, None] & (channel < channels)[None, :]
+            sent = tl.zeros([bins, block], held)  # what a column of bins sends to this row of cells
+            for p in range(tl.min(tl.where(along_y > 0, q, bins)), tl.max(tl.where(along_y > 0, q + 1, 0))):
+                at = gradient + r * g_region + channel[None, :] * g_channel + p * g_y + q[:, None] * g_x
+                share = tl.load(weights + (r * count + p) * (height + width) + y)
+                sent += share * tl.load(at, mask=wanted, other=0).to(held)
+            total += tl.dot(along_x.to(held), sent, input_precision="ieee", out_dtype=held)
     to = (
         found
-        + image * f_image
+        + image.to(tl.int64) * f_image
         + channel[None, :] * f_channel
         + tl.cast(y, tl.int64) * f_y
         + x[:, None].to(tl.int64) * f_x
