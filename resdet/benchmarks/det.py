@@ -8,7 +8,8 @@ same is found out without.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
 from resdet.backbones.blocks import BasicBlock, Bottleneck
-from resdet.backbones.folding import fold_batch_norm
+from resdet.backbones.folding import fold_batch_norm, hold_convolutions
 from resdet.backbones.resnet import freeze_batch_norm, normalise
 from resdet.benchmarks.detections import learn_alike, near, same
 from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detector
@@ -44,19 +45,25 @@ def rows(
     height: int = 608,
     regions: int = 300,
     runs: int = 3,
+    batches: Sequence[int] = (),
 ) -> Iterator[Row]:
     """Detecting, then training steps, fp32 and bf16.
 
     Args:
-        regions: proposals in testing, regions that are learnt from in training.
+        regions: proposals of an image in testing, regions that are learnt from in training.
+        batches: how many images are taken at once; none: 1, and on a GPU 8 too, since one image leaves it waiting for
+            the host most of the time, which hides what the networks cost.
     """
     torch.manual_seed(0)
     config = _config(depth, regions, min(width, height), max(width, height))
-    image = drawn_image(width, height)
-    ours = drawn_detector(config, image)
-    what = f"R{depth}-C4, {height}x{width}, {regions} regions"
-    yield from _testing(ours, config, image, device, what, runs)
-    yield from _training(ours, config, image, device, what, runs)
+    first = drawn_image(width, height)
+    ours = drawn_detector(config, first)
+    for count in batches or ((1, 8) if device.type == "cuda" else (1,)):
+        images = torch.cat((first, *(drawn_image(width, height) for _ in range(count - 1))))
+        several = f"{count} images of " if count > 1 else ""
+        what = f"R{depth}-C4, {several}{height}x{width}, {regions} regions"
+        yield from _testing(copy.deepcopy(ours), config, images, device, what, runs)
+        yield from _training(copy.deepcopy(ours), config, images, device, what, runs)
 
 
 def _config(depth: int, regions: int, shorter: int, longer: int) -> DetConfig:
@@ -122,58 +129,63 @@ def all_digits() -> Iterator[None]:
 
 
 def _testing(
-    model: Detector, config: DetConfig, image: Tensor, device: torch.device, what: str, runs: int
+    model: Detector, config: DetConfig, images: Tensor, device: torch.device, what: str, runs: int
 ) -> Iterator[Row]:
     peer = torchvision_detector(model, config, nn.BatchNorm2d).to(device)  # its faster one in testing
-    folded = build_detector(config, CLASSES)
-    folded.load_state_dict(model.state_dict())
-    fold_batch_norm(folded.eval())
-    ours = place(folded, device, channels_last=True)
-    image, test = image.to(device), config.test
-    floats = [image[0].float() / 255]
-    sizes = [(image.shape[3], image.shape[2])]
+    fold_batch_norm(model.eval())
+    ours = {"fp32": place(model, device, channels_last=True)}
+    ours["bf16"] = copy.deepcopy(ours["fp32"])
+    hold_convolutions(ours["bf16"].backbone, torch.bfloat16)
+    images, test = images.to(device), config.test
+    floats = list(images.float() / 255)
+    sizes = [(images.shape[3], images.shape[2])] * len(images)
 
     @torch.inference_mode()
-    def detect(precision: str) -> list[Tensor]:
+    def mine(precision: str) -> list[Detections]:
         with autocast(device, precision):
-            (found,) = ours.detect(image, sizes, test.score_threshold, test.nms_iou, test.max_detections)
-        return [found.boxes, found.scores, found.labels]
+            return ours[precision].detect(images, sizes, test.score_threshold, test.nms_iou, test.max_detections)
 
     @torch.inference_mode()
-    def theirs(precision: str) -> list[Tensor]:
+    def theirs(precision: str) -> list[Detections]:
         with autocast(device, precision):
-            (found,) = peer(floats)
-        return [found["boxes"].float(), found["scores"].float(), found["labels"] - 1]
+            found = peer(floats)
+        return [Detections(one["boxes"].float(), one["scores"].float(), one["labels"] - 1) for one in found]
 
     @torch.inference_mode()
-    def judge(precision: str) -> Regions:
+    def judge(precision: str) -> list[Regions]:
+        net = ours[precision]
         with autocast(device, precision):
-            (found,) = ours.regions(ours.features(image, sizes), proposals, sizes)
-        return found
+            return net.regions(net.features(images, sizes), proposals, sizes)
 
     with torch.inference_mode(), all_digits():
-        proposals = [found.boxes for found in ours.propose(ours.features(image, sizes), sizes)]
+        net = ours["fp32"]
+        proposals = [found.boxes for found in net.propose(net.features(images, sizes), sizes)]
     with all_digits():
-        alike = same(Detections(*detect("fp32")), Detections(*theirs("fp32")))
-        close = near(judge("bf16"), judge("fp32"))
-    for mine, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", alike and close), ("bf16", "bf16", close)):
-        name = f"detecting in {mine} ({what})"
-        work = partial(detect, mine), f"{PEER}, {other}", partial(theirs, other)
+        alike = all(same(*pair) for pair in zip(mine("fp32"), theirs("fp32"), strict=True))
+        close = all(near(*pair) for pair in zip(judge("bf16"), judge("fp32"), strict=True))
+    for own, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", alike and close), ("bf16", "bf16", close)):
+        name = f"detecting in {own} ({what})"
+        work = partial(_columns, mine, own), f"{PEER}, {other}", partial(_columns, theirs, other)
         yield compare("det", name, *work, device=device, runs=runs, agree=agree)
 
 
+def _columns(detect: Callable[[str], list[Detections]], precision: str) -> list[Tensor]:
+    return [column for found in detect(precision) for column in (found.boxes, found.scores, found.labels)]
+
+
 def _training(
-    model: Detector, config: DetConfig, image: Tensor, device: torch.device, what: str, runs: int
+    model: Detector, config: DetConfig, images: Tensor, device: torch.device, what: str, runs: int
 ) -> Iterator[Row]:
     peer = torchvision_detector(model, config, FrozenBatchNorm2d).to(device).train()
     ours = place(model, device, channels_last=True).train()
     freeze_batch_norm(ours)
-    width, height = image.shape[3], image.shape[2]
+    width, height, count = images.shape[3], images.shape[2], len(images)
     boxes = torch.tensor(OBJECTS) * torch.tensor([width, height, width, height])
     labels = torch.arange(len(OBJECTS))
-    batch = ImageBatch(image, (Target(-1, boxes, labels),), (0,), ((width, height),)).to(device)
-    floats = [image[0].to(device).float() / 255]
-    wanted = [{"boxes": boxes.to(device), "labels": (labels + 1).to(device)}]
+    targets = (Target(-1, boxes, labels),) * count
+    batch = ImageBatch(images, targets, tuple(range(count)), ((width, height),) * count).to(device)
+    floats = list(images.to(device).float() / 255)
+    wanted = [{"boxes": boxes.to(device), "labels": (labels + 1).to(device)}] * count
 
     def step(net: nn.Module, answer: Callable[[], dict[str, Tensor]], precision: str, watched: list[Any]) -> list[Any]:
         net.zero_grad(set_to_none=True)

@@ -72,9 +72,10 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
         UsageError: no such device or setting.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
-    from resdet.backbones.folding import fold_batch_norm
+    from resdet.backbones.folding import fold_batch_norm, hold_convolutions
     from resdet.build import open_model, place
     from resdet.engine.distributed import start
+    from resdet.engine.train import DTYPES
 
     me = start(args.device)
     loaded = open_model(weights, tuple(settings))
@@ -83,6 +84,8 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
     precision = loaded.config.train.precision
     if precision == "fp16" and me.device.type == "cpu":
         precision = "fp32"  # half precision is CUDA's: trained there, run here
+    if precision in DTYPES:
+        hold_convolutions(loaded.model.backbone, DTYPES[precision])
     batch_size = args.batch_size or loaded.config.test.batch_size
     workers = loaded.config.data.workers if args.workers is None else args.workers
     return loaded, RunOptions(me.device, precision, batch_size, workers, me)

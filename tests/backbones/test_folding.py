@@ -1,5 +1,7 @@
 """Batch norm as a part of the convolution before it: the same maps and gradients, once for good and step by step."""
 
+import copy
+
 import pytest
 import torch
 from lively_norms import make_lively
@@ -7,7 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from resdet.backbones import CifarResNet, ResNet
-from resdet.backbones.folding import conv_norm, fold_batch_norm, folded
+from resdet.backbones.folding import conv_norm, fold_batch_norm, folded, hold_convolutions
 from resdet.backbones.resnet import freeze_batch_norm
 
 NETS = {
@@ -104,3 +106,16 @@ def test_batch_norm_that_learns_or_takes_statistics_is_called_itself():
 def test_folding_what_still_takes_statistics_is_refused():
     with pytest.raises(ValueError, match=r"bn1: batch norm in training mode .* wanted net.eval\(\)"):
         fold_batch_norm(ResNet(18, 5, width=4))
+
+
+def test_held_convolutions_give_what_autocast_gives_and_take_half_the_memory():
+    torch.manual_seed(0)
+    net = ResNet(50, 5, width=8).eval()
+    fold_batch_norm(net)
+    held = copy.deepcopy(net)
+    hold_convolutions(held, torch.bfloat16)
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(held(pixels), net(pixels))
+    sizes = [sum(p.nbytes for name, p in model.named_parameters() if "fc" not in name) for model in (held, net)]
+    assert sizes[0] * 2 == sizes[1]

@@ -10,18 +10,19 @@ from resdet.structures import Detections
 
 @pytest.fixture(scope="module")
 def rows():
-    return list(det.rows(torch.device("cpu"), depth=18, width=192, height=160, regions=20, runs=1))
+    small = {"depth": 18, "width": 192, "height": 160, "regions": 20, "runs": 1}
+    return list(det.rows(torch.device("cpu"), **small, batches=(1, 2)))
 
 
 def test_there_is_a_row_for_each_precision_of_testing_and_training(rows):
-    size = "(R18-C4, 160x192, 20 regions)"
-    ways = [f"{way} in {own} {size}" for way in ("detecting", "training step") for own in ("fp32", "bf16", "bf16")]
-    assert [row.name for row in rows] == ways
-    assert [row.peer.rpartition(" ")[2] for row in rows] == ["fp32", "fp32", "bf16"] * 2
+    sizes = "(R18-C4, 160x192, 20 regions)", "(R18-C4, 2 images of 160x192, 20 regions)"
+    ways = [(way, own) for way in ("detecting", "training step") for own in ("fp32", "bf16", "bf16")]
+    assert [row.name for row in rows] == [f"{way} in {own} {size}" for size in sizes for way, own in ways]
+    assert [row.peer.rpartition(" ")[2] for row in rows] == ["fp32", "fp32", "bf16"] * 4
 
 
 def test_detections_losses_and_gradients_are_those_of_torchvisions_parts(rows):
-    assert [row.agree for row in rows] == [True] * 6
+    assert [row.agree for row in rows] == [True] * 12
 
 
 def found(*rows):

@@ -71,8 +71,8 @@ class _Learnt(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        found = backward(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
-        return found, None, None, None, None, None, None
+        kept: tuple[Any, ...] = (*ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+        return backward(gradient, *kept), None, None, None, None, None, None
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:

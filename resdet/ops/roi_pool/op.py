@@ -54,7 +54,8 @@ class _Learnt(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return backward(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
+        kept: tuple[Any, ...] = (*ctx.saved_tensors, ctx.stride, ctx.channels_last)
+        return backward(gradient, *kept), None, None, None
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
