@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, distributed
@@ -13,13 +13,9 @@ from torch.nn import functional
 MEASURED = "batch/"  # what a model gives under a name that begins so is told beside the losses, and not minimised
 
 
-@dataclass(frozen=True)
-class _Share:
-    processes: int = 1
-    weight: float = 1.0
-
-
-_share = _Share()
+# processes, and what this one's losses will be multiplied by; found as autocast is, since losses are called deep in
+# models, which know of no processes
+_SHARE = ContextVar("share", default=(1, 1.0))
 
 
 @contextmanager
@@ -33,22 +29,21 @@ def counted_over(processes: int, weight: float = 1.0) -> Iterator[None]:
         weight: what this process's losses will be multiplied by, as means over unequal numbers of images are; these
             means are over everybody's anchors already, so it is taken out of them.
     """
-    global _share  # the losses are called deep in models, which know of no processes
-    outside, _share = _share, _Share(processes, weight)
+    outside = _SHARE.set((processes, weight))
     try:
         yield
     finally:
-        _share = outside
+        _SHARE.reset(outside)
 
 
 def _number(counted: Tensor) -> Tensor:
     """How many count, or 1; within :func:`counted_over`, of all processes, as a share that makes averages right."""
-    count = counted.sum()
-    if _share.processes == 1:
+    (processes, weight), count = _SHARE.get(), counted.sum()
+    if processes == 1:
         return count.clamp(min=1)
     count = count.float()
     distributed.all_reduce(count)
-    return count.clamp(min=1) * (_share.weight / _share.processes)
+    return count.clamp(min=1) * (weight / processes)
 
 
 def logistic(logits: Tensor, label: Tensor) -> Tensor:
