@@ -88,30 +88,34 @@ def _regions(case: Maps, device: torch.device) -> Iterator[Row]:
     rois = torch.cat((torch.zeros(case.regions, 1), _boxes(case), ), 1).to(device)  # fmt: skip
     # so small that the gradient, a sum over many regions, is of order one
     slope = torch.randn(case.regions, case.channels, case.size, case.size, device=device).to(case.dtype) / 16
-    half = case.dtype != torch.float32
-    for name_of_op in ("roi_align", "roi_pool"):
-        mine, theirs_op = getattr(ops, name_of_op), getattr(torchvision.ops, name_of_op)
-        extra = {"sampling_ratio": -1, "aligned": True} if name_of_op == "roi_align" else {}
-        ours = partial(mine, rois=rois, size=case.size, stride=case.stride)
-        theirs = partial(theirs_op, boxes=rois, output_size=case.size, spatial_scale=1 / case.stride, **extra)
-        if half:
-            theirs = partial(_through_float32, theirs)
-        inner = features.contiguous(memory_format=torch.channels_last)
-        inner_slope = slope.contiguous(memory_format=torch.channels_last)
-        moved = features.nbytes + slope.nbytes  # read once, written once; the gradients the other way round
-        for what, how, bytes_ in (("forward", _forward, moved), ("forward and backward", _both, 2 * moved)):
-            name = f"{name_of_op} {what} ({case})"
-            work = partial(how, ours, inner, inner_slope)
-            peer = partial(how, theirs, features, slope)
-            near = TOLERANCE_ON_CUDA[case.dtype] if device.type == "cuda" else None
+    inner = [tensor.contiguous(memory_format=torch.channels_last) for tensor in (features, slope)]
+    near = TOLERANCE_ON_CUDA[case.dtype] if device.type == "cuda" else None
+    for op in ("roi_align", "roi_pool"):
+        ours, theirs = _two_ways(op, case, rois)
+        for what, way, passes in (("forward", _forward, 1), ("forward and backward", _both, 2)):
+            name, work, peer = (
+                f"{op} {what} ({case})",
+                partial(way, ours, *inner),
+                partial(way, theirs, features, slope),
+            )
             yield compare("ops", name, work, "torchvision", peer, device=device, runs=5, tolerance=near)
-            if device.type == "cuda":
-                yield compare("ops", name, work, *_a_copy(bytes_, device), device=device, runs=5, agree=True)
+            if device.type == "cuda":  # each pass reads one of map and bins, and writes the other
+                copy = _a_copy(passes * (features.nbytes + slope.nbytes), device)
+                yield compare("ops", name, work, *copy, device=device, runs=5, agree=True)
+
+
+def _two_ways(op: str, case: Maps, rois: Tensor) -> tuple[Op, Op]:
+    """Ours and torchvision's, of the features alone."""
+    ours = partial(getattr(ops, op), rois=rois, size=case.size, stride=case.stride)
+    extra = {"sampling_ratio": -1, "aligned": True} if op == "roi_align" else {}
+    peer = getattr(torchvision.ops, op)
+    theirs = partial(peer, boxes=rois, output_size=case.size, spatial_scale=1 / case.stride, **extra)
+    return ours, theirs if case.dtype == torch.float32 else partial(_through_float32, theirs)
 
 
 def _a_copy(moved: int, device: torch.device) -> tuple[str, Callable[[], list[Tensor]]]:
     """Reading half of the bytes and writing the other half: its name, and the work."""
-    source = torch.zeros(moved // 2, dtype=torch.uint8, device=device)
+    source = torch.empty(moved // 2, dtype=torch.uint8, device=device).random_()
     target = torch.empty_like(source)
     return f"a copy that moves {moved / 2**20:.0f} MiB", lambda: [target.copy_(source)]
 
