@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -90,15 +91,23 @@ def row_of(
     return Row(suite, name, ours_ms, peer, peer_ms, ratio, agree, max(_spread(ours), _spread(theirs)), None, None)
 
 
-def benchmark_file(rows: Sequence[Row], device: torch.device) -> dict[str, Any]:
-    """What ``benchmark.py --json`` writes: the rows, and on what they were measured."""
+def measured_on(device: torch.device) -> dict[str, Any]:
+    """The machine, what runs on it, and the device: of a GPU its name, of a CPU how many threads."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return {
         "machine": platform.platform(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": metadata.version("torchvision"),
+        },
         "device": f"{device} ({name})",
-        "rows": [asdict(row) for row in rows],
     }
+
+
+def benchmark_file(rows: Sequence[Row], device: torch.device) -> dict[str, Any]:
+    """What ``benchmark.py --json`` writes: the rows, and on what they were measured."""
+    return {**measured_on(device), "rows": [asdict(row) for row in rows]}
 
 
 def _agree(answer: Sequence[Tensor], expected: Sequence[Tensor], tolerance: tuple[float, float] | None) -> bool:

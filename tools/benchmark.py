@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -14,7 +15,7 @@ import torch
 from resdet import cli
 from resdet.benchmarks import data, det, loc, ops
 from resdet.benchmarks import eval as evaluation
-from resdet.timing import Row, benchmark_file
+from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, Callable[..., Iterator[Row]]] = {
     "data": data.rows,
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
+    print(line_of_machine(measured_on(device)), flush=True)
     rows: list[Row] = []
     for suite in args.suite or SUITES:
         of_data = {"images": args.images} if suite == "data" else {}
@@ -50,12 +52,18 @@ def main(argv: list[str] | None = None) -> None:
         cli.write_json(args.json, benchmark_file(rows, device))
 
 
+def line_of_machine(on: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
+    return f"{on['device']}; {versions}; {on['machine']}"
+
+
 def line_of(row: Row) -> str:
     if row.peer_ms is None:
         return f"{row.name}: {row.ours_ms:.0f} ms{'' if row.agree else ': wrong answer'}"
     ratio = f"{row.ratio:.2f}x" if row.ratio else "answers differ"
     memory = f", {row.ours_mib:.0f} against {row.peer_mib:.0f} MiB" if row.ours_mib is not None else ""
-    return f"{row.name}: {_ms(row.ours_ms)}, {row.peer} {_ms(row.peer_ms)}: {ratio}{memory}"
+    spread = f", spread {100 * row.spread:.0f} %"  # of the middle half of the times
+    return f"{row.name}: {_ms(row.ours_ms)}, {row.peer} {_ms(row.peer_ms)}: {ratio}{memory}{spread}"
 
 
 def _ms(time: float) -> str:

@@ -1,4 +1,5 @@
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -20,15 +21,17 @@ def test_rows_are_printed_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "SUITES", {"loc": small})
     file = tmp_path / "loc.json"
     benchmark.main(["--suite", "loc", "--device", "cpu", "--threads", "1", "--json", str(file)])
-    assert "K 6, A 2" in capsys.readouterr().out
+    machine, *lines = capsys.readouterr().out.splitlines()
+    assert f"cpu (1 threads); python {platform.python_version()}, torch {torch.__version__}" in machine
+    assert all("K 6, A 2" in line for line in lines[:2])
     assert [row["suite"] for row in json.loads(file.read_text())["rows"]] == ["loc"] * 4
 
 
 def test_a_row_says_its_ratio_or_why_it_has_none():
     row = row_of("det", "detecting", [10.0, 10, 10], "torchvision", [25.0, 25, 25])
-    assert benchmark.line_of(row) == "detecting: 10.0 ms, torchvision 25.0 ms: 2.50x"
+    assert benchmark.line_of(row) == "detecting: 10.0 ms, torchvision 25.0 ms: 2.50x, spread 0 %"
     other = row_of("det", "detecting", [10.0], "torchvision", [25.0], agree=False)
-    assert benchmark.line_of(other).endswith("25.0 ms: answers differ")
+    assert benchmark.line_of(other).endswith("25.0 ms: answers differ, spread 0 %")
     lines = [benchmark.line_of(alone("eval", "evaluating", lambda: right, runs=2)) for right in (True, False)]  # noqa: B023
     assert [line.partition(" ms")[2] for line in lines] == ["", ": wrong answer"]
 
