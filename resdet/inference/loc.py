@@ -137,9 +137,9 @@ def candidates(
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in images]
     for features, group in zip(maps, groups, strict=True):
         rows = torch.tensor([row for row, _ in group])
-        scores, boxes = model.boxes(features, asked[rows].to(device))
+        scores, boxes = (column.cpu() for column in model.boxes(features, asked[rows].to(device)))  # one wait a group
         for i, (row, view) in enumerate(group):
-            found[row].append((scores[i].cpu(), from_view(boxes[i].cpu(), images[row].views[view])))
+            found[row].append((scores[i], from_view(boxes[i], images[row].views[view])))
     return [(torch.cat([s for s, _ in each], 1), torch.cat([b for _, b in each], 1)) for each in found]
 
 
