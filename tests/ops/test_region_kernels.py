@@ -127,6 +127,14 @@ def test_roi_pool_in_other_types(pool, dtype):
     check_pool(pool, distinct_map(2, dtype), ROIS["past the border"], 1)
 
 
+def test_more_regions_than_are_looked_at_at_once(align, pool, monkeypatch):
+    for kernels in (align, pool):
+        monkeypatch.setattr(kernels, "LOOKED_AT", 2)
+    rois = torch.cat((ROIS["two images"], UNREADABLE[:2], ROIS["thinner than a cell"][:2]))
+    check_align(align, distinct_map(2), rois, 2, (0, True))
+    check_pool(pool, distinct_map(2), rois, 2)
+
+
 def test_two_backward_runs_give_equal_bits(align, pool):
     count = 200 if DEVICE.type == "cuda" else 4
     features, rois = distinct_map(3).to(DEVICE), random_rois(count).to(DEVICE)
