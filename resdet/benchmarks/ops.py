@@ -93,11 +93,8 @@ def _regions(case: Maps, device: torch.device) -> Iterator[Row]:
     for op in ("roi_align", "roi_pool"):
         ours, theirs = _two_ways(op, case, rois)
         for what, way, passes in (("forward", _forward, 1), ("forward and backward", _both, 2)):
-            name, work, peer = (
-                f"{op} {what} ({case})",
-                partial(way, ours, *inner),
-                partial(way, theirs, features, slope),
-            )
+            name, work = f"{op} {what} ({case})", partial(way, ours, *inner)
+            peer = partial(way, theirs, features, slope)
             yield compare("ops", name, work, "torchvision", peer, device=device, runs=5, tolerance=near)
             if device.type == "cuda":  # each pass reads one of map and bins, and writes the other
                 copy = _a_copy(passes * (features.nbytes + slope.nbytes), device)

@@ -60,10 +60,9 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         weight = len(batch) * processes / images_per_step if images_per_step else 1.0
         least = images_per_step // processes if images_per_step else len(batch)  # of any share: all take as many parts
+        parts = split(batch, min(how.accumulate, least))
         with explaining(step, batch, how, size_settings), counted_over(processes, weight):
-            values = _backward(
-                model, split(batch, min(how.accumulate, least)), scaler, how.precision, device, step, weight
-            )
+            values = _backward(model, parts, scaler, how.precision, device, step, weight)
         if how.clip_norm:
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)

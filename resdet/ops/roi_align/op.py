@@ -6,7 +6,8 @@ is summed in float32 either way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -71,8 +72,7 @@ class _Learnt(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        kept: tuple[Any, ...] = (*ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
-        return backward(gradient, *kept), None, None, None, None, None, None
+        return _gradients(backward, ctx, gradient)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
@@ -105,9 +105,9 @@ def _(
     return empty_map(gradient, shape, channels_last)
 
 
-def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    found = roi_align_backward(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    found = of_map(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
     return found, None, None, None, None, None, None
 
 
-roi_align.register_autograd(_differentiate, setup_context=_remember)
+roi_align.register_autograd(partial(_gradients, roi_align_backward), setup_context=_remember)

@@ -5,6 +5,8 @@ Autocast leaves it alone: the answer has the type of the features, and gradients
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -54,8 +56,7 @@ class _Learnt(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        kept: tuple[Any, ...] = (*ctx.saved_tensors, ctx.stride, ctx.channels_last)
-        return backward(gradient, *kept), None, None, None
+        return _gradients(backward, ctx, gradient)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
@@ -78,8 +79,8 @@ def _(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_
     return empty_map(gradient, features.shape, channels_last)
 
 
-def _differentiate(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    return roi_pool_backward(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
+def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    return of_map(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
 
 
-roi_pool.register_autograd(_differentiate, setup_context=_remember)
+roi_pool.register_autograd(partial(_gradients, roi_pool_backward), setup_context=_remember)
