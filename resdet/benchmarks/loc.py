@@ -20,7 +20,7 @@ from resdet.timing import Row, compare
 def rows(
     device: torch.device,
     batch: int = 32,
-    neck: int = 512,
+    neck: int = LocConfig().model.neck,
     classes: int = 1000,
     anchors: int = 9,
     *,
