@@ -23,7 +23,7 @@ FORMAT = 1
 # of damaged bytes, and of kinds of zip that torch does not write: packed otherwise, encrypted
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
-    *(ValueError, OverflowError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError, RuntimeError),
 )
 
 
