@@ -27,7 +27,7 @@ class LocalizerConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     method: str = "rpn"  # or "pcr", VGG's per-class regression from one crop, the paper's baseline; see ONLY_FOR
     feature: str = "conv5"  # the map the RPN reads: 7x7 for a 224 crop; or "conv4"
-    neck: int = 128  # channels before the siblings: of the 3x3 convolution (512 are 11 % of a ResNet-50); pcr: hidden
+    neck: int = 128  # channels of the layer before the siblings, a 3x3 convolution; for pcr a fully connected one
     anchor_sizes: tuple[float, ...] = (64.0, 128.0, 224.0)  # sqrt of the area, pixels; large objects matter here
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     class_loss: str = "true"  # the true class's logistic output learns, as PCR knows the class; or "all" K outputs
