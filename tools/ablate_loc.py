@@ -16,7 +16,8 @@ EXAMPLE = """example:
       --classifier runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json table13.json
 
 VGG's per-class regression, the per-class RPN on one crop and densely, R-CNN behind it, and all weights together, on the
-same images; differences are paired.  --set rcnn.test.proposals=50 and its like are for the R-CNNs."""
+same images; differences are paired.  --set rcnn.test.proposals=50 is for the R-CNNs, classifier.data.size=160 for the
+classifiers, what has neither prefix for the localizers."""
 
 
 def arguments() -> argparse.ArgumentParser:

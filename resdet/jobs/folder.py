@@ -18,7 +18,8 @@ from resdet.inference.det import Detected, detect
 from resdet.inference.loc import GUESSES
 from resdet.inference.locate import locate_together
 from resdet.jobs.detection import together
-from resdet.jobs.localization import LocWeights, open_locators, settings_of_localizers
+from resdet.jobs.localization import LocWeights, open_locators
+from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.trained import RunOptions, as_detector, open_detector, open_trained
 from resdet.predictions.jsonl import ImageResult, failed
@@ -59,7 +60,9 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
         UsageError: options that are for the other kind, or a classifier, which gives no boxes.
         InputError: what is wrong with a file of weights.
     """
-    first, how = open_trained(args.weights[0], settings_of_localizers(args.settings), args)
+    words = by_role(args.settings)
+    check_roles(words, args.rcnn, args.classifier)
+    first, how = open_trained(args.weights[0], words.localizers, args)
     if first.task == "det":
         return _detectors(first, how, args)
     return _localizers(first, how, args, files)
@@ -140,12 +143,13 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
         raise UsageError(f"--top-k: wanted a whole number from 1 to {GUESSES} of a localizer, got {top_k}")
     if args.classifier and any(is_video(file.file) for file in files):
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
-    opened = open_locators(LocWeights(args.weights, args.rcnn), args.settings, args, (first, how))
+    opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, args, (first, how))
     locators, classes = opened.locators, opened.classes
     guesses = None
     if args.classifier and files:
         images = viewed(files, locators.views)
-        guesses = second_guesses(args.classifier, args, classes, args.weights[0], images, how.me.alone())
+        words = by_role(args.settings).classifiers
+        guesses = second_guesses(args.classifier, words, args, classes, args.weights[0], images, how.me.alone())
 
     def answer(batches: Batches) -> Iterator[Detected]:
         for found in locate_together(locators, batches, how.device, how.precision, guesses=guesses):

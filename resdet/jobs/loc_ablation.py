@@ -16,7 +16,8 @@ from resdet.data.records import Records
 from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
-from resdet.jobs.localization import FOR_RCNN, LocWeights, predict_with, settings_of_localizers
+from resdet.jobs.localization import LocWeights, predict_with
+from resdet.jobs.roles import by_role, check_roles
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,11 @@ def ladder(
     rows = weights.rows()
     if not rows:
         raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
-    if not weights.rcnn and len(settings_of_localizers(settings)) < len(settings):
-        raise UsageError(f"--set {FOR_RCNN}...: no R-CNN is named (--rcnn)")
+    check_roles(by_role(settings), weights.rcnn, weights.classifier)
     above: NDArray[np.float64] | None = None
     for method, testing, networks in rows:
         began = perf_counter()
-        own = settings if networks.rcnns else settings_of_localizers(settings)
+        own = [word for word in settings if networks.rcnns or not by_role([word]).rcnns]
         found = predict_with(networks, [*own, f"test.protocol={testing}"], args, records)
         spent = 1000 * (perf_counter() - began) / len(records)
         outcomes = loc_outcomes(found, records)

@@ -18,17 +18,15 @@ from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.engine.distributed import Process
-from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
+from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, as_localizer, open_localizer, open_rcnn
 from resdet.predictions.loc import LocPredictions, to_inclusive
-
-FOR_RCNN = "rcnn."  # settings that begin so are for R-CNNs
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,6 @@ class OpenedLocators:
     how: RunOptions
 
 
-def settings_of_localizers(settings: Sequence[str]) -> list[str]:
-    """Those that are not for R-CNNs; see :func:`open_locators`."""
-    return [word for word in settings if not word.startswith(FOR_RCNN)]
-
-
 def open_locators(
     named: LocWeights,
     settings: Sequence[str],
@@ -63,8 +56,8 @@ def open_locators(
     """Open localizers and R-CNNs for one answer together.
 
     Args:
-        settings: ``section.key=value`` words on top of what the localizers were trained with, and
-            ``rcnn.section.key=value`` on top of what the R-CNNs were.
+        settings: ``section.key=value`` words on top of what the localizers were trained with,
+            ``rcnn.section.key=value`` on top of what the R-CNNs were, and ``classifier.section.key=value``.
         args: what :func:`resdet.jobs.trained.add_options` asks for.
         first: the first localizer, where it is open already.
 
@@ -72,19 +65,17 @@ def open_locators(
         InputError: one knows other classes than the first.
         UsageError: one is of another kind, or what :func:`resdet.jobs.trained.open_trained` refuses.
     """
-    for_rcnn = [word.removeprefix(FOR_RCNN) for word in settings if word.startswith(FOR_RCNN)]
-    if for_rcnn and not named.rcnns:
-        raise UsageError("--set rcnn....: no R-CNN is named (--rcnn)")
-    own, files = settings_of_localizers(settings), list(named.localizers)
+    words, files = by_role(settings), list(named.localizers)
+    check_roles(words, named.rcnns, named.classifiers)
     opened = [as_localizer(*first, files[0])] if first else []
-    opened += [open_localizer(file, own, args) for file in files[len(opened) :]]
+    opened += [open_localizer(file, words.localizers, args) for file in files[len(opened) :]]
     _, _, classes, how = opened[0]
 
     def label(of: Classes, file: Path | str) -> Tensor | None:
         return None if of.ids == classes.ids else label_map(classes, of, files[0], file)
 
     members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, files, strict=True)]
-    judges = [(file, *open_rcnn(file, for_rcnn, args)) for file in named.rcnns]
+    judges = [(file, *open_rcnn(file, words.rcnns, args)) for file in named.rcnns]
     rescorers = [Rescorer(model, rule, label(c, file)) for file, model, rule, c in judges]
     return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)
 
@@ -133,6 +124,9 @@ def predict_with(
     classes, how, first = opened.classes, opened.how, named.localizers[0]
     as_trained = relabel(records, classes, first)
     images = ViewedImages(records.open, len(records), opened.locators.views)
+    words, guesses = by_role(settings).classifiers, None
+    if named.classifiers:
+        guesses = second_guesses(named.classifiers, words, args, classes, first, images, how.me)
     found = predict(
         opened.locators,
         as_trained,
@@ -140,7 +134,7 @@ def predict_with(
         precision=how.precision,
         batch_size=how.batch_size,
         workers=how.workers,
-        guesses=second_guesses(named.classifiers, args, classes, first, images, how.me) if named.classifiers else None,
+        guesses=guesses,
         me=how.me,
     )
     label = label_map(classes, records.classes, first, records.root).numpy()
@@ -155,7 +149,7 @@ def oracle_misses(
     Returns:
         ``(N,)``: their share is the true-class error that a perfect choice among the candidates would leave.
     """
-    model, protocol, classes, how = open_localizer(weights, settings, args)
+    model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
     images = ViewedImages(records.open, len(records), protocol.views)
     truth = relabel(records, classes, weights).target
 

@@ -46,6 +46,7 @@ class CropClassifiers:
 
 def second_guesses(
     weights: Sequence[Path | str],
+    settings: Sequence[str],
     args: argparse.Namespace,
     classes: Classes,
     whose: object,
@@ -56,7 +57,8 @@ def second_guesses(
 
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken.
-        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not for these networks.
+        settings: ``section.key=value`` words on top of what each was trained with.
+        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not looked at.
         classes: whose labels are answered.
         whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.
@@ -69,7 +71,7 @@ def second_guesses(
         InputError: the classes are others, or what is wrong with a file.
         UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
-    opened = [_open(file, args, classes, whose) for file in weights]
+    opened = [_open(file, settings, args, classes, whose) for file in weights]
     together, how = CropClassifiers(tuple(one for one, _ in opened)), opened[0][1]
     viewed = replace(images, views=together.views)
 
@@ -81,9 +83,9 @@ def second_guesses(
 
 
 def _open(
-    weights: Path | str, args: argparse.Namespace, classes: Classes, whose: object
+    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, classes: Classes, whose: object
 ) -> tuple[CropClassifier, RunOptions]:
-    opened = open_classifier(weights, (), args)
+    opened = open_classifier(weights, settings, args)
     data = opened.config.data
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
     return CropClassifier(opened.model, crop, label_map(classes, opened.classes, whose, weights)), opened.how

@@ -11,6 +11,8 @@ from tiny_set import draw, run, specs
 
 from resdet import build
 from resdet.engine import checkpoint
+from resdet.jobs import second_classifier
+from resdet.jobs.second_classifier import guess
 from resdet.models.rcnn import RCNN
 
 NET = "model: {backbone: {depth: 18, width: 8}"
@@ -132,6 +134,29 @@ def test_eval_loc_takes_rcnns_and_several_of_everything(folder, tmp_path):
     )
     assert one["cls_top1_error"] == twice["cls_top1_error"]  # twice the same says the same
     assert one["images"] == 6 and 0 <= one["gt_class_loc_error"] <= 100
+
+
+def test_settings_of_classifiers_are_told_apart(folder, tmp_path, monkeypatch, capsys):
+    loc, cls = folder / "loc" / "best.pt", folder / "cls" / "best.pt"
+    crops = []
+
+    def seen(together, *rest):
+        crops.extend((one.crop.size, one.crop.resize) for one in together.each)
+        return guess(together, *rest)
+
+    monkeypatch.setattr(second_classifier, "guess", seen)
+    evaluate(folder, tmp_path, "--weights", loc, "--classifier", cls)
+    assert crops == [(32, 32)]
+    words = ("--set", "classifier.data.size=48", "classifier.data.resize=50")
+    evaluate(folder, tmp_path, "--weights", loc, "--classifier", cls, *words)
+    photographs = folder / "set" / "val" / "images"
+    assert run("infer", photographs, "--weights", loc, "--classifier", cls, *words, "--out", tmp_path / "out") == 0
+    assert crops[1:] == [(48, 50), (48, 50)]
+    data = ("--data", f"tiny-imagenet:{folder / 'set'}:val", "--workers", 0)
+    assert run("eval_loc", "--weights", loc, *data, *words) == 2
+    assert "no classifier of its own is named (--classifier)" in capsys.readouterr().err
+    assert run("eval_loc", "--weights", loc, "--classifier", cls, *data, "--set", "classifier.data.sise=48") == 2
+    assert "data.sise" in capsys.readouterr().err
 
 
 def test_settings_of_rcnns_are_told_apart(folder, tmp_path, capsys):
