@@ -38,5 +38,6 @@ def build_rescoring(config: RCNNConfig) -> Rescoring:
         proposals=test.proposals,
         min_side=config.proposals.min_side,
         share_iou=test.share_iou,
+        score_share=test.score_share,
         vote_iou=test.vote_iou if test.voting else None,
     )

@@ -67,6 +67,9 @@ class RCNNModelConfig:
 class RCNNTestConfig:
     proposals: int = 200  # best boxes of each class that are looked at again
     share_iou: float = 0.9  # of boxes that overlap by more, whatever their classes, one is cropped for all; 1: each is
+    # of R-CNN's scores in what ranks, the rest is the localizer's, a geometric mean; 1: they alone, as App. C has it;
+    # 0: R-CNN moves boxes and does not rank
+    score_share: float = 1.0
     voting: bool = True  # the best box and its neighbours vote; false: the best box as it is
     vote_iou: float = 0.5
     images: int = 1000  # of the validation set, that training is judged by, evenly spaced; 0: all
@@ -75,7 +78,7 @@ class RCNNTestConfig:
     def __post_init__(self) -> None:
         at_least("test", self, 1, "proposals", "batch_size")
         at_least("test", self, 0, "images")
-        share("test", self, "share_iou", "vote_iou")
+        share("test", self, "share_iou", "score_share", "vote_iou")
 
 
 def _rcnn_data() -> DetDataConfig:

@@ -47,8 +47,8 @@ class Member:
 class Locators:
     """Localizers that propose together, and R-CNNs that judge together what was proposed (App. C).
 
-    Their candidates are united; R-CNNs' scores are averaged, and alone rank.  The first R-CNN, or else the first
-    localizer, says how boxes vote.
+    Their candidates are united; R-CNNs' scores are averaged.  The first R-CNN, or else the first localizer, says how
+    boxes vote, and an R-CNN what its kind's scores count beside the localizers'.
     """
 
     members: tuple[Member, ...]

@@ -30,6 +30,7 @@ class Rescoring:
     proposals: int = 200
     min_side: float = 16.0  # pixels of the image
     share_iou: float = 0.9
+    score_share: float = 1.0  # of an R-CNN's scores in what ranks; the rest is the localizer's
     vote_iou: float | None = 0.5
 
     def views(self, width: int, height: int) -> list[View]:
@@ -52,6 +53,7 @@ class SharedCrops:
 
     boxes: Tensor  # (R, 4) in pixels of the image
     members: Tensor  # (k, R) bool: which stand for a proposal of each class
+    scores: Tensor  # (k, R) the best score of these proposals; 0 where there are none
 
 
 def shared_crops(scores: Tensor, boxes: Tensor, size: tuple[int, int], rule: Rescoring) -> SharedCrops:
@@ -75,9 +77,11 @@ def shared_crops(scores: Tensor, boxes: Tensor, size: tuple[int, int], rule: Res
     kept = torch.arange(len(every)) if rule.share_iou >= 1 else nms(every, rank[wanted], rule.share_iou)
     stands_in = pairwise_iou(every, every[kept]).argmax(1)
     stands_in[kept] = torch.arange(len(kept))
-    members = torch.zeros(len(scores), len(kept), dtype=torch.bool)
+    shape, cell = (len(scores), len(kept)), owner * len(kept) + stands_in  # (N,): of the class and the crop
+    members = torch.zeros(shape, dtype=torch.bool)
     members[owner, stands_in] = True
-    return SharedCrops(every[kept], members)
+    best = scores.new_zeros(shape).flatten().scatter_reduce(0, cell, rank[wanted].clamp(min=0), "amax").view(shape)
+    return SharedCrops(every[kept], members, best)
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,9 @@ def look_again(
 ) -> tuple[Tensor, Tensor]:
     """What R-CNNs think of an image's crops: their scores and their boxes, averaged.
 
+    What the localizer thought of them is mixed in: ``own ** s * localizer's ** (1 - s)``, s the first one's
+    ``score_share``.
+
     Args:
         pixels: ``(H, W, 3)`` uint8, the image as each of them sees it.
         views: how that lies in the image.
@@ -148,5 +155,6 @@ def look_again(
         logits, moved = rescorer.model.judge(batch, to_view(crops.boxes, view).to(device), classes.to(device))
         scores += logits.sigmoid().T.cpu()
         boxes += from_view(moved.transpose(0, 1).cpu(), view)
-    count = len(rescorers)
-    return torch.where(crops.members, scores / count, 0.0), boxes / count
+    count, share = len(rescorers), rescorers[0].rule.score_share
+    ranks = (scores / count) ** share * crops.scores.float().cpu() ** (1 - share)
+    return torch.where(crops.members, ranks, 0.0), boxes / count

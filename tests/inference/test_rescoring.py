@@ -36,6 +36,14 @@ def test_boxes_of_two_classes_that_all_but_coincide_are_cropped_once():
     assert found.members.all()  # both stand for both classes
 
 
+def test_a_crop_keeps_the_best_score_of_the_proposals_it_stands_for():
+    found = crops([[0.9, 0.7, 0.2], [0.1, 0.3, 0.8]], [[A, NEAR_A, B], [A, NEAR_A, B]], share_iou=0.9)
+    by_box = {tuple(box): column for box, column in zip(found.boxes.tolist(), found.scores.T.tolist(), strict=True)}
+    assert by_box[A] == pytest.approx([0.9, 0.3]) and by_box[B] == pytest.approx([0.2, 0.8])
+    alone = crops([[0.9], [0.8]], [[A], [B]])
+    assert alone.scores[~alone.members].tolist() == [0.0, 0.0]
+
+
 def test_only_the_best_few_of_each_class_take_part():
     found = crops([[0.9, 0.2], [0.1, 0.8]], [[A, B], [A, B]], proposals=1)
     assert [tuple(box) for box in found.boxes[found.members[0]].tolist()] == [A]
@@ -87,6 +95,16 @@ def test_scores_and_boxes_of_several_networks_are_averaged_in_the_images_pixels(
 def test_a_crop_that_stands_for_no_proposal_of_a_class_scores_0_there():
     scores, _ = judged([Rescorer(Judge(0.0), ALL)], crops([[0.9], [0.8]], [[A], [B]]), [0, 2])
     assert (scores > 0).tolist() in ([[True, False], [False, True]], [[False, True], [True, False]])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_localizers_scores_count_for_what_r_cnns_do_not(share):
+    found = crops([[0.9, 0.5]], [[A, B]])
+    rule = Rescoring(**{**vars(ALL), "score_share": share})
+    scores, boxes = judged([Rescorer(Judge(4.0), rule), Rescorer(Judge(4.0), ALL)], found, [0])
+    widths = found.boxes[:, 2] - found.boxes[:, 0]
+    torch.testing.assert_close(scores[0], (widths / 10).sigmoid() ** share * torch.tensor([0.9, 0.5]) ** (1 - share))
+    torch.testing.assert_close(boxes[0], found.boxes + 4.0)  # moved all the same
 
 
 def test_labels_are_translated_for_each_network():
