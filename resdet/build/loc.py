@@ -74,4 +74,4 @@ def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
     resize = round(data.resize * size / data.size)
     vote_iou = test.vote_iou if votes else None
     greedy = test.voting == "greedy"
-    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, vote_iou, greedy)
+    return LocProtocol(test.protocol, size, resize, test.scales, test.mirror, vote_iou, greedy, test.ensemble == "mean")

@@ -72,11 +72,15 @@ class LocTestConfig:
     mirror: bool = False  # dense: each scale's mirror image too
     voting: str = "dense"  # the best box and its neighbours vote: "dense", "always", "never"; or VGG's "greedy" merging
     vote_iou: float = 0.5
+    # several localizers: the "union" of their candidates; or, of those with the same anchors and views, each anchor's
+    # "mean" score and box
+    ensemble: str = "union"
     batch_size: int = 64
 
     def __post_init__(self) -> None:
         one_of("test.protocol", self.protocol, ("1-crop", "dense"))
         one_of("test.voting", self.voting, ("dense", "always", "never", "greedy"))
+        one_of("test.ensemble", self.ensemble, ("union", "mean"))
         if not self.scales:
             raise UsageError("test.scales must name one at least, got none")
         each_above_zero("test.scales", self.scales)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -78,6 +78,9 @@ class LocProtocol:
     mirror: bool  # dense: each scale's mirror image too
     vote_iou: float | None  # candidates that vote on the box; None: the best candidate as it is
     greedy: bool = False  # they are merged pair by pair (VGG, OverFeat) and do not vote
+    # several localizers with the same anchors: each anchor's scores and boxes are averaged.  Not in the repr, which
+    # names proposals on disk: what a single one proposes is the same
+    averaged: bool = field(default=False, repr=False)
 
     def views(self, width: int, height: int) -> list[View]:
         """The views of an image of this size."""

@@ -47,8 +47,9 @@ class Member:
 class Locators:
     """Localizers that propose together, and R-CNNs that judge together what was proposed (App. C).
 
-    Their candidates are united; R-CNNs' scores are averaged.  The first R-CNN, or else the first localizer, says how
-    boxes vote, and an R-CNN what its kind's scores count beside the localizers'.
+    Their candidates are united, or averaged where the first one's protocol says so; R-CNNs' scores are averaged.  The
+    first R-CNN, or else the first localizer, says how boxes vote, and an R-CNN what R-CNNs' scores count beside the
+    localizers'.
     """
 
     members: tuple[Member, ...]
@@ -138,7 +139,7 @@ def _locate(
     proposed = [_candidates(shown, asked, device) for shown in shows]
     answers = []
     for row, (image, *each) in enumerate(zip(images, *proposed, strict=True)):
-        every = (torch.cat([one[0] for one in each], 1), torch.cat([one[1] for one in each], 1))
+        every = _pooled(each, averaged=locators.members[0].protocol.averaged)
         boxes, box_scores = _decide(locators, image, asked[row], *every, device)
         boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
         k = labels.shape[1]
@@ -146,6 +147,14 @@ def _locate(
         answer = (labels[row], scores[row], boxes[:k], box_scores[:k], true_box)
         answers.append(Located(image.index, image.width, image.height, *answer))
     return answers
+
+
+def _pooled(each: Sequence[tuple[Tensor, Tensor]], *, averaged: bool) -> tuple[Tensor, Tensor]:
+    """Scores ``(k, P)`` and boxes ``(k, P, 4)`` of one image from those of each localizer."""
+    scores, boxes = zip(*each, strict=True)
+    if averaged:
+        return torch.stack(scores).mean(0), torch.stack(boxes).mean(0)
+    return torch.cat(scores, 1), torch.cat(boxes, 1)
 
 
 def _decide(

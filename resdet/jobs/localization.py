@@ -18,6 +18,7 @@ from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.engine.distributed import Process
+from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
@@ -63,7 +64,8 @@ def open_locators(
 
     Raises:
         InputError: one knows other classes than the first.
-        UsageError: one is of another kind, or what :func:`resdet.jobs.trained.open_trained` refuses.
+        UsageError: one is of another kind, or what :func:`resdet.jobs.trained.open_trained` refuses; candidates that
+            cannot be averaged.
     """
     words, files = by_role(settings), list(named.localizers)
     check_roles(words, named.rcnns, named.classifiers)
@@ -75,9 +77,24 @@ def open_locators(
         return None if of.ids == classes.ids else label_map(classes, of, files[0], file)
 
     members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, files, strict=True)]
+    if members[0].protocol.averaged:
+        _check_same_candidates(members, files)
     judges = [(file, *open_rcnn(file, words.rcnns, args)) for file in named.rcnns]
     rescorers = [Rescorer(model, rule, label(c, file)) for file, model, rule, c in judges]
     return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)
+
+
+def _check_same_candidates(members: Sequence[Member], files: Sequence[Path | str]) -> None:
+    first, *others = [
+        (member.model.anchoring, replace(member.protocol, vote_iou=None, greedy=False, averaged=False))
+        for member in members
+    ]
+    for place, other in enumerate(others, 1):
+        if other != first:
+            what = "anchors" if other[0] != first[0] else "views (test.protocol, scales, mirror, data.size, resize)"
+            raise UsageError(
+                f"test.ensemble=mean: {files[place]} has other {what} than {files[0]}; union has no such need"
+            )
 
 
 def predict(

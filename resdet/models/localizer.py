@@ -118,6 +118,11 @@ class Localizer(nn.Module):
         logits, deltas = self.rpn.of_classes(hidden, classes)
         return logits.sigmoid(), decode(deltas, self.anchors(hidden))
 
+    @property
+    def anchoring(self) -> tuple[object, ...]:
+        """What its candidates stand on: of networks that agree in it the same ones have the same places."""
+        return (self.backbone.strides[self.feature], *map(tuple, self.shapes.tolist()))
+
     def anchors(self, hidden: Tensor) -> Tensor:
         """``(P, 4)`` anchors of a map."""
         height, width = hidden.shape[-2:]

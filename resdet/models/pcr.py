@@ -93,6 +93,11 @@ class PCRLocalizer(nn.Module):
         """``(B, K)`` float32 class logits of ``(B, 3, H, W)`` uint8 RGB, as a classifier gives them."""
         return self.class_logits(self.features(images))
 
+    @property
+    def anchoring(self) -> tuple[object, ...]:
+        """What its candidates stand on, see :attr:`resdet.models.localizer.Localizer.anchoring`."""
+        return ("windows", self.stride, self.side)
+
     def boxes(self, maps: dict[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:
         """Every window's probability and box for the classes asked about; of a crop of the training size, one.
 

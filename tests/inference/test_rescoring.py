@@ -1,5 +1,7 @@
 """Which boxes are cropped for R-CNN, and how several networks' judgements become one answer, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,14 @@ def test_candidates_of_several_localizers_are_united():
     found = answers(Locators((Member(one, CROP), Member(two, CROP))))
     assert found[1].boxes[0].tolist() == [10.0, 10.0, 50.0, 50.0]
     assert found[1].box_scores[0].item() == pytest.approx(0.7)
+
+
+def test_candidates_of_the_same_anchors_are_averaged_where_that_is_asked_for():
+    crop = replace(CROP, averaged=True)
+    one, two = Proposes([0.3, 0.6], [A, NEAR_A]), Proposes([0.9, 0.2], [B, NEAR_A])
+    found = answers(Locators((Member(one, crop), Member(two, crop))))  # (0.6, 0.4), (mean of A and B, NEAR_A)
+    assert found[0].boxes[0].tolist() == [25.0, 10.0, 55.0, 32.5]
+    assert found[0].box_scores[0].item() == pytest.approx(0.6)
 
 
 def test_their_classes_are_averaged_each_in_its_own_order():

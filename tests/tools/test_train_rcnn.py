@@ -136,6 +136,25 @@ def test_eval_loc_takes_rcnns_and_several_of_everything(folder, tmp_path):
     assert one["images"] == 6 and 0 <= one["gt_class_loc_error"] <= 100
 
 
+def test_candidates_of_the_same_anchors_are_averaged(folder, tmp_path, capsys):
+    loc = folder / "loc" / "best.pt"
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    mean = ("--protocol", "dense", "--set", "test.ensemble=mean")
+    one = evaluate(folder, tmp_path / "a", "--weights", loc, "--protocol", "dense")
+    assert evaluate(folder, tmp_path / "b", "--weights", loc, loc, *mean) == one  # the mean of two that are the same
+    saved = checkpoint.load(loc)
+    other = {**saved.config, "model": {**saved.config["model"], "anchor_sizes": [12, 28]}}
+    checkpoint.save(tmp_path / "other.pt", replace(saved, config=other))
+    data = ("--data", f"tiny-imagenet:{folder / 'set'}:val", "--workers", 0)
+    assert run("eval_loc", "--weights", loc, tmp_path / "other.pt", *data, *mean) == 2
+    said = capsys.readouterr().err
+    assert "test.ensemble=mean: " in said and "other.pt has other anchors than " in said and said.count("\n") == 1
+    other = {**saved.config, "test": {**saved.config["test"], "scales": [48]}}
+    checkpoint.save(tmp_path / "other.pt", replace(saved, config=other))
+    assert run("eval_loc", "--weights", loc, tmp_path / "other.pt", *data, *mean) == 2
+    assert "other.pt has other views (test.protocol, scales" in capsys.readouterr().err
+
+
 def test_settings_of_classifiers_are_told_apart(folder, tmp_path, monkeypatch, capsys):
     loc, cls = folder / "loc" / "best.pt", folder / "cls" / "best.pt"
     crops = []
