@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     me = training.start(config, args.device)
     data = training.open_data(config, with_boxes=True)
     model = build.build_localizer(config, len(data.train.classes))
-    build.load_backbone(model.backbone, config.model.backbone, config.data, data.train.classes)
+    build.start_localizer(model, config, data.train.classes)
     build.place(model, me.device, config.train.channels_last)
     precision, workers = config.train.precision, config.data.workers
 

@@ -12,6 +12,7 @@ from resdet.build.det import build_detector as build_detector
 from resdet.build.det import start_detector as start_detector
 from resdet.build.loc import build_localizer as build_localizer
 from resdet.build.loc import build_protocol as build_protocol
+from resdet.build.loc import start_localizer as start_localizer
 from resdet.build.rcnn import build_rcnn as build_rcnn
 from resdet.build.rcnn import build_rescoring as build_rescoring
 from resdet.build.schedule import detection_plan as detection_plan

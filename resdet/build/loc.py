@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
-from resdet.build.backbone import build_backbone
+from resdet.backbones.weights import load_into
+from resdet.build.backbone import build_backbone, load_backbone
 from resdet.config import LocConfig
+from resdet.data.records import Classes
+from resdet.engine import checkpoint
+from resdet.errors import InputError, UsageError
 from resdet.heads.per_class_box import PerClassBox
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.inference.loc import LocProtocol
@@ -64,6 +69,28 @@ def build_rpn_localizer(config: LocConfig, classes: int) -> Localizer:
         std=config.data.std,
         loss=loss,
     )
+
+
+def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) -> None:
+    """Give a localizer the weights that training starts from: ``model.weights``, or else ``model.backbone.weights``.
+
+    Of a localizer that was trained on other classes, its classifier and siblings are left out.
+
+    Raises:
+        UsageError: both are named.
+        InputError: a file is missing, damaged, of another kind or of another shape.
+    """
+    how = config.model
+    if not how.weights:
+        load_backbone(model.backbone, how.backbone, config.data, classes)
+        return
+    if how.backbone.weights:
+        raise UsageError("model.weights is a whole localizer: leave model.backbone.weights out")
+    saved = checkpoint.load(Path(how.weights))
+    if saved.task != "loc":
+        raise InputError(f"{how.weights}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
+    of_classes = ("backbone.fc.", "rpn.cls.", "rpn.reg.", "head.reg.")
+    load_into(model, saved.model, source=how.weights, skip=() if saved.class_ids == classes.ids else of_classes)
 
 
 def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:

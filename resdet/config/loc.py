@@ -25,6 +25,7 @@ class LocalizerConfig:
     """The per-class RPN (App. C).  The paper leaves most of these open: they are choices, each with its reason."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    weights: str = ""  # a localizer that training goes on from, its classes the same or others; else backbone.weights
     method: str = "rpn"  # or "pcr", VGG's per-class regression from one crop, the paper's baseline; see ONLY_FOR
     feature: str = "conv5"  # the map the RPN reads: 7x7 for a 224 crop; or "conv4"
     neck: int = 128  # channels of the layer before the siblings, a 3x3 convolution; for pcr a fully connected one

@@ -76,17 +76,38 @@ def test_the_classifier_may_be_left_out_of_the_learning(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "method", [(), ("model.method=pcr", "model.anchor_sizes=[64,128,224]", "model.anchor_ratios=[0.5,1,2]")]
+)
+def test_training_goes_on_from_a_localizer_with_new_outputs_for_new_classes(folder, tmp_path, method):
+    assert train(folder, tmp_path / "first", *method) == 0
+    before = checkpoint.load(tmp_path / "first" / "best.pt").model
+    draw(tmp_path / "set", ("n07", "n08", "n09"))
+    # warm-up: the first step's rate is 0, so a run of one step ends as it began
+    still = ("train.warmup_epochs=0.5", "train.epochs=0.5", "model.backbone.weights=", *method)
+    for root, out in ((folder, "same"), (tmp_path, "other")):
+        start = f"model.weights={tmp_path / 'first' / 'best.pt'}"
+        words = (folder / "loc.yaml", *specs(root / "set"), start, "--out", tmp_path / out, *still)
+        assert cli.run(TRAIN_LOC, [str(word) for word in words]) == 0
+        after = checkpoint.load(tmp_path / out / "last.pt").model
+        changed = {name.rpartition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+        siblings = {"head.reg"} if method else {"rpn.cls", "rpn.reg"}
+        assert changed == ({"backbone.fc", *siblings} if out == "other" else set())
+
+
+@pytest.mark.parametrize(
     ("words", "code", "line"),
     [
         (["model.feature=conv3"], 2, "model.feature must be one of conv4, conv5"),
         (["model.ancor_sizes=[1]"], 2, "did you mean 'model.anchor_sizes'?"),
         (["model.backbone.weights=nowhere.pt"], 1, "nowhere.pt"),
         (["model.backbone.depth=34"], 1, "best.pt"),
+        (["model.weights=x.pt"], 2, "leave model.backbone.weights out"),
+        (["model.backbone.weights=", "model.weights=CLS"], 1, "it is for model.backbone.weights"),
         (["data.val=tiny-imagenet:SET:test"], 1, "test"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_a_code(folder, tmp_path, capsys, words, code, line):
-    words = [word.replace("SET", str(folder / "set")) for word in words]
+    words = [word.replace("SET", str(folder / "set")).replace("CLS", str(folder / "cls/best.pt")) for word in words]
     assert train(folder, tmp_path, *words) == code
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1, captured.err
