@@ -80,7 +80,8 @@ def shared_crops(scores: Tensor, boxes: Tensor, size: tuple[int, int], rule: Res
     shape, cell = (len(scores), len(kept)), owner * len(kept) + stands_in  # (N,): of the class and the crop
     members = torch.zeros(shape, dtype=torch.bool)
     members[owner, stands_in] = True
-    best = scores.new_zeros(shape).flatten().scatter_reduce(0, cell, rank[wanted].clamp(min=0), "amax").view(shape)
+    own = scores.gather(1, place)[wanted]  # (N,): thin ones were only ranked lower
+    best = scores.new_zeros(shape).flatten().scatter_reduce(0, cell, own, "amax").view(shape)
     return SharedCrops(every[kept], members, best)
 
 

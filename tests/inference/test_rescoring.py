@@ -42,6 +42,7 @@ def test_a_crop_keeps_the_best_score_of_the_proposals_it_stands_for():
     found = crops([[0.9, 0.7, 0.2], [0.1, 0.3, 0.8]], [[A, NEAR_A, B], [A, NEAR_A, B]], share_iou=0.9)
     by_box = {tuple(box): column for box, column in zip(found.boxes.tolist(), found.scores.T.tolist(), strict=True)}
     assert by_box[A] == pytest.approx([0.9, 0.3]) and by_box[B] == pytest.approx([0.2, 0.8])
+    assert crops([[0.9]], [[THIN]]).scores.tolist() == [[pytest.approx(0.9)]]
     alone = crops([[0.9], [0.8]], [[A], [B]])
     assert alone.scores[~alone.members].tolist() == [0.0, 0.0]
 
