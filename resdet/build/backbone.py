@@ -74,6 +74,21 @@ def load_backbone(
         )
 
 
+def read_whole_model(name: str, task: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The weights of a checkpoint that training goes on from, and the classes they are for.
+
+    Args:
+        task: the kind of model that is wanted, as checkpoints call it: ``"loc"``, ``"det"``.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind.
+    """
+    saved = checkpoint.load(Path(name))
+    if saved.task != task:
+        raise InputError(f"{name}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
+    return saved.model, saved.class_ids
+
+
 def place(model: Net, device: torch.device, channels_last: bool) -> Net:
     """The model on its device, its convolutions laid out for it."""
     return model.to(device, memory_format=torch.channels_last if channels_last else torch.preserve_format)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor, nn
 
 from resdet.backbones import ResNet
 from resdet.backbones.weights import backbone_of, load_into
-from resdet.build.backbone import build_backbone, load_backbone
+from resdet.build.backbone import build_backbone, load_backbone, read_whole_model
 from resdet.config import DetConfig, DetectorConfig, from_dict
 from resdet.data.records import Classes
-from resdet.engine import checkpoint
-from resdet.errors import InputError, UsageError
+from resdet.errors import UsageError
 from resdet.heads.c4 import C4
 from resdet.heads.fpn import FPN
 from resdet.heads.region import RegionHead
@@ -100,10 +98,7 @@ def _detector_state(config: DetConfig) -> tuple[dict[str, Tensor], tuple[str, ..
         theirs = from_dict(DetConfig, dict(found.settings), name).data
         backbone = renormalised(backbone_of(found.state), theirs.mean, theirs.std, data.mean, data.std)
         return {**found.state, **{f"backbone.{key}": value for key, value in backbone.items()}}, found.classes.ids
-    saved = checkpoint.load(Path(name))
-    if saved.task != "det":
-        raise InputError(f"{name}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
-    return saved.model, tuple(saved.class_ids)
+    return read_whole_model(name, "det")
 
 
 def build_det_protocol(config: DetConfig) -> DetProtocol:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from resdet.backbones.weights import load_into
-from resdet.build.backbone import build_backbone, load_backbone
+from resdet.build.backbone import build_backbone, load_backbone, read_whole_model
 from resdet.config import LocConfig
 from resdet.data.records import Classes
-from resdet.engine import checkpoint
-from resdet.errors import InputError, UsageError
+from resdet.errors import UsageError
 from resdet.heads.per_class_box import PerClassBox
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.inference.loc import LocProtocol
@@ -86,11 +84,9 @@ def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) ->
         return
     if how.backbone.weights:
         raise UsageError("model.weights is a whole localizer: leave model.backbone.weights out")
-    saved = checkpoint.load(Path(how.weights))
-    if saved.task != "loc":
-        raise InputError(f"{how.weights}: holds a model of the kind {saved.task!r}: it is for model.backbone.weights")
+    state, ids = read_whole_model(how.weights, "loc")
     of_classes = ("backbone.fc.", "rpn.cls.", "rpn.reg.", "head.reg.")
-    load_into(model, saved.model, source=how.weights, skip=() if saved.class_ids == classes.ids else of_classes)
+    load_into(model, state, source=how.weights, skip=() if ids == classes.ids else of_classes)
 
 
 def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:
