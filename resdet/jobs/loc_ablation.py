@@ -17,7 +17,7 @@ from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
 from resdet.jobs.localization import LocWeights, predict_with
-from resdet.jobs.roles import by_role, check_roles
+from resdet.jobs.roles import by_role, check_roles, without_rcnns
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def ladder(
     above: NDArray[np.float64] | None = None
     for method, testing, networks in rows:
         began = perf_counter()
-        own = [word for word in settings if networks.rcnns or not by_role([word]).rcnns]
+        own = settings if networks.rcnns else without_rcnns(settings)
         found = predict_with(networks, [*own, f"test.protocol={testing}"], args, records)
         spent = 1000 * (perf_counter() - began) / len(records)
         outcomes = loc_outcomes(found, records)
