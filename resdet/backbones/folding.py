@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +18,17 @@ def stands_still(norm: nn.Module) -> bool:
 def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of the one convolution that is ``norm(conv(x))``, of a norm that :func:`stands_still`.
 
-    Both are made anew, for a millisecond or so, which leaves nothing to go stale while weights are learnt; gradients
-    flow through.
+    The weight is made anew, which leaves nothing to go stale while it is learnt; gradients flow through.  Of a norm
+    that is frozen in training it comes in the type that autocast, where it is on, would give it: by two launches a
+    step, there and back, where scaling and casting apart took ten.
     """
     if isinstance(norm, nn.Identity):
         return conv.weight, conv.bias
-    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias - norm.running_mean * scale
+    assert isinstance(norm, nn.BatchNorm2d)
+    if _frozen(norm) and conv.bias is None and not torch.compiler.is_compiling():
+        held = _held(norm, _computed_in(conv.weight))
+        return _Scaled.apply(conv.weight, held.scale, held.shift.dtype), held.shift  # type: ignore[no-any-return]
+    scale, shift = _scale_and_shift(norm)
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     return conv.weight * scale[:, None, None, None], shift
@@ -36,14 +40,69 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     Else the modules themselves are called, so that what listens to them hears; where nothing is learnt any more,
     :func:`fold_batch_norm` saves the same.
     """
-    if not (torch.is_grad_enabled() and isinstance(norm, nn.BatchNorm2d) and stands_still(norm) and _constant(norm)):
+    if not (isinstance(norm, nn.BatchNorm2d) and _frozen(norm)):
         return norm(conv(x))  # type: ignore[no-any-return]
     weight, bias = folded(conv, norm)
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
 
 
-def _constant(norm: nn.BatchNorm2d) -> bool:
-    return not (norm.weight.requires_grad or norm.bias.requires_grad)
+def _frozen(norm: nn.BatchNorm2d) -> bool:
+    """Whether it stands still while others learn."""
+    learns = norm.weight.requires_grad or norm.bias.requires_grad
+    return torch.is_grad_enabled() and not norm.training and not learns
+
+
+def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """``norm(x) == x * scale + shift``, ``(C,)`` each."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def _computed_in(weight: Tensor) -> torch.dtype:
+    """The type of a convolution with this weight: autocast's, where it is on."""
+    kind = weight.device.type
+    if torch.is_autocast_enabled(kind) and weight.dtype != torch.float64:
+        return torch.get_autocast_dtype(kind)
+    return weight.dtype
+
+
+class _Held(NamedTuple):
+    """What a frozen norm does to each channel, and what that was computed from."""
+
+    state: tuple[object, ...]
+    source: tuple[Tensor, ...]  # kept, so that no other tensor comes to lie where these are
+    scale: Tensor  # (C, 1, 1, 1)
+    shift: Tensor  # (C,) in the convolution's type
+
+
+def _held(norm: nn.BatchNorm2d, dtype: torch.dtype) -> _Held:
+    """Computed when it is first asked for, and again when a tensor of the norm was written to or is another one.
+
+    Writing through ``.data`` goes unnoticed, as it does by autograd.
+    """
+    tensors: list[Any] = [norm.weight, norm.bias, norm.running_mean, norm.running_var]
+    state = (dtype, norm.eps, *((t.data_ptr(), t._version) for t in tensors))
+    held: _Held | None = norm.__dict__.get("held")
+    if held is None or held.state != state:
+        scale, shift = _scale_and_shift(norm)
+        held = _Held(state, tuple(t.detach() for t in tensors), scale[:, None, None, None], shift.to(dtype))
+        norm.__dict__["held"] = held  # no module, parameter or buffer: checkpoints do not have it
+    return held
+
+
+class _Scaled(torch.autograd.Function):
+    """``(weight * scale).to(dtype)`` in one launch, and its gradient in one."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(scale)
+        return torch.mul(weight, scale, out=torch.empty_like(weight, dtype=dtype))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (scale,) = ctx.saved_tensors
+        return gradient * scale, None, None
 
 
 @torch.no_grad()

@@ -119,3 +119,64 @@ def test_held_convolutions_give_what_autocast_gives_and_take_half_the_memory():
         assert torch.equal(held(pixels), net(pixels))
     sizes = [sum(p.nbytes for name, p in model.named_parameters() if "fc" not in name) for model in (held, net)]
     assert sizes[0] * 2 == sizes[1]
+
+
+def one_frozen():
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+    freeze_batch_norm(make_lively(norm))
+    return conv, norm, torch.randn(2, 3, 9, 9)
+
+
+def put(norm, other):
+    norm.load_state_dict(other.state_dict())
+
+
+WRITES = {
+    "another state": put,
+    "a statistic in place": lambda norm, other: norm.running_var.mul_(4),
+    "a weight in place": lambda norm, other: nn.init.constant_(norm.weight, 3.0),
+    "another tensor": lambda norm, other: setattr(norm, "running_mean", other.running_mean),
+    "another eps": lambda norm, other: setattr(norm, "eps", 0.5),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_what_is_known_of_a_frozen_norm_is_found_anew_when_it_is_written_to(write):
+    conv, norm, x = one_frozen()
+    before = conv_norm(x, conv, norm)
+    write(norm, make_lively(nn.BatchNorm2d(4)))
+    after = conv_norm(x, conv, norm)
+    torch.testing.assert_close(after, norm(conv(x)), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(before, after)
+
+
+def test_a_frozen_norm_in_another_type_and_as_a_copy_is_itself():
+    conv, norm, x = one_frozen()
+    conv_norm(x, conv, norm)
+    assert list(norm.state_dict()) == list(nn.BatchNorm2d(4).state_dict())
+    copied = copy.deepcopy(norm)
+    copied.running_mean.add_(7)
+    torch.testing.assert_close(conv_norm(x, conv, copied), copied(conv(x)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(conv_norm(x, conv, norm), norm(conv(x)), rtol=1e-4, atol=1e-5)
+    conv, norm, x = conv.double(), norm.double(), x.double()
+    torch.testing.assert_close(conv_norm(x, conv, norm), norm(conv(x)), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_under_autocast_weights_are_scaled_in_float32_and_rounded_once(dtype):
+    conv, norm, _ = one_frozen()
+    with torch.autocast("cpu", dtype):
+        weight, shift = folded(conv, norm)
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    assert torch.equal(weight, (conv.weight * scale[:, None, None, None]).to(dtype))
+    assert torch.equal(shift, (norm.bias - norm.running_mean * scale).to(dtype))
+    slope = torch.randn_like(weight)
+    weight.backward(slope)
+    assert torch.equal(conv.weight.grad, slope.float() * scale[:, None, None, None])
+
+
+def test_a_frozen_norm_compiles():
+    conv, norm, x = one_frozen()
+    compiled = torch.compile(conv_norm, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x, conv, norm), norm(conv(x)), rtol=1e-4, atol=1e-5)
