@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resdet.devices import sent
+
 
 @dataclass(frozen=True)
 class View:
@@ -85,7 +87,7 @@ class ImageBatch:
     @property
     def labels(self) -> Tensor:
         """``(B,)`` int64: the class of each image, on the images' device."""
-        return torch.tensor([t.label for t in self.targets], dtype=torch.int64, device=self.images.device)
+        return sent([t.label for t in self.targets], self.images.device, torch.int64)
 
     @property
     def full_sizes(self) -> tuple[tuple[int, int], ...]:

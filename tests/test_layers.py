@@ -9,7 +9,7 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: what everyone speaks
+    ("errors", "devices", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: what everyone speaks
     ("config", "losses", "boxes", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second
@@ -18,7 +18,7 @@ FLOORS = (
     ("jobs", "benchmarks"),  # whole jobs; above them only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported
-    "structures": ("errors",),
+    "structures": ("errors", "devices"),
     "array_pickle": ("errors",),
     "tensor_file": ("errors", "array_pickle"),
     "settings": ("errors",),

@@ -11,6 +11,7 @@ from torch import Tensor
 from resdet.data.detection import padded
 from resdet.data.loading import ViewedImage
 from resdet.data.views import whole
+from resdet.devices import sent
 from resdet.engine.train import autocast
 from resdet.inference.pyramid import Scale, see
 from resdet.inference.refine import WAYS, refined
@@ -92,8 +93,8 @@ def detect(
             with autocast(device, precision):
                 regions = _regions(models, labels_of, images, protocol, device)
             how = (protocol.score_threshold, protocol.nms_iou, protocol.max_detections, protocol.vote_iou)
-            for image, found in zip(images, best_detections(regions, *how), strict=True):
-                answers[image.index] = Detected(image.index, image.width, image.height, _on_cpu(found))
+            for image, found in zip(images, _on_cpu(best_detections(regions, *how)), strict=True):
+                answers[image.index] = Detected(image.index, image.width, image.height, found)
         for image in batch:
             yield answers.get(image.index) or _failed(image)
 
@@ -107,7 +108,7 @@ def _regions(
 ) -> list[Regions]:
     """What the models together say of every region of each image, in pixels of the image."""
     scales = [_scale(images, view, protocol.multiple, device) for view in range(len(images[0].views))]
-    sizes = torch.tensor([(image.width, image.height) for image in images], dtype=torch.float32, device=device)
+    sizes = sent([(image.width, image.height) for image in images], device, torch.float32)
     pooled = protocol.pooled_views
     pyramids = [see(model, own, scales, pooled, sizes) for model, own in zip(models, labels, strict=True)]
 
@@ -143,8 +144,11 @@ def _scale(images: Sequence[ViewedImage], view: int, multiple: int, device: torc
     return Scale(pixels, tuple((image.views[view].width, image.views[view].height) for image in images))
 
 
-def _on_cpu(found: Detections) -> Detections:
-    return Detections(found.boxes.cpu(), found.scores.cpu(), found.labels.cpu())
+def _on_cpu(found: Sequence[Detections]) -> list[Detections]:
+    """All images' together: each copy is a wait."""
+    columns = ([getattr(one, name) for one in found] for name in ("boxes", "scores", "labels"))
+    each = (torch.cat(column).cpu().split([len(one) for one in column]) for column in columns)
+    return [Detections(*of_image) for of_image in zip(*each, strict=True)]
 
 
 def _failed(image: ViewedImage) -> Detected:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import area, clip
+from resdet.devices import repeated, sent
 from resdet.models.faster_rcnn import FasterRCNN, Maps
 from resdet.postprocess.detections import Regions
 
@@ -44,7 +45,7 @@ class Pyramid:
         """What the detector says of ``(P, 4)`` boxes in each image; its own boxes are cut at the image's edges."""
         counts = [len(of_image) for of_image in boxes]
         given = torch.cat(list(boxes))  # (R, 4)
-        image = torch.cat([torch.full((n,), i, device=given.device) for i, n in enumerate(counts)])
+        image = repeated(range(len(counts)), counts, given.device, torch.int64)
         probabilities, deltas = self.model.siblings(self._vectors(given, image, counts))
         # a delta is a share of its box's sides: the same in these pixels as in those of any scale
         moved = clip(decode(deltas, given[:, None], REGION), self.images[image, None])  # (R, K, 4)
@@ -79,7 +80,7 @@ class Pyramid:
 
     def _factors(self, scale: int) -> Tensor:
         """``(B, 4)``: from an image's pixels to those of a scale."""
-        drawn = self.images.new_tensor(self.sizes[scale])
+        drawn = sent(self.sizes[scale], self.images.device, torch.float32)
         return (drawn / self.images).repeat(1, 2)
 
 

@@ -58,8 +58,9 @@ class DetectorLoss:
             negative=self.negative_iou,
         )
         index, label = sample.index, sample.label
-        found = deltas.take_along_dim(index[:, :, None], 1)
-        wanted = encode(sample.boxes, anchors.take_along_dim(index[:, :, None], 1))
+        rows = index[:, :, None].expand(-1, -1, 4)
+        found = deltas.gather(1, rows)
+        wanted = encode(sample.boxes, anchors.gather(1, rows))
         boxes = losses.sampled_smooth_l1(found, wanted, label == 1, label >= 0, self.proposal_beta)
         return {
             "object": self.object_weight * losses.sampled_logistic(logits.gather(1, index), label),
@@ -87,7 +88,7 @@ class DetectorLoss:
         """
         label, classes = sample.label, deltas.shape[1]
         row = label.flatten().clamp(0, classes - 1)[:, None, None]  # background has no box; its row is not counted
-        found = deltas.take_along_dim(row, 1)[:, 0].view_as(sample.wanted)
+        found = deltas.gather(1, row.expand(-1, -1, 4)).view_as(sample.wanted)
         wanted = encode(sample.wanted, sample.boxes, REGION)
         is_object = (label >= 0) & (label < classes)
         boxes = losses.sampled_smooth_l1(found, wanted, is_object, label >= 0, self.box_beta)

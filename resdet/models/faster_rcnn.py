@@ -14,6 +14,7 @@ from resdet.backbones.resnet import normalise
 from resdet.boxes.anchors import anchor_shapes, anchors_in
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import clip
+from resdet.devices import repeated, sent
 from resdet.heads.c4 import C4
 from resdet.heads.fpn import FPN
 from resdet.heads.region import RegionHead
@@ -150,7 +151,8 @@ class FasterRCNN(nn.Module):
             maps = self.neck.maps(self.backbone, pixels, seen)
         if not self.neck.interpolates:
             return maps  # what the maximum of a bin finds beyond the edge is 0, as in a bin without a cell
-        return [edges_repeated(m, inside) for m, inside in zip(maps, self._inside(maps, sizes), strict=True)]
+        each = zip(maps, self._inside(maps, sizes), strict=True)
+        return [m if inside is None else edges_repeated(m, inside) for m, inside in each]
 
     def propose(self, features: Maps, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
         """Where there may be objects in each image, clipped to it, best first; by testing's rule or another."""
@@ -169,7 +171,7 @@ class FasterRCNN(nn.Module):
         """
         probabilities, deltas = self.siblings(self.vectors(features, boxes, sizes))
         counts = [len(b) for b in boxes]
-        extent = self._extent(sizes).repeat_interleave(self._counts(boxes), 0, output_size=sum(counts))
+        extent = repeated(sizes, counts, self.mean.device, torch.float32)  # (R, 2)
         moved = clip(decode(deltas, torch.cat(list(boxes))[:, None], REGION), extent[:, None])
         return list(zip(probabilities.split(counts), moved.split(counts), strict=True))
 
@@ -182,9 +184,8 @@ class FasterRCNN(nn.Module):
 
     def pooled(self, features: Maps, boxes: Sequence[Tensor]) -> Tensor:
         """``(R, C)`` float32: the neck's vector of every region."""
-        image = torch.arange(len(boxes), device=self.mean.device)
-        image = image.repeat_interleave(self._counts(boxes), output_size=sum(len(b) for b in boxes))
-        rois = torch.cat((image[:, None].to(torch.float32), torch.cat(list(boxes))), 1)  # (R, 5)
+        image = repeated(range(len(boxes)), [len(b) for b in boxes], self.mean.device, torch.float32)
+        rois = torch.cat((image[:, None], torch.cat(list(boxes))), 1)  # (R, 5)
         return self.neck.vectors(self.backbone, features, rois)
 
     def context(self, features: Maps, sizes: Sizes) -> Tensor:
@@ -194,8 +195,8 @@ class FasterRCNN(nn.Module):
 
     def with_context(self, vectors: Tensor, context: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """``(R, 2 C)``: behind each region's vector its image's."""
-        of_region = context.repeat_interleave(self._counts(boxes), 0, output_size=len(vectors))
-        return torch.cat((vectors, of_region), 1)
+        image = repeated(range(len(boxes)), [len(b) for b in boxes], context.device, torch.int64)
+        return torch.cat((vectors, context[image]), 1)
 
     def siblings(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities ``(R, K + 1)``, background last, and deltas ``(R, K, 4)``, float32."""
@@ -215,14 +216,26 @@ class FasterRCNN(nn.Module):
         ):
             height, width = feature.shape[-2:]
             anchors = anchors_in(shapes, height, width, cell, self.anchor_offset)
-            usable = inside.flatten(1).repeat_interleave(len(shapes), 1)
-            columns.append((*self.rpn(feature, inside), anchors, usable))
-        logits, deltas, all_anchors, all_usable = (torch.cat(column, 1) for column in zip(*columns, strict=True))
-        return logits, deltas, all_anchors, all_usable, [column[0].shape[1] for column in columns]
+            logits, deltas = self.rpn(feature, inside)
+            every = logits.new_ones(logits.shape, dtype=torch.bool)
+            usable = every if inside is None else inside.flatten(1).repeat_interleave(len(shapes), 1)
+            columns.append((logits, deltas, anchors, usable))
+        counts = [column[0].shape[1] for column in columns]
+        first = columns[0] if len(columns) == 1 else (torch.cat(column, 1) for column in zip(*columns, strict=True))
+        logits, deltas, anchors, usable = first
+        return logits, deltas, anchors, usable, counts
 
-    def _inside(self, features: Maps, sizes: Sizes) -> list[Tensor]:
+    def _inside(self, features: Maps, sizes: Sizes) -> list[Tensor | None]:
+        """``(B, h, w)`` bool of each level: cells that have something of their image in them; None: all have."""
+        multiple = self.neck.multiple
+        least = [-(-min(sides) // multiple) * multiple for sides in zip(*sizes, strict=True)]  # width, height
         seen = self._seen(sizes)
-        return [covered(seen, m.shape[2], m.shape[3], s) for m, s in zip(features, self.neck.strides, strict=True)]
+        found: list[Tensor | None] = []
+        for feature, stride in zip(features, self.neck.strides, strict=True):
+            height, width = feature.shape[2:]
+            full = (width - 1) * stride < least[0] and (height - 1) * stride < least[1]
+            found.append(None if full else covered(seen, height, width, stride))
+        return found
 
     def _seen(self, sizes: Sizes) -> Tensor:
         """``(B, 2)``: the images' sizes as the network sees them, filled up to the neck's multiple."""
@@ -231,7 +244,4 @@ class FasterRCNN(nn.Module):
 
     def _extent(self, sizes: Sizes) -> Tensor:
         """``(B, 2)`` float32 on the model's device."""
-        return torch.tensor(sizes, dtype=torch.float32, device=self.mean.device)
-
-    def _counts(self, boxes: Sequence[Tensor]) -> Tensor:
-        return torch.tensor([len(b) for b in boxes], device=self.mean.device)
+        return sent(sizes, self.mean.device, torch.float32).view(-1, 2)

@@ -15,6 +15,7 @@ from resdet.backbones.edges import covered
 from resdet.backbones.resnet import normalise
 from resdet.boxes.coder import REGION, decode, encode
 from resdet.boxes.geometry import grown
+from resdet.devices import sent
 from resdet.heads.per_class_siblings import PerClassSiblings
 from resdet.ops import roi_align
 from resdet.postprocess.proposals import pad_proposals
@@ -98,7 +99,7 @@ class RCNN(nn.Module):
         height, width = images.shape[-2:]
         if all(size == (width, height) for size in sizes):
             return pixels
-        extent = torch.tensor(sizes, dtype=torch.float32, device=pixels.device)
+        extent = sent(sizes, pixels.device, torch.float32)
         return pixels * covered(extent, height, width, 1)[:, None]
 
     def crops(self, pixels: Tensor, rois: Tensor) -> Tensor:

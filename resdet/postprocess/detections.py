@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.geometry import area
+from resdet.devices import repeated
 from resdet.ops import batched_nms
 from resdet.postprocess.vote import vote
 from resdet.structures import Detections
@@ -55,10 +56,10 @@ def _candidates(regions: Sequence[Regions], score_threshold: float) -> tuple[Ten
     """Every class of every region that is probable enough: boxes ``(M, 4)``, scores, labels and images ``(M,)``."""
     scores = torch.cat([probabilities[:, :-1] for probabilities, _ in regions]).float()  # (R, K)
     boxes = torch.cat([boxes for _, boxes in regions]).float()  # (R, K, 4)
-    rows = [torch.full((len(boxes),), i, device=scores.device) for i, (_, boxes) in enumerate(regions)]
+    image = repeated(range(len(regions)), [len(boxes) for _, boxes in regions], scores.device, torch.int64)
     sides = area(boxes)
     row, label = ((scores > score_threshold) & (sides > 0) & sides.isfinite()).nonzero(as_tuple=True)
-    return boxes[row, label], scores[row, label], label, torch.cat(rows)[row]
+    return boxes[row, label], scores[row, label], label, image[row]
 
 
 def _first_of_each(kept: Tensor, images: Tensor, number: int, most: int) -> tuple[Tensor, list[int]]:

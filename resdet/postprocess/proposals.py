@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from resdet.boxes.coder import decode
 from resdet.boxes.geometry import clip
+from resdet.devices import sent
 from resdet.ops import batched_nms
 from resdet.structures import Proposals
 
@@ -47,8 +48,8 @@ class PaddedProposals:
 
 def pad_proposals(boxes: Sequence[Tensor], device: torch.device) -> PaddedProposals:
     """Boxes ``(P, 4)`` of each image from elsewhere, side by side; their scores are 0."""
-    padded = pad_sequence([b.to(device) for b in boxes], batch_first=True)
-    counts = torch.tensor([len(b) for b in boxes], device=device)
+    padded = pad_sequence(list(boxes), batch_first=True).to(device, non_blocking=True)
+    counts = sent([len(b) for b in boxes], device)
     return PaddedProposals(padded, padded.new_zeros(padded.shape[:2]), counts)
 
 
@@ -76,22 +77,28 @@ def select_proposals(
     batch, levels = len(logits), tuple(levels) or logits.shape[1:2]
     logits = logits.float().masked_fill(~usable, float("-inf"))
     best, index, level = _best_of_each(logits, levels, rule.pre_nms)
-    chosen = deltas.take_along_dim(index[:, :, None], 1).float()  # (B, n, 4)
-    chosen_anchors = anchors.expand(batch, -1, -1).take_along_dim(index[:, :, None], 1)
+    rows = index[:, :, None].expand(-1, -1, 4)
+    chosen = deltas.gather(1, rows).float()  # (B, n, 4)
+    chosen_anchors = anchors.expand(batch, -1, -1).gather(1, rows)
     boxes = clip(decode(chosen, chosen_anchors), sizes[:, None])
     sides = boxes[..., 2:] - boxes[..., :2]
     # (a NaN fails every comparison)
     good = ((sides >= rule.min_side) & (sides > 0)).all(-1) & (best > float("-inf"))
     scores = torch.where(good, best, float("nan"))  # NMS leaves these out; removing rows would be a wait
     image = torch.arange(batch, device=good.device)[:, None]
-    group = (image * len(levels) + level).flatten()
+    group = (image.expand(-1, index.shape[1]) if level is None else image * len(levels) + level).flatten()
     rows = torch.cat((boxes, scores.sigmoid()[..., None]), 2).flatten(0, 1)
     kept = batched_nms(rows[:, :4], scores.flatten(), group, rule.nms_iou, rule.kept)  # best first
     return _side_by_side(rows[kept], group[kept] // len(levels), batch, rule.kept)
 
 
-def _best_of_each(logits: Tensor, levels: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The best anchors of each level, at most ``most``: logits and places ``(B, n)``, and levels ``(n,)``."""
+def _best_of_each(logits: Tensor, levels: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The best anchors of each level, at most ``most``: logits and places ``(B, n)``, and levels ``(n,)``.
+
+    The levels are None where there is one.
+    """
+    if len(levels) == 1:
+        return *logits.topk(min(most, levels[0]), 1), None
     values, places, of_level = [], [], []
     start = 0
     for level, part in enumerate(logits.split(tuple(levels), 1)):

@@ -22,21 +22,25 @@ class Objects:
     labels: Tensor  # (B, G) int64
     present: Tensor  # (B, G) bool: to be learnt
     ignored: Tensor  # (B, G) bool: neither an object nor background
+    some_ignored: bool  # whether there is any of these: the host knows without asking the device
 
     def covers(self, boxes: Tensor) -> Tensor:
         """``(B, P)`` bool: which of ``(B, P, 4)`` or ``(P, 4)`` boxes lie in something ignored with half their area."""
+        if not self.some_ignored:
+            return self.ignored.new_zeros(len(self.boxes), boxes.shape[-2])
         share = pairwise_cover(boxes, self.boxes)  # (B, P, G)
         return ((share >= COVERED) & self.ignored[:, None]).any(-1)
 
 
 def pad_objects(targets: Sequence[Target], device: torch.device) -> Objects:
     """The targets of a batch on ``device``."""
-    most = max((len(t.boxes) for t in targets), default=0)
-    shape = (len(targets), max(most, 1))
+    counts = torch.tensor([len(target.boxes) for target in targets], dtype=torch.int64)  # they are on the CPU
+    shape = (len(targets), max([1, *counts.tolist()]))
     boxes, labels = torch.zeros(*shape, 4), torch.zeros(shape, dtype=torch.int64)
-    present, ignored = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    for i, target in enumerate(targets):  # they are on the CPU
-        count = len(target.boxes)
-        boxes[i, :count], labels[i, :count] = target.boxes, target.labels
-        present[i, :count], ignored[i, :count] = ~target.ignored, target.ignored
-    return Objects(*(column.to(device, non_blocking=True) for column in (boxes, labels, present, ignored)))
+    ignored = torch.zeros(shape, dtype=torch.bool)
+    filled = torch.arange(shape[1]) < counts[:, None]
+    if targets:
+        for column, name in ((boxes, "boxes"), (labels, "labels"), (ignored, "ignored")):
+            column[filled] = torch.cat([getattr(target, name) for target in targets]).to(column.dtype)
+    columns = (boxes, labels, filled & ~ignored, ignored)
+    return Objects(*(column.to(device, non_blocking=True) for column in columns), bool(ignored.any()))

@@ -67,6 +67,11 @@ def sample_regions(
     which = which.gather(1, index)
     label = objects.labels.gather(1, which)
     label = torch.where(taken == OBJECT, label, classes).masked_fill(taken == IGNORED, IGNORED)
-    chosen = boxes.take_along_dim(index[:, :, None], 1) * (taken != IGNORED)[:, :, None]
-    wanted = objects.boxes.take_along_dim(which[:, :, None], 1) * (taken == OBJECT)[:, :, None]
+    chosen = boxes.gather(1, _rows(index)) * (taken != IGNORED)[:, :, None]
+    wanted = objects.boxes.gather(1, _rows(which)) * (taken == OBJECT)[:, :, None]
     return RegionSample(chosen, label, wanted)
+
+
+def _rows(index: Tensor) -> Tensor:
+    """``(B, S)`` -> ``(B, S, 4)``: a box for each."""
+    return index[:, :, None].expand(-1, -1, 4)

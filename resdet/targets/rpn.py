@@ -34,5 +34,5 @@ def assign_rpn(
     label = label.masked_fill((label == BACKGROUND) & objects.covers(anchors), IGNORED)
     label = label.masked_fill(~usable, IGNORED)
     index, taken = draw(label == OBJECT, label == BACKGROUND, count, share)
-    wanted = objects.boxes.take_along_dim(which.gather(1, index)[:, :, None], 1)
+    wanted = objects.boxes.gather(1, which.gather(1, index)[:, :, None].expand(-1, -1, 4))
     return AnchorSample(index, taken, wanted * (taken == OBJECT)[:, :, None])
