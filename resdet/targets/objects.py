@@ -42,5 +42,6 @@ def pad_objects(targets: Sequence[Target], device: torch.device) -> Objects:
     if targets:
         for column, name in ((boxes, "boxes"), (labels, "labels"), (ignored, "ignored")):
             column[filled] = torch.cat([getattr(target, name) for target in targets]).to(column.dtype)
-    columns = (boxes, labels, filled & ~ignored, ignored)
-    return Objects(*(column.to(device, non_blocking=True) for column in columns), bool(ignored.any()))
+    there = [column.to(device, non_blocking=True) for column in (boxes, labels, filled & ~ignored, ignored)]
+    boxes, labels, present, ignored_there = there
+    return Objects(boxes, labels, present, ignored_there, some_ignored=bool(ignored.any()))

@@ -1,5 +1,6 @@
 """What the host asks of the device: on a GPU, one image at a time, that takes longer than the work itself."""
 
+import warnings
 from collections import Counter
 
 import pytest
@@ -113,3 +114,18 @@ def test_a_training_step_of_eight_images_asks_for_no_more_than_that_of_two(asked
 
     answer(2)  # gradients are added to those that are there from now on
     assert answer(8) == answer(2)
+
+
+@pytest.mark.gpu
+def test_detecting_waits_for_the_device_five_times(detector):
+    """For what each suppression keeps, how many proposals each image has, the candidates, and whose detections are."""
+    detector.cuda().eval()
+    pixels, sizes = images(4).cuda(), [(WIDTH, HEIGHT)] * 4
+    with torch.inference_mode(), warnings.catch_warnings(record=True) as caught:
+        detector.detect(pixels, sizes)
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        detector.detect(pixels, sizes)
+        torch.cuda.set_sync_debug_mode("default")
+    detector.cpu()
+    assert sum("called a synchronizing CUDA operation" in str(warning.message) for warning in caught) <= 5
