@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from resdet.data import views
 from resdet.data.views import centre, cut, from_view, to_view, whole
 from resdet.structures import View
 
@@ -114,6 +115,17 @@ def test_shrinking_is_pils_to_within_rounding(window):
     for size in ((224, 224), (200, 150), (64, 233)):  # the last one may grow the height and shrink the width
         expected = Image.fromarray(image).crop(window).resize(size, Image.Resampling.BILINEAR)
         assert np.abs(cut(image, View(window, *size)).astype(int) - np.asarray(expected)).max() <= 2
+
+
+@pytest.mark.parametrize("mirror", [False, True], ids=["as it is", "mirrored"])
+def test_a_shrunken_part_comes_in_rows_of_pixels_and_is_not_turned_over_again(mirror, monkeypatch):
+    """Planes of colour, as torch gives what it does not know to be channels-last, would cost another 0.17 ms."""
+    given = []
+    resized = views._resized
+    monkeypatch.setattr(views, "_resized", lambda *inputs: given.append(resized(*inputs)) or given[-1])
+    picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    cut(picture, View((3, 5, 73, 55), 32, 24, mirror))
+    assert given[0].flags.c_contiguous
 
 
 @pytest.mark.parametrize(
