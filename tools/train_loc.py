@@ -33,10 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     def evaluate(images: TestImages) -> dict[str, Any]:
         losses = mean_losses(model, test_loader(images, config.test.batch_size, workers), me.device, precision)
         found = localization.predict(
-            Locators((Member(model, build.build_protocol(config, images.size)),)),
+            Locators((Member(model, build.build_protocol(config, images.size), precision=precision),)),
             data.val,
             me.device,
-            precision=precision,
             batch_size=config.test.batch_size,
             workers=workers,
         )

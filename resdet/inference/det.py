@@ -12,7 +12,6 @@ from resdet.data.detection import padded
 from resdet.data.loading import ViewedImage
 from resdet.data.views import whole
 from resdet.devices import sent
-from resdet.engine.train import autocast
 from resdet.inference.pyramid import Scale, see
 from resdet.inference.refine import WAYS, refined
 from resdet.models.faster_rcnn import FasterRCNN
@@ -72,7 +71,7 @@ def detect(
     batches: Iterable[Sequence[ViewedImage]],
     protocol: DetProtocol,
     device: torch.device,
-    precision: str = "fp32",
+    precision: str | Sequence[str] = "fp32",
     *,
     labels: Sequence[Tensor] | None = None,
 ) -> Iterator[Detected]:
@@ -82,16 +81,18 @@ def detect(
         models: one detector, or several that answer together (App. B, ensemble): each scores the proposals of all,
             and their probabilities and boxes are averaged.
         batches: images cut into ``protocol.views``.
+        precision: of all models, or of each.
         labels: of each model ``(K,)`` int64, its own label of each class that is answered; None: they are the same.
     """
     labels_of = [None] * len(models) if labels is None else [own.to(device) for own in labels]
+    precisions = [precision] * len(models) if isinstance(precision, str) else precision
+    each = list(zip(models, labels_of, precisions, strict=True))
     for model in models:
         model.eval()
     for batch in batches:
         answers = {}
         for images in _alike([image for image in batch if image.error is None]):
-            with autocast(device, precision):
-                regions = _regions(models, labels_of, images, protocol, device)
+            regions = _regions(each, images, protocol, device)
             how = (protocol.score_threshold, protocol.nms_iou, protocol.max_detections, protocol.vote_iou)
             for image, found in zip(images, _on_cpu(best_detections(regions, *how)), strict=True):
                 answers[image.index] = Detected(image.index, image.width, image.height, found)
@@ -100,17 +101,16 @@ def detect(
 
 
 def _regions(
-    models: Sequence[FasterRCNN],
-    labels: Sequence[Tensor | None],
+    each: Sequence[tuple[FasterRCNN, Tensor | None, str]],
     images: Sequence[ViewedImage],
     protocol: DetProtocol,
     device: torch.device,
 ) -> list[Regions]:
-    """What the models together say of every region of each image, in pixels of the image."""
+    """What models, with their labels and precisions, together say of every region of each image, in its pixels."""
     scales = [_scale(images, view, protocol.multiple, device) for view in range(len(images[0].views))]
     sizes = sent([(image.width, image.height) for image in images], device, torch.float32)
     pooled = protocol.pooled_views
-    pyramids = [see(model, own, scales, pooled, sizes) for model, own in zip(models, labels, strict=True)]
+    pyramids = [see(model, labels, scales, pooled, sizes, precision) for model, labels, precision in each]
 
     def answer(boxes: Sequence[Tensor]) -> list[Regions]:
         return _averaged([pyramid.regions(boxes) for pyramid in pyramids])

@@ -41,6 +41,7 @@ class Member:
     model: AnyLocalizer
     protocol: LocProtocol
     label: Tensor | None = None  # (K,) int64: what it calls each label that is answered; None: the same
+    precision: str = "fp32"  # its own, whatever the others' is
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def locate(
     true_labels: Tensor | None = None,
 ) -> Iterator[Located]:
     """:func:`locate_together` of one localizer."""
-    alone = Locators((Member(model, protocol),))
-    return locate_together(alone, batches, device, precision, guesses=guesses, true_labels=true_labels)
+    alone = Locators((Member(model, protocol, precision=precision),))
+    return locate_together(alone, batches, device, guesses=guesses, true_labels=true_labels)
 
 
 @torch.inference_mode()
@@ -89,7 +90,6 @@ def locate_together(
     locators: Locators,
     batches: Iterable[Sequence[ViewedImage]],
     device: torch.device,
-    precision: str = "fp32",
     *,
     guesses: tuple[Tensor, Tensor] | None = None,
     true_labels: Tensor | None = None,
@@ -110,8 +110,7 @@ def locate_together(
         readable = [image for image in batch if image.error is None]
         answers = {}
         if readable:
-            with autocast(device, precision):
-                found = _locate(locators, readable, device, guesses, true_labels)
+            found = _locate(locators, readable, device, guesses, true_labels)
             answers = {answer.index: answer for answer in found}
         for image in batch:
             yield answers.get(image.index) or _failed(image)
@@ -127,11 +126,8 @@ def _locate(
     indices = torch.tensor([image.index for image in images])
     shows = [_show(locators, i, images, device) for i in range(len(locators.members))]
     if guesses is None:
-        said = [
-            _as_answered(class_probabilities(shown.member.model, shown.maps, shown.groups, len(images)), shown.member)
-            for shown in shows
-        ]
-        labels, scores = most_probable(torch.stack(said).mean(0))
+        said = torch.stack([_class_probabilities(shown, len(images), device) for shown in shows])
+        labels, scores = most_probable(said.mean(0))
     else:
         labels, scores = (column[indices] for column in guesses)
     asked = labels if true_labels is None else torch.cat((labels, true_labels[indices, None].clamp(min=0)), 1)
@@ -187,13 +183,15 @@ def _show(locators: Locators, member: int, images: Sequence[ViewedImage], device
     one = locators.members[member]
     seen = [_seen_by(locators, member, image) for image in images]
     groups = same_size(seen)
-    return _Shown(one, seen, groups, [one.model.features(stack(seen, group, device)) for group in groups])
+    with autocast(device, one.precision):
+        return _Shown(one, seen, groups, [one.model.features(stack(seen, group, device)) for group in groups])
 
 
 def _candidates(shown: _Shown, asked: Tensor, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     one = shown.member
     classes = asked if one.label is None else one.label[asked]
-    return candidates(one.model, shown.images, shown.groups, shown.maps, classes, device)
+    with autocast(device, one.precision):
+        return candidates(one.model, shown.images, shown.groups, shown.maps, classes, device)
 
 
 def _seen_by(locators: Locators, member: int, image: ViewedImage) -> ViewedImage:
@@ -204,9 +202,12 @@ def _seen_by(locators: Locators, member: int, image: ViewedImage) -> ViewedImage
     return image._replace(views=image.views[part], pixels=image.pixels[part])
 
 
-def _as_answered(probabilities: Tensor, member: Member) -> Tensor:
-    """``(B, K)`` of a localizer in the order of the labels that are answered."""
-    return probabilities if member.label is None else probabilities[:, member.label]
+def _class_probabilities(shown: _Shown, images: int, device: torch.device) -> Tensor:
+    """``(B, K)`` of a localizer's own classifier, in the order of the labels that are answered."""
+    one = shown.member
+    with autocast(device, one.precision):
+        found = class_probabilities(one.model, shown.maps, shown.groups, images)
+    return found if one.label is None else found[:, one.label]
 
 
 def _failed(image: ViewedImage) -> Located:

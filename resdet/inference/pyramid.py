@@ -12,6 +12,7 @@ from torch import Tensor
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import area, clip
 from resdet.devices import repeated, sent
+from resdet.engine.train import autocast
 from resdet.models.faster_rcnn import FasterRCNN, Maps
 from resdet.postprocess.detections import Regions
 
@@ -35,10 +36,12 @@ class Pyramid:
     sizes: Sequence[tuple[tuple[int, int], ...]]  # at each scale, width and height of each image
     pooled: Sequence[int]  # the scales that regions are pooled from, smallest first
     images: Tensor  # (B, 2) float32: width and height of the images themselves
+    precision: str  # the detector's
 
     def propose(self) -> list[Tensor]:
         """The detector's proposals in each image, ``(P, 4)``."""
-        found = self.model.propose(self.maps[0], self.sizes[0])
+        with autocast(self.images.device, self.precision):
+            found = self.model.propose(self.maps[0], self.sizes[0])
         return [proposals.boxes / factors for proposals, factors in zip(found, self._factors(0), strict=True)]
 
     def regions(self, boxes: Sequence[Tensor]) -> list[Regions]:
@@ -46,7 +49,8 @@ class Pyramid:
         counts = [len(of_image) for of_image in boxes]
         given = torch.cat(list(boxes))  # (R, 4)
         image = repeated(range(len(counts)), counts, given.device, torch.int64)
-        probabilities, deltas = self.model.siblings(self._vectors(given, image, counts))
+        with autocast(self.images.device, self.precision):
+            probabilities, deltas = self.model.siblings(self._vectors(given, image, counts))
         # a delta is a share of its box's sides: the same in these pixels as in those of any scale
         moved = clip(decode(deltas, given[:, None], REGION), self.images[image, None])  # (R, K, 4)
         if self.labels is not None:
@@ -85,11 +89,17 @@ class Pyramid:
 
 
 def see(
-    model: FasterRCNN, labels: Tensor | None, scales: Sequence[Scale], pooled: Sequence[int], images: Tensor
+    model: FasterRCNN,
+    labels: Tensor | None,
+    scales: Sequence[Scale],
+    pooled: Sequence[int],
+    images: Tensor,
+    precision: str = "fp32",
 ) -> Pyramid:
     """Run the detector's shared layers over images at each scale; see :class:`Pyramid`."""
-    maps = [model.features(scale.pixels, scale.sizes) for scale in scales]
-    return Pyramid(model, labels, maps, [scale.sizes for scale in scales], pooled, images)
+    with autocast(images.device, precision):
+        maps = [model.features(scale.pixels, scale.sizes) for scale in scales]
+    return Pyramid(model, labels, maps, [scale.sizes for scale in scales], pooled, images, precision)
 
 
 def fitting_scales(areas: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ class Rescorer:
     model: RCNN
     rule: Rescoring
     label: Tensor | None = None  # (K,) int64: what it calls each label that is asked about; None: the same
+    precision: str = "fp32"  # its own, whatever the others' is
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def look_again(
     for rescorer, image, view in zip(rescorers, pixels, views, strict=True):
         classes = asked if rescorer.label is None else rescorer.label[asked]
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
-        logits, moved = rescorer.model.judge(batch, to_view(crops.boxes, view).to(device), classes.to(device))
+        with autocast(device, rescorer.precision):
+            logits, moved = rescorer.model.judge(batch, to_view(crops.boxes, view).to(device), classes.to(device))
         scores += logits.sigmoid().T.cpu()
         boxes += from_view(moved.transpose(0, 1).cpu(), view)
     count, share = len(rescorers), rescorers[0].rule.score_share

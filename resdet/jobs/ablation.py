@@ -92,5 +92,12 @@ def _rows(together: Ensemble) -> Iterator[tuple[str, Ensemble]]:
 
 def _one(together: Ensemble, index: int, protocol: DetProtocol) -> Ensemble:
     """One detector of several, tested in its own way."""
-    models, labels, contexts = [together.models[index]], [together.labels[index]], [together.has_context[index]]
-    return Ensemble(models, labels, contexts, protocol, together.how)
+    only = slice(index, index + 1)
+    return replace(
+        together,
+        models=together.models[only],
+        labels=together.labels[only],
+        has_context=together.has_context[only],
+        precisions=together.precisions[only],
+        protocol=protocol,
+    )

@@ -31,7 +31,7 @@ def predict(
     protocol: DetProtocol,
     device: torch.device,
     *,
-    precision: str = "fp32",
+    precision: str | Sequence[str] = "fp32",
     batch_size: int = 1,
     workers: int = 0,
     labels: Sequence[Tensor] | None = None,
@@ -65,6 +65,7 @@ class Ensemble:
     models: Sequence[FasterRCNN]
     labels: Sequence[Tensor]  # of each, its own label of each of the data set's classes
     has_context: Sequence[bool]  # of each
+    precisions: Sequence[str]  # of each
     protocol: DetProtocol
     how: RunOptions
 
@@ -76,7 +77,7 @@ class Ensemble:
             records,
             self.protocol,
             how.device,
-            precision=how.precision,
+            precision=self.precisions,
             batch_size=how.batch_size,
             workers=how.workers,
             labels=self.labels,
@@ -101,7 +102,8 @@ def together(
         for one, name in zip(detectors, names, strict=True)
     ]
     models, contexts = [one.model for one in detectors], [one.has_context for one in detectors]
-    return Ensemble(models, labels, contexts, detectors[0].protocol, detectors[0].how)
+    precisions, first = [one.how.precision for one in detectors], detectors[0]
+    return Ensemble(models, labels, contexts, precisions, first.protocol, first.how)
 
 
 def open_ensemble(

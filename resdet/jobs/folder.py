@@ -132,7 +132,7 @@ def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Look
         protocol = replace(protocol, max_detections=args.top_k)
 
     def answer(batches: Batches) -> Iterator[Detected]:
-        return detect(detectors.models, batches, protocol, how.device, how.precision, labels=detectors.labels)
+        return detect(detectors.models, batches, protocol, how.device, detectors.precisions, labels=detectors.labels)
 
     return Looker("det", first.classes, how, protocol.views, answer)
 
@@ -152,7 +152,7 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
         guesses = second_guesses(args.classifier, words, args, classes, args.weights[0], images, how.me.alone())
 
     def answer(batches: Batches) -> Iterator[Detected]:
-        for found in locate_together(locators, batches, how.device, how.precision, guesses=guesses):
+        for found in locate_together(locators, batches, how.device, guesses=guesses):
             every = Detections(found.boxes.float(), found.class_scores.float(), found.labels)
             best = _best(every, top_k, args.score_threshold or 0.0)
             yield Detected(found.index, found.width, found.height, best, found.error)

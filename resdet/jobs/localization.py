@@ -76,11 +76,11 @@ def open_locators(
     def label(of: Classes, file: Path | str) -> Tensor | None:
         return None if of.ids == classes.ids else label_map(classes, of, files[0], file)
 
-    members = [Member(m, p, label(c, file)) for (m, p, c, _), file in zip(opened, files, strict=True)]
+    members = [Member(m, p, label(c, file), own.precision) for (m, p, c, own), file in zip(opened, files, strict=True)]
     if members[0].protocol.averaged:
         _check_same_candidates(members, files)
     judges = [(file, *open_rcnn(file, words.rcnns, args)) for file in named.rcnns]
-    rescorers = [Rescorer(model, rule, label(c, file)) for file, model, rule, c in judges]
+    rescorers = [Rescorer(model, rule, label(c, file), own.precision) for file, model, rule, c, own in judges]
     return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)
 
 
@@ -102,7 +102,6 @@ def predict(
     records: Records,
     device: torch.device,
     *,
-    precision: str = "fp32",
     batch_size: int = 64,
     workers: int = 0,
     guesses: tuple[Tensor, Tensor] | None = None,
@@ -118,7 +117,7 @@ def predict(
     me = me or Process(0, 1, device)
 
     def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
-        found = locate_together(locators, batches, device, precision, guesses=guesses, true_labels=records.labels)
+        found = locate_together(locators, batches, device, guesses=guesses, true_labels=records.labels)
         mine = as_predictions(list(found))
         assert mine.gt_class_boxes is not None  # true labels were given
         return torch.from_numpy(mine.labels), torch.from_numpy(mine.boxes), torch.from_numpy(mine.gt_class_boxes)
@@ -148,7 +147,6 @@ def predict_with(
         opened.locators,
         as_trained,
         how.device,
-        precision=how.precision,
         batch_size=how.batch_size,
         workers=how.workers,
         guesses=guesses,

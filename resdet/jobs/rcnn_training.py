@@ -21,7 +21,6 @@ from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
 from resdet.engine import distributed, kept
 from resdet.engine.distributed import Process
-from resdet.engine.train import autocast
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.jobs.proposing import open_proposer, write_proposals
@@ -60,11 +59,11 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
 
     def evaluate(step: int) -> dict[str, Any]:
         model.eval()
-        rescorer = Rescorer(model, build.build_rescoring(config))
+        rescorer = Rescorer(model, build.build_rescoring(config), precision=config.train.precision)
         images = ViewedImages(judged.open, len(judged), rescorer.rule.views)
         loader = view_loader(images, config.test.batch_size, workers)
         shown = follow(loader, len(loader), "localize")
-        boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device, config.train.precision)
+        boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device)
         return {"gt_class_loc_error": gt_class_loc_error(boxes, judged)}
 
     course = Course(
@@ -93,7 +92,6 @@ def gt_class_boxes(
     records: Records,
     proposals: ProposalFolder,
     device: torch.device,
-    precision: str,
 ) -> Tensor:
     """``(N, 4)``: the box for each image's true class, its proposals judged and moved, in pixels of the image."""
     rule, boxes = rescorer.rule, []
@@ -104,8 +102,7 @@ def gt_class_boxes(
             continue
         crops = shared_crops(found.scores[None], found.boxes[None], size, rule)
         asked = records.labels[image.index : image.index + 1]
-        with autocast(device, precision):
-            judged = look_again([rescorer], image.pixels, image.views, crops, asked, device)
+        judged = look_again([rescorer], image.pixels, image.views, crops, asked, device)
         boxes.append(clip(best_box(*judged, rule.vote_iou)[0][0], torch.tensor(size)))
     return torch.stack(boxes)
 

@@ -31,6 +31,7 @@ class CropClassifier:
     model: Classifier | AnyLocalizer
     crop: LocProtocol  # its own centre crop
     label: Tensor  # (K,) int64: what it calls each label that is answered
+    precision: str = "fp32"  # its own, whatever the others' is
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def second_guesses(
     viewed = replace(images, views=together.views)
 
     def guesses(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
-        return guess(together, batches, how.device, how.precision)
+        return guess(together, batches, how.device)
 
     labels, scores = rows_of_all(viewed, how.batch_size, how.workers, me, "classify", guesses)
     return labels, scores
@@ -88,15 +89,13 @@ def _open(
     opened = open_classifier(weights, settings, args)
     data = opened.config.data
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
-    return CropClassifier(opened.model, crop, label_map(classes, opened.classes, whose, weights)), opened.how
+    label = label_map(classes, opened.classes, whose, weights)
+    return CropClassifier(opened.model, crop, label, opened.how.precision), opened.how
 
 
 @torch.inference_mode()
 def guess(
-    together: CropClassifiers,
-    batches: Iterable[Sequence[ViewedImage]],
-    device: torch.device,
-    precision: str = "fp32",
+    together: CropClassifiers, batches: Iterable[Sequence[ViewedImage]], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Classify every image, in order.
 
@@ -114,7 +113,7 @@ def guess(
             total = torch.zeros(len(readable), len(together.each[0].label))
             for place, one in enumerate(together.each):
                 pixels = np.stack([batch[i].pixels[place] for i in readable])
-                with autocast(device, precision):
+                with autocast(device, one.precision):
                     found = one.model.logits(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)).softmax(1)
                 total += found.float().cpu()[:, one.label]
             labels[readable], scores[readable] = most_probable(total / len(together.each))

@@ -124,8 +124,8 @@ def as_localizer(
 
 def open_rcnn(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace
-) -> tuple[RCNN, Rescoring, Classes]:
-    """As :func:`open_trained`, for what judges a localizer's boxes: the network, how it looks, and its classes.
+) -> tuple[RCNN, Rescoring, Classes, RunOptions]:
+    """As :func:`open_trained`, for what judges a localizer's boxes; with how it looks, and its classes.
 
     Raises:
         UsageError: something else.
@@ -133,11 +133,11 @@ def open_rcnn(
     from resdet.build import build_rescoring
     from resdet.models.rcnn import RCNN
 
-    loaded, _ = open_trained(weights, settings, args)
+    loaded, how = open_trained(weights, settings, args)
     if not isinstance(loaded.model, RCNN):
         raise UsageError(f"{weights}: {NAMES[loaded.task]}: wanted an R-CNN (tools/train_rcnn.py makes one)")
     config: Any = loaded.config  # an RCNNConfig, as an RCNN comes with
-    return loaded.model, build_rescoring(config), loaded.classes
+    return loaded.model, build_rescoring(config), loaded.classes, how
 
 
 @dataclass(frozen=True)

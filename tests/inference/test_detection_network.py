@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from resdet.backbones.folding import fold_batch_norm, hold_convolutions
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import clip
 from resdet.build import build_detector
@@ -132,6 +133,22 @@ def test_bf16_gives_boxes_in_single_near_those_of_fp32(how):
         assert len(found)
         assert found.boxes.isfinite().all()
         assert ((found.scores >= 0) & (found.scores <= 1)).all()
+
+
+@pytest.mark.parametrize("how", [{}, ALL], ids=["baseline", "all"])
+def test_detectors_of_different_precision_answer_together_each_in_its_own(how):
+    one, two = network(seed=0), network(seed=1)
+    protocol = DetProtocol(64, 128, score_threshold=0.0, **how)
+    images = photographs(protocol, (64, 64))
+    for model in (one, two):
+        fold_batch_norm(model)
+    exact, half = (answers([one, two], images, protocol, precision=p)[0] for p in ("fp32", "bf16"))
+    hold_convolutions(two.backbone, torch.bfloat16)  # as what is opened to be run is
+    mixed = answers([one, two], images, protocol, precision=("fp32", "bf16"))[0]
+    turned = answers([two, one], images, protocol, precision=("bf16", "fp32"))[0]
+    assert mixed.scores.tolist() == pytest.approx(turned.scores.tolist(), abs=1e-4)
+    assert mixed.scores[:5].tolist() == pytest.approx(exact.scores[:5].tolist(), abs=0.05)
+    assert mixed.scores.tolist() not in (exact.scores.tolist(), half.scores.tolist())
 
 
 def test_a_pixel_and_a_strip_are_images():

@@ -155,6 +155,19 @@ def test_candidates_of_the_same_anchors_are_averaged(folder, tmp_path, capsys):
     assert "other.pt has other views (test.protocol, scales" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("whose", ["", "rcnn.", "classifier."], ids=["localizer", "R-CNN", "classifier"])
+def test_networks_of_different_precision_answer_together(folder, tmp_path, whose):
+    """Each in its own: of weights that are held in bfloat16 and others that are not, no convolution takes both."""
+    loc, rcnn, cls = (folder / name / "best.pt" for name in ("loc", "rcnn", "cls"))
+    words = ("--weights", loc, "--rcnn", rcnn, "--classifier", cls)
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    exact = evaluate(folder, tmp_path / "a", *words)
+    mixed = evaluate(folder, tmp_path / "b", *words, "--set", f"{whose}train.precision=bf16")
+    assert mixed["images"] == 6
+    if whose != "classifier.":
+        assert mixed["cls_top1_error"] == exact["cls_top1_error"]
+
+
 def test_settings_of_classifiers_are_told_apart(folder, tmp_path, monkeypatch, capsys):
     loc, cls = folder / "loc" / "best.pt", folder / "cls" / "best.pt"
     crops = []
