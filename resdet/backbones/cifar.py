@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from resdet.backbones.blocks import BasicBlock, conv3x3, stage
 from resdet.backbones.folding import conv_norm
-from resdet.backbones.resnet import he_initialise
+from resdet.backbones.resnet import he_initialise, pooled_logits
 from resdet.backbones.shortcuts import SHORTCUTS
 
 DEPTHS = (20, 32, 44, 56, 110, 1202)  # Table 6
@@ -53,7 +53,7 @@ class CifarResNet(nn.Module):
 
     def classify(self, conv5: Tensor) -> Tensor:
         """``(B, 64, h, w) -> (B, K)`` logits: global average pooling, then ``fc``."""
-        return self.fc(self.avgpool(conv5).flatten(1))
+        return pooled_logits(conv5, self.avgpool, self.fc)
 
     def forward(self, images: Tensor) -> Tensor:
         """``(B, K)`` logits of normalised ``(B, 3, H, W)`` images."""

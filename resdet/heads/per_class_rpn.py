@@ -4,7 +4,8 @@ The two sibling 1x1 convolutions have A*K and A*4*K output channels; channel ``a
 score of class c at anchor a, channels ``(a * K + c) * 4 ...`` of the second its four deltas.  Their full output
 is never needed: training reads a few anchors and the true class, testing the few classes that the classifier
 predicts.  ``sampled`` and ``of_classes`` compute just those, by slicing the weights; ``all_classes`` is the plain
-convolution that they are held to.
+convolution that they are held to.  All run in float32 under autocast too: one box is chosen by its score, and scores of
+8 bits tie.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.devices import all_digits
 from resdet.heads.sharing import share_over_classes
 
 
@@ -46,8 +48,11 @@ class PerClassRPN(nn.Module):
     def all_classes(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Every anchor and class: logits ``(B, P, K)`` and deltas ``(B, P, K, 4)``, P = h * w * A."""
         batch = len(hidden)
-        logits = self.cls(hidden).permute(0, 2, 3, 1).reshape(batch, -1, self.classes)
-        deltas = self.reg(hidden).permute(0, 2, 3, 1).reshape(batch, -1, self.classes, 4)
+        with all_digits(hidden):
+            hidden = hidden.to(self.cls.weight.dtype)
+            logits, deltas = self.cls(hidden), self.reg(hidden)
+        logits = logits.permute(0, 2, 3, 1).reshape(batch, -1, self.classes)
+        deltas = deltas.permute(0, 2, 3, 1).reshape(batch, -1, self.classes, 4)
         return logits, deltas
 
     def sampled(self, hidden: Tensor, index: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,9 +67,10 @@ class PerClassRPN(nn.Module):
         """
         cells, anchor = self._cells(hidden, index)  # (B, S, neck), (B, S)
         row = anchor * self.classes + classes[:, None]  # (B, S)
-        logits = torch.einsum("bsc,bsc->bs", cells, _rows(self.cls.weight, row)) + self.cls.bias[row]
         weight = _rows(self.reg.weight.view(-1, 4 * cells.shape[-1]), row).unflatten(-1, (4, -1))  # (B, S, 4, neck)
-        deltas = torch.einsum("bsc,bsjc->bsj", cells, weight) + self.reg.bias.view(-1, 4)[row]
+        with all_digits(hidden):
+            logits = torch.einsum("bsc,bsc->bs", cells, _rows(self.cls.weight, row)) + self.cls.bias[row]
+            deltas = torch.einsum("bsc,bsjc->bsj", cells, weight) + self.reg.bias.view(-1, 4)[row]
         return logits, deltas
 
     def sampled_logits(self, hidden: Tensor, index: Tensor) -> Tensor:
@@ -73,9 +79,10 @@ class PerClassRPN(nn.Module):
         weight = self.cls.weight.view(self.anchors, self.classes, -1).float()
         bias = self.cls.bias.view(self.anchors, self.classes).float()
         logits = cells.new_zeros(*index.shape, self.classes)
-        for a in range(self.anchors):  # gathering K rows a sample would copy A * K * neck numbers for each
-            here = anchor == a
-            logits[here] = cells[here] @ weight[a].T + bias[a]
+        with all_digits(hidden):
+            for a in range(self.anchors):  # gathering K rows a sample would copy A * K * neck numbers for each
+                here = anchor == a
+                logits[here] = cells[here] @ weight[a].T + bias[a]
         return logits
 
     def of_classes(self, hidden: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,12 +98,13 @@ class PerClassRPN(nn.Module):
         positions = hidden.flatten(2).float()  # (B, neck, h * w)
         neck = positions.shape[1]
         row = torch.arange(self.anchors, device=classes.device) * self.classes + classes[:, :, None]  # (B, k, A)
-        weight = self.cls.weight.view(-1, neck)[row].float()  # (B, k, A, neck)
-        logits = weight.flatten(1, 2) @ positions + self.cls.bias[row].flatten(1)[:, :, None]  # (B, k * A, h * w)
-        logits = logits.view(batch, k, self.anchors, -1).transpose(2, 3).flatten(2)
-        weight = self.reg.weight.view(-1, 4, neck)[row].float()  # (B, k, A, 4, neck)
+        scoring = self.cls.weight.view(-1, neck)[row].float()  # (B, k, A, neck)
+        moving = self.reg.weight.view(-1, 4, neck)[row].float()  # (B, k, A, 4, neck)
         bias = self.reg.bias.view(-1, 4)[row].flatten(1)[:, :, None]
-        deltas = weight.flatten(1, 3) @ positions + bias  # (B, k * A * 4, h * w)
+        with all_digits(hidden):
+            logits = scoring.flatten(1, 2) @ positions + self.cls.bias[row].flatten(1)[:, :, None]  # (B, k * A, h * w)
+            deltas = moving.flatten(1, 3) @ positions + bias  # (B, k * A * 4, h * w)
+        logits = logits.view(batch, k, self.anchors, -1).transpose(2, 3).flatten(2)
         deltas = deltas.view(batch, k, self.anchors, 4, -1).permute(0, 1, 4, 2, 3).flatten(2, 3)
         return logits, deltas
 

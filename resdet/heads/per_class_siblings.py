@@ -6,10 +6,10 @@ weights.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.devices import all_digits
 from resdet.heads.sharing import share_over_classes
 
 
@@ -35,7 +35,7 @@ class PerClassSiblings(nn.Module):
 
     def all_classes(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The plain layers: ``(R, C)`` -> logits ``(R, K)`` and deltas ``(R, K, 4)``, float32."""
-        with torch.autocast(vectors.device.type, enabled=False):
+        with all_digits(vectors):
             vectors = vectors.float()
             return self.cls(vectors), self.reg(vectors).unflatten(1, (self.classes, 4))
 
@@ -50,7 +50,7 @@ class PerClassSiblings(nn.Module):
         """
         vectors = vectors.float()
         score, score_bias, box, box_bias = self._rows(classes)
-        with torch.autocast(vectors.device.type, enabled=False):
+        with all_digits(vectors):
             logits = (score * vectors).sum(1) + score_bias
             return logits, (box @ vectors[:, :, None])[:, :, 0] + box_bias
 
@@ -65,7 +65,7 @@ class PerClassSiblings(nn.Module):
         """
         vectors = vectors.float()
         score, score_bias, box, box_bias = self._rows(classes)
-        with torch.autocast(vectors.device.type, enabled=False):
+        with all_digits(vectors):
             deltas = (vectors @ box.flatten(0, 1).T).unflatten(1, (len(classes), 4))
             return vectors @ score.T + score_bias, deltas + box_bias
 

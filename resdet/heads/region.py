@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from resdet.devices import all_digits
+
 
 class RegionHead(nn.Module):
     """A softmax over K classes and background, which is the last, and a box for each class.
@@ -31,7 +33,7 @@ class RegionHead(nn.Module):
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32 under autocast too."""
-        with torch.autocast(vectors.device.type, enabled=False):
+        with all_digits(vectors):
             logits, deltas = self.cls(vectors.float()), self.reg(vectors.float())
         if self.unused:  # in a softmax the probabilities of what is joined like this add up
             joined = logits[:, self.classes :].logsumexp(1, keepdim=True)

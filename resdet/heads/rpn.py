@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from resdet.devices import all_digits
 
 
 class RPN(nn.Module):
@@ -42,7 +43,7 @@ class RPN(nn.Module):
         for conv in (self.neck, *self.deeper):
             hidden = hidden if inside is None else hidden * inside[:, None]
             hidden = functional.relu(conv(hidden))
-        with torch.autocast(hidden.device.type, enabled=False):
+        with all_digits(hidden):
             logits, deltas = self.cls(hidden.float()), self.reg(hidden.float())
         batch = len(feature)
         return (

@@ -115,9 +115,8 @@ class RCNN(nn.Module):
         return roi_align(pixels, torch.cat((rois[:, :1], boxes), 1), self.size, stride=1)
 
     def vectors(self, crops: Tensor) -> Tensor:
-        """``(R, C)``: conv5 of each crop, averaged over its positions."""
-        conv5 = self.backbone.features(crops)["conv5"]
-        return functional.adaptive_avg_pool2d(conv5, 1).flatten(1)
+        """``(R, C)`` float32: conv5 of each crop, averaged over its positions."""
+        return self.backbone.features(crops)["conv5"].mean((2, 3), dtype=torch.float32)
 
     def judge(self, images: Tensor, boxes: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """What each box of one image is worth as an object of each class asked about, and where that object is.

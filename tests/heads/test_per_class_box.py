@@ -43,6 +43,13 @@ def test_of_classes_is_the_plain_layer_in_outputs_and_gradients(share):
         torch.testing.assert_close(one, other)
 
 
+def test_of_half_precision_numbers_boxes_are_told_with_all_digits():
+    layer, given, classes = head(), hidden().bfloat16(), torch.tensor([[0, 2], [1, 1], [2, 0]])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.of_classes(given, classes)
+    assert torch.equal(found, layer.of_classes(given.float(), classes))
+
+
 def test_output_4c_plus_j_is_the_jth_delta_of_class_c():
     made = PerClassBox(2, 1, 3)
     with torch.no_grad():

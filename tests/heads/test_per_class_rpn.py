@@ -170,6 +170,29 @@ def test_answers_are_float32_under_autocast_and_near_those_without():
             torch.testing.assert_close(a, b, rtol=0.05, atol=0.1)  # bfloat16 has 8 bits; sums of 7 numbers of size 1
 
 
+def test_of_a_half_precision_map_the_siblings_answer_with_all_digits():
+    """A box is chosen by its score: of 8 bits, hundreds would be the same."""
+    rpn, index = head(), torch.tensor([[3, 1], [9, 22], [4, 0]])
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = rpn(feature())
+        found = (
+            *rpn.sampled(hidden, index, index[:, 1] % CLASSES),
+            rpn.sampled_logits(hidden, index),
+            *rpn.of_classes(hidden, index % CLASSES),
+            *rpn.all_classes(hidden),
+        )
+    assert hidden.dtype == torch.bfloat16
+    hidden = hidden.float()
+    expected = (
+        *rpn.sampled(hidden, index, index[:, 1] % CLASSES),
+        rpn.sampled_logits(hidden, index),
+        *rpn.of_classes(hidden, index % CLASSES),
+        *rpn.all_classes(hidden),
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a, b)
+
+
 class SharedAndOwn(nn.Module):
     """The siblings as what they are said to be: a part for all classes plus a part for each, both parameters."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from resdet.backbones.resnet import ResNet
+from resdet.backbones import CifarResNet, ResNet
 from resdet.models.classifier import Classifier, mix
 from resdet.structures import ImageBatch, Target
 
@@ -102,6 +102,15 @@ def test_probabilities_are_float32_and_sum_to_one_under_autocast_too(model):
         found = model.classify(images)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=0, atol=0.05)  # bfloat16 through 18 layers
+
+
+@pytest.mark.parametrize("net", [ResNet(18, 7, width=8), CifarResNet(20, 7)], ids=["ResNet", "for CIFAR"])
+def test_of_a_half_precision_map_classes_are_ranked_with_all_digits(net):
+    conv5 = torch.rand(5, 64, 3, 3).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net.classify(conv5)
+    assert torch.equal(found, net.classify(conv5.float()))
+    assert found.dtype == torch.float32
 
 
 def test_state_dict_is_the_backbones_alone(model):

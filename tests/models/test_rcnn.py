@@ -100,6 +100,15 @@ def test_judging_is_each_crop_by_itself_for_the_classes_asked_about():
             torch.testing.assert_close(moved[i], decode(deltas[0, classes], box, REGION), atol=1e-4, rtol=1e-4)
 
 
+def test_a_crops_numbers_are_averaged_in_float32():
+    model = make()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        crops = torch.rand(2, 3, 32, 32)
+        found, conv5 = model.vectors(crops), model.backbone.features(crops)["conv5"]
+    assert conv5.dtype == torch.bfloat16
+    torch.testing.assert_close(found, conv5.float().mean((2, 3)))
+
+
 def batch():
     images = torch.zeros(4, 3, 48, 48, dtype=torch.uint8)
     targets, proposals = [], []
