@@ -24,13 +24,20 @@ class AnchorSample:
 
 
 def pad_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, Tensor]:
-    """All images' boxes as ``(B, G, 4)``, zeros behind the last, and ``(B, G)`` bool: which are boxes."""
-    counts = torch.tensor([len(target.boxes) for target in targets])
-    most = int(counts.max()) if len(targets) else 0
-    present = torch.arange(most) < counts[:, None]
-    boxes = torch.zeros(len(targets), most, 4)
-    if most:
-        boxes[present] = torch.cat([target.boxes for target in targets])
+    """All images' boxes as ``(B, G, 4)``, zeros behind the last, and ``(B, G)`` bool: which are boxes.
+
+    Those of other classes than the image's, and ignored ones, are as if they were not there: the output that learns is
+    of the image's class.
+    """
+    if not targets:
+        return torch.zeros(0, 0, 4, device=device), torch.zeros(0, 0, dtype=torch.bool, device=device)
+    every, labels, ignored = (torch.cat([getattr(t, n) for t in targets]) for n in ("boxes", "labels", "ignored"))
+    image = torch.arange(len(targets)).repeat_interleave(torch.tensor([len(target.boxes) for target in targets]))
+    own = (labels == torch.tensor([target.label for target in targets])[image]) & ~ignored
+    counts = torch.bincount(image[own], minlength=len(targets))
+    present = torch.arange(int(counts.max())) < counts[:, None]
+    boxes = torch.zeros(*present.shape, 4)
+    boxes[present] = every[own]
     return boxes.to(device, non_blocking=True), present.to(device, non_blocking=True)
 
 

@@ -29,6 +29,16 @@ def test_boxes_are_padded_with_zeros_that_are_not_present():
     assert not boxes[1].any()
 
 
+def test_boxes_of_other_classes_and_ignored_ones_are_as_if_they_were_not_there():
+    corners = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [0, 0, 9, 9]])
+    mixed = Target(2, corners, torch.tensor([1, 2, 2]), torch.tensor([False, False, True]))
+    other = Target(0, corners[:1], torch.tensor([1]))
+    boxes, present = pad_boxes([mixed, other], torch.device("cpu"))
+    assert boxes.tolist() == [[[5, 6, 7, 8]], [[0, 0, 0, 0]]]
+    assert present.tolist() == [[True], [False]]
+    assert assign(other).label.tolist() == [[0, 0, 0, 0]]
+
+
 def test_tile_of_an_object_is_told_its_box_and_the_others_are_background():
     found = assign(target((21, 0, 40, 20)))
     assert found.index[0, 0] == 1  # objects come first
