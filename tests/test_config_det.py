@@ -17,6 +17,7 @@ def test_defaults_are_the_papers_and_faster_rcnns():
     assert (how.proposal_beta, how.box_beta) == (1 / 9, 1)
     assert (config.test.pre_nms, config.test.proposals, config.test.nms_iou) == (6000, 300, 0.3)
     assert (config.train.batch_size, config.train.lr, config.train.batch_norm) == (8, 0.001, "frozen")
+    assert config.train.weight_decay == 5e-4  # Faster R-CNN's
     # 240k steps of 8 among 82,783 images, then 80k
     assert config.train.lr_drop_epochs[0] == round(240_000 * 8 / 82_783)
     assert config.train.epochs == round(320_000 * 8 / 82_783)
