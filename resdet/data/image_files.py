@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
+WEIGHTS = (".pkl", ".pt", ".pth", ".safetensors")  # no image ends so
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
@@ -29,6 +30,7 @@ def find_images(inputs: Sequence[str], endings: Sequence[str] = ENDINGS) -> list
 
     Raises:
         InputError: a word names nothing, or nothing that is an image.
+        UsageError: a word names a file of weights.
     """
     found: dict[str, Path] = {}  # by absolute path; the first mention counts
     tops = []
@@ -86,6 +88,8 @@ def _meaning(word: str, endings: tuple[str, ...]) -> tuple[Path, list[Path]]:
             raise InputError(f"{word}: no images in this folder or below; wanted files ending in {' '.join(endings)}")
         return path, files
     if path.is_file():
+        if path.suffix.lower() in WEIGHTS:
+            raise UsageError(f"{word}: weights where an image is wanted: each network needs a --weights of its own")
         return path.parent, [path]
     if not glob.has_magic(word):
         raise InputError(f"{word}: no such file or folder")

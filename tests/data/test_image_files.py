@@ -3,7 +3,7 @@ import os
 import pytest
 
 from resdet.data.image_files import find_images, picture_names, row_ids
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
 
 @pytest.fixture
@@ -34,6 +34,12 @@ def test_what_is_named_twice_is_taken_once(tree):
 
 def test_a_file_that_is_named_needs_no_ending(tree):
     assert names("odd") == ["odd"]
+
+
+def test_weights_among_images_are_a_slip_and_not_an_image(tree):
+    (tree / "second.pt").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"second\.pt: weights where an image is wanted: .* a --weights of its own"):
+        find_images([str(tree), str(tree / "second.pt")])
 
 
 def test_globs_go_down_and_take_images_only(tree):
