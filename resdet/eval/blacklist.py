@@ -28,7 +28,7 @@ def blacklisted(records: Records, choice: str | None = None) -> NDArray[np.bool_
             list where the records are the whole of CLS-LOC val, and no list elsewhere.
 
     Raises:
-        InputError: the file is missing, or holds something else than numbers of images.
+        InputError: the file is missing, or holds something else than numbers of images, or those of all images.
     """
     numbers, last = _image_numbers(records.names())
     if choice == "none":
@@ -38,7 +38,10 @@ def blacklisted(records: Records, choice: str | None = None) -> NDArray[np.bool_
     else:
         is_whole_val = last == OFFICIAL_IMAGES and len(set(numbers)) == OFFICIAL_IMAGES
         listed = clsloc_blacklist() if is_whole_val else frozenset[int]()
-    return np.isin(numbers, list(listed))
+    left_out = np.isin(numbers, list(listed))
+    if len(left_out) and left_out.all():
+        raise InputError(f"{records.root}: all {len(left_out)} images are blacklisted")
+    return left_out
 
 
 def _image_numbers(names: list[str]) -> tuple[list[int], int]:

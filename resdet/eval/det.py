@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.formats import SUM, split_spec
+from resdet.data.formats.voc_files import find_tree
 from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.average_precision import averages
@@ -88,9 +90,17 @@ def check_boxes(records: Records, metric: str) -> None:
 
 def _own_metric(spec: str) -> str:
     name, root, _ = split_spec(spec)
-    if name == "voc" and "VOC2007" in root.replace("\\", "/").split("/"):
+    if name == "voc" and "VOC2007" in (*root.replace("\\", "/").split("/"), *_tree_folders(root)):
         return "voc07"
     return {"ilsvrc-det": "ilsvrc", "coco": "coco"}.get(name, "voc12")
+
+
+def _tree_folders(root: str) -> tuple[str, ...]:
+    """The names of the folders that VOC's tree lies in, where ``root`` is one above it, a link, or ``.``."""
+    try:
+        return find_tree(Path(root).expanduser()).base.resolve().parts
+    except InputError:  # it is told when the set is read
+        return ()
 
 
 def _known(value: float) -> float | None:

@@ -17,7 +17,8 @@ def loc_table(metrics: dict[str, Any]) -> str:
         lines.append(f"{k:<12}{cls:<25}{loc}")
     lines.append("")
     for key, name in _TRUE_CLASS.items():
-        lines.append(f"{name:<37}{_value(metrics[key], interval[key])}")
+        none = metrics[key] is None and metrics["gt_class_loc_error"] is not None  # known of every image: there is none
+        lines.append(f"{name:<37}{'no images' if none else _value(metrics[key], interval[key])}")
     parts = [f"{name.replace('_', ' ')} {share:.2f}" for name, share in metrics["errors"].items()]
     return "\n".join([*lines, "", "five guesses: " + ", ".join(parts)])
 

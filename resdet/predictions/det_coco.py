@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import count
+from os.path import basename, splitext
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,15 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read(file: Path, text: str, records: Records) -> DetPredictions:
-    """Read a file's ``text``; images and classes go by their numbers, see :mod:`.numbering`.
+    """Read a file's ``text``.
+
+    Images and classes go by their numbers, see :mod:`.numbering`; by those of ``images.json``, matched by names, where
+    that lies beside the file: ``tools/infer.py``, which knows no data set, counts images and classes by itself.
 
     Raises:
         InputError: not such a list, or an image or a category that the data set does not have.
     """
-    image_of = {number: index for index, number in enumerate(image_numbers(records).tolist())}
-    label_of = {number: label for label, number in enumerate(class_numbers(records.classes).tolist())}
+    image_of, label_of = _numbers(file.with_name("images.json"), records)
     images, labels, scores, boxes = [], [], [], []
     for number, entry in enumerate(_entries(file, text), 1):
         place = f"{file}: result {number}"
@@ -62,6 +65,26 @@ def format_entries(found: DetPredictions, images: NDArray[np.int64], classes: ND
         f'{{"image_id": {image}, "category_id": {label}, "bbox": {json.dumps(box)}, "score": {score:.9g}}}'
         for image, label, score, box in rows
     ]
+
+
+def _numbers(beside: Path, records: Records) -> tuple[dict[int, int], dict[int, int]]:
+    """The image's index and the label that each number means."""
+    image_of = {number: index for index, number in enumerate(image_numbers(records).tolist())}
+    label_of = {number: label for label, number in enumerate(class_numbers(records.classes).tolist())}
+    images, classes = records.names(), records.classes.names
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8", errors="surrogateescape"))
+        named = {row["id"]: splitext(basename(row["file_name"]))[0] for row in told["images"]}
+        called = {row["id"]: row["name"] for row in told["categories"]}
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is something else
+        return image_of, label_of
+    if len(set(images)) == len(images):
+        index = {name: place for place, name in enumerate(images)}
+        image_of = {number: index[name] for number, name in named.items() if name in index}
+    if len(set(classes)) == len(classes):
+        label = {name: place for place, name in enumerate(classes)}
+        label_of = {number: label[name] for number, name in called.items() if name in label}
+    return image_of, label_of
 
 
 def _entries(file: Path, text: str) -> Iterator[object]:

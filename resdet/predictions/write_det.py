@@ -48,6 +48,8 @@ def _write_voc(folder: Path, found: DetPredictions, records: Records) -> Path:
         raise InputError(f"{records.root}: image {broken!r}: VOC's form takes no spaces in names")
     files = [det_voc.file_name(class_id) for class_id in records.classes.ids]  # all, before anything is written
     folder.mkdir(exist_ok=True)
+    for earlier in folder.glob(det_voc.FILE_NAME.format("*")):  # of other classes they would be read with these
+        earlier.unlink()
     for label, file in enumerate(files):
         (folder / file).write_text(det_voc.format_lines(found[found.labels == label], names), encoding="utf-8")
     return folder

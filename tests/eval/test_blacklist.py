@@ -43,6 +43,12 @@ def test_a_file_counts_other_images_in_alphabetical_order(tmp_path):
     assert blacklisted(records_named(["c", "a", "b"]), str(tmp_path / "list.txt")).tolist() == [True, True, False]
 
 
+def test_a_list_of_all_images_is_refused_before_they_are_looked_at(tmp_path):
+    (tmp_path / "list.txt").write_text("1\n2\n3\n")
+    with pytest.raises(InputError, match="all 3 images are blacklisted"):
+        blacklisted(records_named(["c", "a", "b"]), str(tmp_path / "list.txt"))
+
+
 @pytest.mark.parametrize("line", ["0", "4", "46 n00007846", "cat", "-1", "1.5"])
 def test_a_line_that_is_no_images_number_is_named(tmp_path, line):
     (tmp_path / "list.txt").write_text(f"1\n{line}\n")

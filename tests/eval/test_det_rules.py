@@ -220,3 +220,15 @@ def test_ground_truth_as_predictions_scores_100(metric):
 )
 def test_a_sets_own_metric_is_told_by_its_name(spec, metric):
     assert default_metric(spec) == metric
+
+
+def test_voc2007_has_its_metric_from_above_from_within_and_through_a_link(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    kit = data / "VOCdevkit" / "VOC2007"
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (kit / name).mkdir(parents=True)
+    (tmp_path / "voc").symlink_to(kit)
+    for root in (data, data / "VOCdevkit", tmp_path / "voc"):
+        assert default_metric(f"voc:{root}:test") == "voc07"
+    monkeypatch.chdir(kit)
+    assert default_metric("voc:.:test") == "voc07"

@@ -1,5 +1,7 @@
 """Files of detections as text, the DET kit's and VOC's: read as others write them, refused by file and line."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -138,6 +140,31 @@ def test_what_is_written_is_read_back(tmp_path, form, records):
 def test_no_detections_at_all_are_written_and_read_back(tmp_path, form):
     made = write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN), form)
     assert len(read_det(made, records_of(PLAIN))) == 0
+
+
+def test_files_of_other_classes_that_lie_there_are_not_read_with_those_that_are_written(tmp_path):
+    write_det(tmp_path, some_predictions(), records_of(PLAIN), "voc")
+    other = records_of(Classes(("dog",), ("dog",)))
+    back = read_det(write_det(tmp_path, predictions([0], [0], [0.5], [(1, 2, 3, 4)]), other, "voc"), other)
+    assert len(back) == 1
+
+
+def test_cocos_results_go_by_the_names_of_images_json_where_it_lies_beside_them(tmp_path):
+    """infer.py knows no data set: it numbers images and classes itself, here in another order than the set does."""
+    result = {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5}
+    (tmp_path / "predictions.json").write_text(json.dumps([result]))
+    records = records_of(names=("c", "a", "b"))
+    alone = read_det(tmp_path / "predictions.json", records) if 1 in records.numbers.tolist() else None
+    images = [{"id": number, "file_name": f"photographs/{name}.jpg"} for number, name in enumerate("abc", 1)]
+    names = list(reversed(records.classes.names))
+    told = {"images": images, "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)]}
+    (tmp_path / "images.json").write_text(json.dumps(told))
+    found = read_det(tmp_path / "predictions.json", records)
+    assert found.images.tolist() == [1]  # "a"
+    assert [records.classes.names[label] for label in found.labels] == [names[1]]
+    (tmp_path / "images.json").write_text("[]")  # somebody else's
+    if alone is not None:
+        assert read_det(tmp_path / "predictions.json", records).images.tolist() == alone.images.tolist()
 
 
 def test_what_vocs_form_cannot_hold_is_refused(tmp_path):
