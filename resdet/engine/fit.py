@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Run:
     identity: Checkpoint  # task, config and classes; step, model and metrics are filled in at each save
     report: Callable[[int, dict[str, Any]], None]  # called after each step, and after each evaluation
     tell: Callable[[str], None] = lambda line: None  # called with what a person should know, a line at a time
+    begun: Callable[[], None] = lambda: None  # called when it is known that this run, and no other, begins or goes on
     name_of: Callable[[int], str] = str  # an image's path by its index
     images_per_step: int = 0  # over all processes, where it is not `how.batch_size`
     size_settings: str = "data.size"  # the config's names for how large images are
@@ -71,7 +73,9 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
     set_training(model, run.how)  # what is frozen must be so before the optimizer and DDP look for what learns
     state = _State(run, model, me)
     state.restore(resume)
+    run.begun()
     if state.step >= run.steps:
+        run.tell(f"{run.out}: ended already, at step {state.step} of {run.steps}")
         return
     try:
         with _closing(state):
@@ -253,7 +257,10 @@ def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
     if saved.task != now.task:
         raise InputError(f"{file} is of a run of the kind {saved.task!r}, this one is {now.task!r}: not the same run")
     if saved.class_ids != now.class_ids:
-        raise InputError(f"{file} was trained on other classes ({len(saved.class_ids)}; now {len(now.class_ids)})")
+        pairs = zip_longest(saved.class_ids, now.class_ids, fillvalue="none")
+        place, (old_id, new_id) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+        counts = f"{len(saved.class_ids)}; now {len(now.class_ids)}"
+        raise InputError(f"{file} was trained on other classes ({counts}): class {place} was {old_id}, now {new_id}")
     old, new = _flat(saved.config), _flat(now.config)
     # where evaluations lower the learning rate, they do more than pace a run
     free = FREE - {"train.eval_every"} if new.get("train.schedule") == "plateau" else FREE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +11,21 @@ from typing import Any
 import torch
 
 from resdet import build
-from resdet.config import DetConfig
+from resdet.config import DetConfig, to_dict
 from resdet.data.detection import DetectionImages, DetectionTestImages, detection_loader, detection_test_loader
-from resdet.engine import checkpoint, distributed
+from resdet.engine import checkpoint, distributed, kept
+from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
+from resdet.engine.fit import check_same
 from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
 from resdet.inference.loc import mean_losses
 from resdet.jobs.detection import predict
-from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course
+from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course, write_config
 from resdet.structures import ImageBatch
 
+STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs
 Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals, or nothing
 
 
@@ -133,7 +137,8 @@ def launch(config: DetConfig, data: TrainingData, me: Process, *, out: Path, res
     """Train a detector as ``config`` says; the folder gets the resolved config, metrics and checkpoints.
 
     The alternating schedule has a run of its own, each of ``train.epochs``, in each of ``step1`` .. ``step4``; what
-    the last one ends with, which is the whole detector, is ``best.pt`` and ``last.pt`` of the folder.
+    the last one ends with, which is the whole detector, is ``best.pt`` and ``last.pt`` of the folder, whose
+    ``metrics.jsonl`` has the rows of all four, the ``part`` named in each.
     """
     check_enough(config.data.train, data.train, me)
     school = School(config, data, me, out, resume)
@@ -149,24 +154,43 @@ def _alternate(school: School) -> None:
 
     The paper does not say what the third step's RPN layers begin as; here they are the first step's.
     """
+    _begin_alternating(school)
     proposer, detector = school.new_detector(), school.new_detector()
     proposer.learn_only("rpn")  # 1: an RPN from the pretrained network
-    school.teach(proposer, school.out / "step1")
+    school.teach(proposer, school.out / STEPS[0])
     detector.learn_only("regions")  # 2: a detector of its own, also from there, on what that RPN proposes
-    school.teach(detector, school.out / "step2", proposer)
+    school.teach(detector, school.out / STEPS[1], proposer)
 
     shared = school.new_detector()  # 3: the RPN again, on the detector's convolutions, which stay
     shared.load_state_dict(detector.state_dict())
     shared.rpn.load_state_dict(proposer.rpn.state_dict())
     shared.freeze(4)
     shared.learn_only("rpn")
-    school.teach(shared, school.out / "step3")
+    school.teach(shared, school.out / STEPS[2])
 
     whole = school.new_detector()  # 4: what is the detector's alone, on what the new RPN proposes
     whole.load_state_dict(shared.state_dict())
     whole.freeze(4)
     whole.learn_only("regions")
-    school.teach(whole, school.out / "step4")
+    school.teach(whole, school.out / STEPS[3])
     if school.me.is_main:
         for name in ("best.pt", "last.pt"):
-            checkpoint.save(school.out / name, checkpoint.load(school.out / "step4" / name))
+            checkpoint.save(school.out / name, checkpoint.load(school.out / STEPS[3] / name))
+        rows = []
+        for step in STEPS:
+            lines = (school.out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
+        (school.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
+
+
+def _begin_alternating(school: School) -> None:
+    """Make sure that the folder is free, or of this training, before the first step and not after the last."""
+    kept.check_free(school.out, school.resume)
+    if kept.holds_run(school.out):
+        file, classes = school.out / kept.LAST, school.data.train.classes
+        now = Checkpoint("det", to_dict(school.config), classes.ids, classes.names, 0, {})
+        check_same(now, checkpoint.load(file), file)
+    distributed.wait(school.me)
+    if school.me.is_main:
+        school.out.mkdir(parents=True, exist_ok=True)
+        write_config(school.config, school.out)

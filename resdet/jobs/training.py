@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocCo
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, TrainingImages, training_loader
 from resdet.data.records import Classes, Records
-from resdet.engine import distributed, kept
+from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
@@ -180,6 +181,11 @@ def check_enough(spec: str, records: Records, me: Process) -> None:
         raise InputError(f"{spec}: {len(records)} images are too few for {me.processes} processes")
 
 
+def write_config(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, out: Path) -> None:
+    """All settings, in a run's folder."""
+    (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+
+
 def run_course(
     task: str,
     config: ClsConfig | LocConfig | RCNNConfig | DetConfig,
@@ -208,10 +214,9 @@ def run_course(
         identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,
         tell=progress.say if me.is_main else lambda line: None,
+        begun=partial(write_config, config, out) if me.is_main else lambda: None,
     )
     if me.is_main:
         out.mkdir(parents=True, exist_ok=True)
-        if not kept.holds_run(out):
-            (out / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fit(run, model, me, resume=resume)
     progress.close()

@@ -102,6 +102,7 @@ def test_a_run_in_the_way_stays_and_resuming_it_when_finished_changes_nothing(ru
     assert train(config, *specs(data), "--out", run) == 2
     assert "--resume continues it" in one_line(capsys)
     assert train(config, *specs(data), "--out", run, "--resume") == 0
+    assert "ended already, at step 6 of 6" in one_line(capsys)
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
     assert train(config, *specs(data), "--out", run, "--resume", "train.lr=1") == 1
     assert "train.lr = 0.01, now 1.0" in one_line(capsys)
@@ -111,7 +112,9 @@ def test_a_run_is_resumed_where_it_stopped(run, data, config, tmp_path):
     out = tmp_path / "out"
     assert train(config, *specs(data), "--out", out, "--resume", "train.stop_epoch=1") == 0
     assert checkpoint.load(out / "last.pt").step == 3
+    assert "stop_epoch: 1" in (out / "config.yaml").read_text()
     assert train(config, *specs(data), "--out", out, "--resume") == 0
+    assert "stop_epoch: 0" in (out / "config.yaml").read_text()  # how it went on, not how it began
     whole, parts = checkpoint.load(run / "last.pt"), checkpoint.load(out / "last.pt")
     assert parts.step == 6
     assert all(torch.equal(whole.resume["model"][k], v) for k, v in parts.resume["model"].items())

@@ -185,6 +185,25 @@ def test_in_four_steps_each_has_its_losses_and_the_last_is_the_whole_detector(al
     assert isinstance(build.open_model(alternated / "best.pt").model, FasterRCNN)
 
 
+def test_the_folder_of_four_steps_has_their_settings_and_their_numbers(alternated):
+    assert "schedule: alternating" in (alternated / "config.yaml").read_text()
+    rows = rows_of(alternated)
+    assert list(dict.fromkeys(row["part"] for row in rows)) == ["step1", "step2", "step3", "step4"]
+    assert [{k: v for k, v in row.items() if k != "part"} for row in rows if row["part"] == "step2"] == rows_of(
+        alternated / "step2"
+    )
+
+
+def test_four_steps_do_not_overwrite_a_run_that_lies_in_their_folder(folder, trained, alternated, capsys):
+    before = [(out / "best.pt").read_bytes() for out in (trained, alternated)]
+    for out in (trained, alternated):
+        assert train(folder, out, "model.schedule=alternating") == 2
+        assert "--resume continues it" in capsys.readouterr().err
+    assert train(folder, trained, "model.schedule=alternating", "--resume") == 1
+    assert "model.schedule = 'joint', now 'alternating'" in capsys.readouterr().err
+    assert [(out / "best.pt").read_bytes() for out in (trained, alternated)] == before
+
+
 def test_four_steps_that_were_stopped_end_as_those_that_were_not(folder, alternated, tmp_path):
     shutil.copytree(alternated, tmp_path / "cut")
     for name in ("step3", "step4"):
