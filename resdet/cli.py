@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,20 @@ def write_json(file: Path, content: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     file.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
+
+
+def make_room(*, files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
+    """Make the folders that results go into before the work is done, not after; None: not asked for.
+
+    Raises:
+        OSError, UsageError: one cannot be made, or what is to be a file is a folder.
+    """
+    for file in filter(None, files):
+        if file.is_dir():
+            raise UsageError(f"{file}: a folder, where a file is to be written")
+        file.parent.mkdir(parents=True, exist_ok=True)
+    for folder in filter(None, folders):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _leave_others() -> None:

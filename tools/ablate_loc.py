@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.blacklist import blacklisted
     from resdet.jobs.loc_ablation import Ladder, ladder, ladder_table
 
+    cli.make_room(files=(args.json,))
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     weights = Ladder(args.pcr, args.rpn, args.rcnn, args.classifier)
@@ -60,11 +61,11 @@ def main(argv: list[str] | None = None) -> None:
         if trained.tells():  # under torchrun, the first process
             tqdm.write(said, file=sys.stderr)  # the whole table takes a while
         rows.append(row)
+        if args.json and trained.tells():
+            cli.write_json(args.json, [row.plain() for row in rows])
     if not trained.tells():
         return  # under torchrun the first process does the rest
     print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
-    if args.json:
-        cli.write_json(args.json, [row.plain() for row in rows])
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ def arguments() -> argparse.ArgumentParser:
         "--protocol", choices=("1-crop", "10-crop", "dense"), help="how weights are tested (default: the config's)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="write DIR/eval.json, and the guesses of weights as eval_loc.py does"
+    )
     trained.add_options(parser)
     return parser
 
@@ -59,12 +62,13 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.cls import cls_metrics, guess_ranks
     from resdet.predictions.read import read_loc
 
+    cli.make_room(files=(args.json,), folders=(args.out,))
     records = open_records(args.data)
     check_labelled(records)
     if args.weights:
-        from resdet.jobs.ensemble import evaluate_together  # here: predictions are scored without the networks
+        from resdet.jobs.ensemble import evaluate_together, write_guesses  # here: a file needs no networks
 
-        metrics = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
+        metrics, guesses = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
     else:
         if args.protocol or args.settings:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")
@@ -72,8 +76,10 @@ def main(argv: list[str] | None = None) -> None:
     if not trained.tells():
         return  # under torchrun the first process does the rest
     print(table(metrics))
-    if args.json:
-        cli.write_json(args.json, metrics)
+    for file in filter(None, (args.json, args.out and args.out / "eval.json")):
+        cli.write_json(file, metrics)
+    if args.weights and args.out:
+        write_guesses(args.out, guesses, records)
 
 
 if __name__ == "__main__":

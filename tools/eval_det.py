@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError(f"--blacklist is ILSVRC's, the metric is {metric}")
     if args.predictions and args.settings:
         raise UsageError("--set is for --weights; predictions are as they are")
+    cli.make_room(files=(args.json,), folders=(args.out,))
     records = open_records(args.data)
     check_boxes(records, metric)
     pairs = left_out(records, args.blacklist) if metric == "ilsvrc" else None
@@ -73,8 +74,6 @@ def main(argv: list[str] | None = None) -> None:
         predictions = read_det(args.predictions, records)
     if not trained.tells():
         return  # under torchrun the first process does the rest
-    if args.weights and args.out:
-        write_predictions(args.out, predictions, records, args.data)
     if pairs is not None and len(pairs):
         print(f"{len(pairs)} pairs of image and class are blacklisted")
     print("\n".join(sanity_lines(predictions, records)) + "\n")
@@ -83,6 +82,8 @@ def main(argv: list[str] | None = None) -> None:
     print(det_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
+    if args.weights and args.out:  # last: a name that a form cannot hold must not cost the numbers
+        write_predictions(args.out, predictions, records, args.data)
 
 
 if __name__ == "__main__":

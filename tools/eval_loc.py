@@ -46,7 +46,7 @@ def arguments() -> argparse.ArgumentParser:
         "--classifier", type=Path, nargs="+", default=[], metavar="FILE", help="networks that say the classes together"
     )
     parser.add_argument("--protocol", choices=("1-crop", "dense"), help="how to test weights (default: the config's)")
-    parser.add_argument("--oracle", action="store_true", help="also: the true-class error, the best box always chosen")
+    parser.add_argument("--oracle", action="store_true", help="also: the true-class error of the best candidate boxes")
     trained.add_options(parser)
     return parser
 
@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.predictions.read import read_loc
     from resdet.predictions.write import write_loc
 
+    cli.make_room(files=(args.json, args.html), folders=(args.out,))
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
         predictions = predict_with(LocWeights(args.weights, args.rcnn, args.classifier), settings, args, records)
-        missed = oracle_misses(args.weights[0], settings, args, records) if args.oracle else None
+        missed = oracle_misses(args.weights, settings, args, records) if args.oracle else None
     elif args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
         raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:

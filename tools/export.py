@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.jobs.export import export  # here: --help answers without waiting for torch
 
     numbers = export(args.weights, args.settings, args.out, args.format)
-    print(f"{args.out}: {numbers / 1e6:.2f} million numbers, {args.out.stat().st_size / 2**20:.1f} MiB")
+    what = "the backbone's " if args.format == "torchvision" else ""
+    print(f"{args.out}: {what}{numbers / 1e6:.2f} million numbers, {args.out.stat().st_size / 2**20:.1f} MiB")
 
 
 if __name__ == "__main__":

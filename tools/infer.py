@@ -53,10 +53,16 @@ def arguments() -> argparse.ArgumentParser:
         "--top-k", type=trained.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
     )
     parser.add_argument(
-        "--score-threshold", type=float, metavar="S", help="least score (default: 0.05 for detectors, 0 for localizers)"
+        "--score-threshold",
+        type=trained.share,
+        metavar="S",
+        help="least score (default: 0.05 for detectors, 0 for localizers)",
     )
     parser.add_argument(
-        "--draw-above", type=float, metavar="S", help="least score in pictures (default: 0.5 for detectors, else 0)"
+        "--draw-above",
+        type=trained.finite_number,
+        metavar="S",
+        help="least score in pictures (default: 0.5 for detectors, else 0)",
     )
     parser.add_argument("--on-bad-image", choices=("skip", "fail"), default="skip", help="default: %(default)s")
     trained.add_options(parser)

@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli
+from resdet.errors import UsageError
 from resdet.jobs import trained
 from resdet.report.axes import page
 from resdet.report.pictures import save
@@ -63,6 +64,8 @@ def table(rows: dict[str, dict[str, float | None]], metric: str) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
+    if not args.responses and (args.settings or args.data):
+        raise UsageError("--set and --data are for --responses: curves are drawn from metrics.jsonl alone")
     histories = read_histories(args.runs, args.metric)
     panels = error_panels(histories, LABELS.get(args.metric, args.metric))
     responses: dict[str, dict[str, float]] = {}

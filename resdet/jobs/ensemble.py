@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
@@ -15,13 +17,16 @@ from resdet.data.records import Records
 from resdet.data.relabel import label_map
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import probabilities
+from resdet.inference.loc import most_probable
 from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import open_classifier
+from resdet.predictions.loc import LocPredictions
+from resdet.predictions.write import write_loc
 
 
 def evaluate_together(
     weights: Sequence[Path], settings: Sequence[str], args: argparse.Namespace, records: Records, protocol: str = ""
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """The errors of checkpoints that vote on each image, every one by its own protocol and at its own size.
 
     Args:
@@ -32,7 +37,8 @@ def evaluate_together(
         protocol: of all of them; empty: each one's own.
 
     Returns:
-        As :func:`resdet.eval.cls.cls_metrics`; with ``networks``, their number.
+        As :func:`resdet.eval.cls.cls_metrics`, with ``networks``, their number; and the ``(N, k)`` labels of the most
+        probable classes, best first, k being 5, or K where K is less.
 
     Raises:
         InputError: other classes than the data set's; a file that cannot be read.
@@ -48,7 +54,22 @@ def evaluate_together(
     if total is None:
         raise ValueError("evaluate_together wants one checkpoint at least, got none")
     ranks = true_class_ranks(total, records.labels).numpy()  # a sum ranks as an average does
-    return {**cls_metrics(ranks, " and ".join(dict.fromkeys(protocols))), "networks": len(weights)}
+    metrics = {**cls_metrics(ranks, " and ".join(dict.fromkeys(protocols))), "networks": len(weights)}
+    return metrics, most_probable(total)[0].numpy()
+
+
+def write_guesses(folder: Path, guesses: NDArray[np.int64], records: Records) -> None:
+    """Write guesses in the forms that localizations have, each with the whole image for its box.
+
+    Args:
+        guesses: ``(N, k)`` labels of ``records``.
+    """
+    sizes = records.sizes.numpy().astype(np.int64)  # (N, 2)
+    for row in (sizes.min(1) <= 0).nonzero()[0].tolist():  # annotations do not say
+        image = records.open(row)
+        sizes[row] = image.width, image.height
+    whole = np.concatenate((np.zeros_like(sizes), sizes - 1), 1).astype(np.float64)
+    write_loc(folder, LocPredictions(guesses, whole[:, None].repeat(guesses.shape[1], 1)), records)
 
 
 def _answers(

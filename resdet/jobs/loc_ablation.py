@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.records import Records
+from resdet.data.relabel import label_map, relabel
 from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
-from resdet.jobs.localization import LocWeights, predict_with
+from resdet.jobs.localization import LocWeights, open_locators, predict_with
 from resdet.jobs.roles import by_role, check_roles, without_rcnns
+from resdet.jobs.trained import open_classifier, open_localizer
+from resdet.models.pcr import PCRLocalizer
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,11 @@ def ladder(
         left_out: ``(N,)``: images that do not count.
 
     Raises:
-        UsageError: there is no localizer among the weights.
+        UsageError: there is no localizer among the weights, one that no row has, or one of another kind.
+        InputError: what is wrong with a file; nothing has been measured then.
     """
     rows = weights.rows()
-    if not rows:
-        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
-    check_roles(by_role(settings), weights.rcnn, weights.classifier)
+    _check(weights, settings, args, records)
     above: NDArray[np.float64] | None = None
     for method, testing, networks in rows:
         began = perf_counter()
@@ -95,6 +97,30 @@ def ladder(
         misses = np.stack((100.0 * (1 - outcomes.gt_class_hits), 100.0 * ~right), 1)[~left_out]  # (n, 2)
         yield _measured(method, testing, networks, spent, misses, above)
         above = misses
+
+
+def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, records: Records) -> None:
+    """Find out before the first row, not hours later at the last, what is wrong with the networks."""
+    if not weights.pcr and not weights.rpn:
+        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
+    words = by_role(settings)
+    check_roles(words, weights.rcnn, weights.classifier)
+    if weights.pcr[1:]:
+        raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
+    if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
+        raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
+    for method, other, files in (("pcr", "rpn", weights.pcr), ("rpn", "pcr", weights.rpn)):
+        for file in files:
+            is_pcr = isinstance(open_localizer(file, words.localizers, args)[0], PCRLocalizer)
+            if is_pcr != (method == "pcr"):
+                raise UsageError(f"--{method} {file}: is of the other method, which is named by --{other}")
+    for files, rcnns in ((weights.pcr, ()), (weights.rpn, weights.rcnn)):
+        if files:
+            own = settings if rcnns else without_rcnns(settings)
+            classes = open_locators(LocWeights(files, rcnns, weights.classifier), own, args).classes
+            relabel(records, classes, files[0])
+            for classifier in weights.classifier:
+                label_map(classes, open_classifier(classifier, words.classifiers, args).classes, files[0], classifier)
 
 
 def ladder_table(rows: Sequence[Measured]) -> str:

@@ -157,14 +157,26 @@ def predict_with(
 
 
 def oracle_misses(
-    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records
+    weights: Sequence[Path], settings: Sequence[str], args: argparse.Namespace, records: Records
 ) -> NDArray[np.bool_]:
     """The images on which not even the best candidate box for the true class hits; arguments as :func:`open_locators`.
 
     Returns:
-        ``(N,)``: their share is the true-class error that a perfect choice among the candidates would leave.
+        ``(N,)``: their share is the true-class error that a perfect choice among all candidates would leave.
+
+    Raises:
+        UsageError: their candidates are averaged.
     """
+    each = [_oracle_misses_of(one, settings, args, records, averaged=len(weights) == 1) for one in weights]
+    return np.logical_and.reduce(each)  # type: ignore[no-any-return]
+
+
+def _oracle_misses_of(
+    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, *, averaged: bool
+) -> NDArray[np.bool_]:
     model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
+    if protocol.averaged and not averaged:
+        raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")
     images = ViewedImages(records.open, len(records), protocol.views)
     truth = relabel(records, classes, weights).target
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -211,6 +212,25 @@ def check_alone() -> None:
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UsageError("runs as one process: start it with python, not with torchrun")
+
+
+def finite_number(text: str) -> float:
+    """A type for argparse: any number but NaN, which no score is above, and infinity."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"wanted a number, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    """A type for argparse: a number from 0 to 1, as scores are."""
+    value = finite_number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 1, got {text!r}")
+    return value
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -59,6 +59,22 @@ def test_a_classifier_that_always_says_n02_is_wrong_on_the_rest(cls_weights, tmp
     assert "50.00" in capsys.readouterr().out
 
 
+def test_guesses_are_written_and_score_the_same_from_there(cls_weights, tmp_path):
+    spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
+    assert evaluate("--weights", cls_weights, "--data", spec, "--out", tmp_path / "out") == 0
+    metrics = json.loads((tmp_path / "out" / "eval.json").read_text())
+    for name in ("predictions.txt", "predictions.csv", "predictions.numbers.csv"):
+        again = tmp_path / "again.json"
+        assert evaluate("--predictions", tmp_path / "out" / name, "--data", spec, "--json", again) == 0
+        assert json.loads(again.read_text())["top1_error"] == metrics["top1_error"] == 50.0
+    assert (tmp_path / "out" / "predictions.txt").read_text().splitlines()[0].split()[1:5] == ["0", "0", "31", "31"]
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(cls_weights, tmp_path, capsys):
+    assert evaluate("--weights", "nowhere.pt", "--data", "tiny-imagenet:nowhere:val", "--json", tmp_path) == 2
+    assert "a folder, where a file is to be written" in capsys.readouterr().err
+
+
 def test_the_order_of_the_data_sets_classes_does_not_matter(cls_weights, tmp_path):
     errors = []
     for i, mapping in enumerate((["n01", "n02", "n03"], ["n02", "n03", "n01"])):

@@ -189,6 +189,14 @@ def test_what_cannot_work_is_one_line(words, said, photographs, det_weights, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("words", [("--score-threshold", "5"), ("--score-threshold", "nan"), ("--draw-above", "inf")])
+def test_scores_are_numbers_from_0_to_1(words, photographs, det_weights, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        infer(photographs, "--weights", det_weights, "--out", tmp_path / "out", *words)
+    assert ended.value.code == 2
+    assert "wanted a number" in capsys.readouterr().err
+
+
 def test_vocs_files_want_names_of_one_word(det_weights, photographs, tmp_path, capsys):
     (tmp_path / "my photo.png").write_bytes((photographs / "a.png").read_bytes())
     assert infer(tmp_path, "--weights", det_weights, "--out", tmp_path / "out", "--format", "voc") == 2

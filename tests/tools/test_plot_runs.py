@@ -68,6 +68,7 @@ def test_curves_alone_need_no_weights_and_no_images(runs, tmp_path, capsys):
         (["{run}", "--responses", "--data", "tiny-imagenet:{tmp}:val"], 1, "wnids.txt: not found"),
         (["{run}", "--responses", "--device", "cuda:77"], 2, "--device cuda:77: this machine has"),
         (["{run}", "--out", "{tmp}/a.txt"], 1, "a.txt: cannot be written"),
+        (["{run}", "--set", "data.size=3"], 2, "--set and --data are for --responses"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line_and_a_code(runs, tmp_path, capsys, words, code, line):

@@ -248,6 +248,42 @@ def test_table_13_has_a_row_for_every_method_that_weights_were_given_of(folder, 
     assert rows[1]["loc_top5_error"] == pytest.approx(alone["loc_top5_error"])
 
 
+def test_table_13_is_not_begun_with_networks_that_its_rows_cannot_have(folder, tmp_path, capsys):
+    loc, rcnn, cls = (folder / name / "best.pt" for name in ("loc", "rcnn", "cls"))
+    data = ("--data", f"tiny-imagenet:{folder / 'set'}:val", "--workers", 0, "--json", tmp_path / "rows.json")
+    wrong = {
+        ("--pcr", loc): "is of the other method, which is named by --rpn",
+        ("--pcr", loc, loc): "the row of VGG's method has one network, got 2",
+        ("--pcr", loc, "--rcnn", rcnn): "their rows have per-class RPNs in them",
+        ("--rpn", loc, tmp_path / "nowhere.pt"): "nowhere.pt",
+        ("--rpn", loc, "--rcnn", cls): "wanted an R-CNN",
+        ("--rpn", loc, "--classifier", cls, rcnn): "an R-CNN, which says nothing of an image as a whole",
+    }
+    for words, line in wrong.items():
+        assert run("ablate_loc", *words, *data) in (1, 2)
+        said = capsys.readouterr().err
+        assert line in said and said.count("\n") == 1, said
+    assert not (tmp_path / "rows.json").exists()
+
+
+def test_the_oracle_of_several_chooses_among_all_candidates(folder, tmp_path, capsys):
+    loc = folder / "loc" / "best.pt"
+    saved = checkpoint.load(loc)
+    other = {**saved.config, "model": {**saved.config["model"], "anchor_sizes": [40, 60]}}
+    checkpoint.save(tmp_path / "other.pt", replace(saved, config=other))
+
+    def oracle(*weights):
+        (tmp_path / str(len(list(tmp_path.iterdir())))).mkdir()
+        return evaluate(folder, tmp_path, "--weights", *weights, "--oracle")["oracle_loc_error"]
+
+    alone = oracle(loc), oracle(tmp_path / "other.pt")
+    assert oracle(loc, tmp_path / "other.pt") <= min(alone)
+    assert oracle(loc, loc) == alone[0]
+    data = ("--data", f"tiny-imagenet:{folder / 'set'}:val", "--workers", 0)
+    assert run("eval_loc", "--weights", loc, loc, *data, "--oracle", "--set", "test.ensemble=mean") == 2
+    assert "test.ensemble=mean averages them" in capsys.readouterr().err
+
+
 def test_table_13_wants_a_localizer(folder, capsys):
     assert run("ablate_loc", "--data", f"tiny-imagenet:{folder / 'set'}:val") == 2
     assert "--pcr and --rpn: name the weights" in capsys.readouterr().err
