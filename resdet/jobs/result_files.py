@@ -16,6 +16,7 @@ from resdet.jobs import result_forms as forms_of_text
 from resdet.jobs.folder import Found
 from resdet.jobs.result_pictures import Pictures, check_apart
 from resdet.jobs.sources import Source, Sources
+from resdet.predictions.det_coco import BESIDE
 from resdet.predictions.jsonl import ImageResult
 
 
@@ -49,7 +50,7 @@ WRITTEN = {  # the files of each form
     "jsonl": ("predictions.jsonl",),
     "csv": ("predictions.csv",),
     "csv-numbers": ("predictions.numbers.csv",),
-    "coco": ("predictions.json", "images.json"),
+    "coco": ("predictions.json", BESIDE),
     "voc": ("predictions/comp4_det_test_*.txt",),
     "devkit": ("predictions.txt", "images.txt"),
 }

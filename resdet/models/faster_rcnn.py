@@ -221,8 +221,9 @@ class FasterRCNN(nn.Module):
             usable = every if inside is None else inside.flatten(1).repeat_interleave(len(shapes), 1)
             columns.append((logits, deltas, anchors, usable))
         counts = [column[0].shape[1] for column in columns]
-        first = columns[0] if len(columns) == 1 else (torch.cat(column, 1) for column in zip(*columns, strict=True))
-        logits, deltas, anchors, usable = first
+        if len(columns) == 1:
+            return *columns[0], counts
+        logits, deltas, anchors, usable = (torch.cat(column, 1) for column in zip(*columns, strict=True))
         return logits, deltas, anchors, usable, counts
 
     def _inside(self, features: Maps, sizes: Sizes) -> list[Tensor | None]:

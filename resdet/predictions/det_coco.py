@@ -21,6 +21,7 @@ from resdet.predictions.det import DECIMALS, DetPredictions, predictions
 from resdet.predictions.jsonl import is_number
 from resdet.predictions.numbering import class_numbers, image_numbers
 
+BESIDE = "images.json"  # what the numbers of a file mean, where tools/infer.py wrote it
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -33,7 +34,7 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
     Raises:
         InputError: not such a list, or an image or a category that the data set does not have.
     """
-    image_of, label_of = _numbers(file.with_name("images.json"), records)
+    image_of, label_of = _numbers(file.with_name(BESIDE), records)
     images, labels, scores, boxes = [], [], [], []
     for number, entry in enumerate(_entries(file, text), 1):
         place = f"{file}: result {number}"
@@ -76,7 +77,7 @@ def _numbers(beside: Path, records: Records) -> tuple[dict[int, int], dict[int, 
         told = json.loads(beside.read_text(encoding="utf-8", errors="surrogateescape"))
         named = {row["id"]: splitext(basename(row["file_name"]))[0] for row in told["images"]}
         called = {row["id"]: row["name"] for row in told["categories"]}
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is something else
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is something else
         return image_of, label_of
     if len(set(images)) == len(images):
         index = {name: place for place, name in enumerate(images)}

@@ -154,7 +154,6 @@ def test_cocos_results_go_by_the_names_of_images_json_where_it_lies_beside_them(
     result = {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5}
     (tmp_path / "predictions.json").write_text(json.dumps([result]))
     records = records_of(names=("c", "a", "b"))
-    alone = read_det(tmp_path / "predictions.json", records) if 1 in records.numbers.tolist() else None
     images = [{"id": number, "file_name": f"photographs/{name}.jpg"} for number, name in enumerate("abc", 1)]
     names = list(reversed(records.classes.names))
     told = {"images": images, "categories": [{"id": number, "name": name} for number, name in enumerate(names, 1)]}
@@ -162,9 +161,11 @@ def test_cocos_results_go_by_the_names_of_images_json_where_it_lies_beside_them(
     found = read_det(tmp_path / "predictions.json", records)
     assert found.images.tolist() == [1]  # "a"
     assert [records.classes.names[label] for label in found.labels] == [names[1]]
-    (tmp_path / "images.json").write_text("[]")  # somebody else's
-    if alone is not None:
-        assert read_det(tmp_path / "predictions.json", records).images.tolist() == alone.images.tolist()
+    write_det(tmp_path, found, records, "coco")
+    assert read_det(tmp_path / "predictions.json", records).images.tolist() == [1]  # by the set's own numbers now
+    assert not (tmp_path / "images.json").exists()
+    (tmp_path / "images.json").write_text("[" * 100_000)  # somebody else's
+    assert read_det(tmp_path / "predictions.json", records).images.tolist() == [1]
 
 
 def test_what_vocs_form_cannot_hold_is_refused(tmp_path):
