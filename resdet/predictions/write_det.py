@@ -27,7 +27,8 @@ def write_det(folder: Path, found: DetPredictions, records: Records, form: str) 
         What was written: the file, or the folder of files.
 
     Raises:
-        InputError: VOC's form, and a class that cannot be in a file's name or an image with a space in its own.
+        InputError: VOC's form, and a class that cannot be in a file's name or an image with a space in its own
+            or with that of another.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if form == "voc":
@@ -47,6 +48,9 @@ def _write_voc(folder: Path, found: DetPredictions, records: Records) -> Path:
     names = records.names()
     if broken := next((name for name in names if len(name.split()) != 1), None):
         raise InputError(f"{records.root}: image {broken!r}: VOC's form takes no spaces in names")
+    if len(set(names)) < len(names):  # of sets that were joined
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise InputError(f"{records.root}: two images are called {twice!r}: VOC's form could not tell them apart")
     files = [det_voc.file_name(class_id) for class_id in records.classes.ids]  # all, before anything is written
     folder.mkdir(exist_ok=True)
     for earlier in folder.glob(det_voc.FILE_NAME.format("*")):  # of other classes they would be read with these

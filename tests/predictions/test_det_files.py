@@ -174,6 +174,8 @@ def test_what_vocs_form_cannot_hold_is_refused(tmp_path):
         write_det(tmp_path, predictions([], [], [], []), records_of(slash), "voc")
     with pytest.raises(InputError, match="image 'my photo': VOC's form takes no spaces in names"):
         write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN, ("a", "my photo", "b")), "voc")
+    with pytest.raises(InputError, match="two images are called 'a': VOC's form could not tell them apart"):
+        write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN, ("a", "b", "a")), "voc")
     assert not list(tmp_path.rglob("*.txt"))
 
 
