@@ -142,6 +142,7 @@ def launch(config: DetConfig, data: TrainingData, me: Process, *, out: Path, res
     """
     check_enough(config.data.train, data.train, me)
     school = School(config, data, me, out, resume)
+    _check_folder(school)
     if config.model.schedule == "joint":
         school.teach(school.new_detector(), out)
     else:
@@ -154,7 +155,6 @@ def _alternate(school: School) -> None:
 
     The paper does not say what the third step's RPN layers begin as; here they are the first step's.
     """
-    _begin_alternating(school)
     proposer, detector = school.new_detector(), school.new_detector()
     proposer.learn_only("rpn")  # 1: an RPN from the pretrained network
     school.teach(proposer, school.out / STEPS[0])
@@ -183,14 +183,20 @@ def _alternate(school: School) -> None:
         (school.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
-def _begin_alternating(school: School) -> None:
-    """Make sure that the folder is free, or of this training, before the first step and not after the last."""
-    kept.check_free(school.out, school.resume)
-    if kept.holds_run(school.out):
-        file, classes = school.out / kept.LAST, school.data.train.classes
-        now = Checkpoint("det", to_dict(school.config), classes.ids, classes.names, 0, {})
-        check_same(now, checkpoint.load(file), file)
+def _check_folder(school: School) -> None:
+    """Make sure, before the first step, that the folder is free or holds this very training.
+
+    An alternating one's checkpoints lie in its steps' folders until it has ended; of a joint one :func:`fit` finds out.
+    """
+    alternating = school.config.model.schedule != "joint"
+    folders = [school.out / step for step in STEPS]
+    for folder in (school.out, *folders) if alternating else folders:
+        kept.check_free(folder, school.resume)
+        if found := kept.newest(folder, lambda line: None):
+            classes = school.data.train.classes
+            now = Checkpoint("det", to_dict(school.config), classes.ids, classes.names, 0, {})
+            check_same(now, found[1], found[0])
     distributed.wait(school.me)
-    if school.me.is_main:
+    if alternating and school.me.is_main:
         school.out.mkdir(parents=True, exist_ok=True)
         write_config(school.config, school.out)

@@ -204,6 +204,22 @@ def test_four_steps_do_not_overwrite_a_run_that_lies_in_their_folder(folder, tra
     assert [(out / "best.pt").read_bytes() for out in (trained, alternated)] == before
 
 
+def test_four_steps_that_were_stopped_are_not_taken_for_a_free_folder(folder, alternated, tmp_path, capsys):
+    for name in ("step1", "step2", "config.yaml"):  # as after a kill in the second step
+        copied = shutil.copytree if (alternated / name).is_dir() else shutil.copy
+        copied(alternated / name, tmp_path / name)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    for words, code, line in (
+        ((), 2, "holds a run already"),
+        (("--resume",), 1, "model.schedule = 'alternating', now 'joint'"),
+        (("model.schedule=alternating",), 2, "holds a run already"),
+        (("model.schedule=alternating", "--resume", "train.lr=1"), 1, "now 1.0: not the same run"),
+    ):
+        assert train(folder, tmp_path, *words) == code
+        assert line in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
 def test_four_steps_that_were_stopped_end_as_those_that_were_not(folder, alternated, tmp_path):
     shutil.copytree(alternated, tmp_path / "cut")
     for name in ("step3", "step4"):
