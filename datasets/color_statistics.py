@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=whole_number(0), default=2, metavar="N", help="(default %(default)s)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
+    cli.make_room(files=(args.out, args.pixel_mean))
     records = open_records(args.data)
     if args.images and args.images < len(records):
         order = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))

@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.jobs import audit, audit_report  # here: --help answers without waiting for torch
     from resdet.progress import follow
 
+    cli.make_room(files=(args.json, args.html))
     if args.fix:
         audit_report.check_empty(args.fix)
     ignored = [word.strip() for word in args.ignore.split(",") if word.strip()]

@@ -34,7 +34,13 @@ class Checked:
     sketches: bytearray = field(default_factory=bytearray)
     labels: list[str] = field(default_factory=list)
     looked_at: int = 0
+    without_image: int = 0  # of them: annotations of an image that the set does not have
     seen: set[str] = field(default_factory=set)
+
+    @property
+    def image_count(self) -> int:
+        """Images that the set has."""
+        return self.looked_at - self.without_image
 
     def add(self, kind: str, place: str, text: str, image: str = "", box: Box | None = None) -> None:
         """Note a finding."""
@@ -56,7 +62,10 @@ def check_images(found: Checked) -> Iterator[None]:
         for sheet, seen in zip(some, looks, strict=True):
             _check(found, sheet, seen)
             found.looked_at += 1
+            found.without_image += not sheet.image
             yield
+    if not found.image_count:
+        found.add("refused", found.spec, "no images, which training would refuse")
     _check_spelling(found)
 
 

@@ -60,7 +60,7 @@ def audit(specs: Sequence[str], config: Path | None, ignored: Sequence[str], fol
     seconds = time.monotonic() - began
     recalls = tuple(_recall(one, each) for one, each in zip(checked, anchors, strict=True))
     kept = tuple(finding for finding in findings if finding.kind not in ignored)
-    return Audit(checked, kept, recalls, sum(one.looked_at for one in checked), seconds)
+    return Audit(checked, kept, recalls, sum(one.image_count for one in checked), seconds)
 
 
 def _check(spec: str, follow: Follow) -> Checked:

@@ -19,7 +19,7 @@ def summary(done: Audit, shown: int = 3) -> list[str]:
     for one, anchors in zip(done.checked, done.anchors, strict=True):
         boxes = sum(one.boxes.values())
         classes = one.boxes or one.images
-        lines.append(f"{one.spec}: {one.looked_at} images, {boxes} boxes, {len(classes)} classes")
+        lines.append(f"{one.spec}: {one.image_count} images, {boxes} boxes, {len(classes)} classes")
         if classes:
             (most, high), (least, low) = classes.most_common()[0], classes.most_common()[-1]
             lines.append(f"  most often {most} ({high}), least often {least} ({low})")
@@ -44,7 +44,7 @@ def _sets(done: Audit) -> list[dict[str, Any]]:
     return [
         {
             "spec": one.spec,
-            "images": one.looked_at,
+            "images": one.image_count,
             "boxes": sum(one.boxes.values()),
             "classes": {
                 name: {"images": one.images[name], "boxes": one.boxes[name]} for name in sorted(one.images | one.boxes)

@@ -149,3 +149,14 @@ def test_a_set_that_cannot_be_opened_is_a_finding_and_the_others_are_gone_throug
     assert [f.kind for f in done.findings].count("refused") == 1
     assert done.images == 12
     assert len(done.findings) > 10
+
+
+def test_annotations_without_an_image_are_no_images_and_a_set_of_none_is_a_finding(tmp_path):
+    (tmp_path / "imgs").mkdir()
+    nothing = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    lost = {**nothing, "annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 5, 5]}]}
+    for name, described in (("nothing", nothing), ("lost", lost)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(described))
+        done = found_in(f"coco:{tmp_path / 'imgs'}:{tmp_path / name}.json")
+        assert done.images == 0
+        assert "refused" in {finding.kind for finding in done.findings}
