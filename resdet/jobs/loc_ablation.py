@@ -19,7 +19,8 @@ from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
 from resdet.jobs.localization import LocWeights, open_locators, predict_with
 from resdet.jobs.roles import by_role, check_roles, without_rcnns
-from resdet.jobs.trained import open_classifier, open_localizer
+from resdet.jobs.trained import open_classifier
+from resdet.models.localizer import Localizer
 from resdet.models.pcr import PCRLocalizer
 
 
@@ -109,18 +110,22 @@ def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, r
         raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
     if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
         raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
-    for method, other, files in (("pcr", "rpn", weights.pcr), ("rpn", "pcr", weights.rpn)):
-        for file in files:
-            is_pcr = isinstance(open_localizer(file, words.localizers, args)[0], PCRLocalizer)
-            if is_pcr != (method == "pcr"):
+    known = [(file, open_classifier(file, words.classifiers, args).classes) for file in weights.classifier]
+    kinds: tuple[tuple[type, str, str, Sequence[Path], Sequence[Path]], ...] = (
+        (PCRLocalizer, "pcr", "rpn", weights.pcr, ()),
+        (Localizer, "rpn", "pcr", weights.rpn, weights.rcnn),
+    )
+    for kind, method, other, files, rcnns in kinds:
+        if not files:
+            continue
+        own = settings if rcnns else without_rcnns(settings)
+        opened = open_locators(LocWeights(files, rcnns, weights.classifier), own, args)
+        for file, member in zip(files, opened.locators.members, strict=True):
+            if not isinstance(member.model, kind):
                 raise UsageError(f"--{method} {file}: is of the other method, which is named by --{other}")
-    for files, rcnns in ((weights.pcr, ()), (weights.rpn, weights.rcnn)):
-        if files:
-            own = settings if rcnns else without_rcnns(settings)
-            classes = open_locators(LocWeights(files, rcnns, weights.classifier), own, args).classes
-            relabel(records, classes, files[0])
-            for classifier in weights.classifier:
-                label_map(classes, open_classifier(classifier, words.classifiers, args).classes, files[0], classifier)
+        relabel(records, opened.classes, files[0])
+        for file, classes in known:
+            label_map(opened.classes, classes, files[0], file)
 
 
 def ladder_table(rows: Sequence[Measured]) -> str:

@@ -167,15 +167,15 @@ def oracle_misses(
     Raises:
         UsageError: their candidates are averaged.
     """
-    each = [_oracle_misses_of(one, settings, args, records, averaged=len(weights) == 1) for one in weights]
+    each = [_oracle_misses_of(one, settings, args, records, alone=len(weights) == 1) for one in weights]
     return np.logical_and.reduce(each)  # type: ignore[no-any-return]
 
 
 def _oracle_misses_of(
-    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, *, averaged: bool
+    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, *, alone: bool
 ) -> NDArray[np.bool_]:
     model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
-    if protocol.averaged and not averaged:
+    if protocol.averaged and not alone:
         raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")
     images = ViewedImages(records.open, len(records), protocol.views)
     truth = relabel(records, classes, weights).target

@@ -16,7 +16,7 @@ from resdet.jobs import result_forms as forms_of_text
 from resdet.jobs.folder import Found
 from resdet.jobs.result_pictures import Pictures, check_apart
 from resdet.jobs.sources import Source, Sources
-from resdet.predictions.det_coco import BESIDE
+from resdet.predictions.det_coco import IMAGES_FILE
 from resdet.predictions.jsonl import ImageResult
 
 
@@ -50,7 +50,7 @@ WRITTEN = {  # the files of each form
     "jsonl": ("predictions.jsonl",),
     "csv": ("predictions.csv",),
     "csv-numbers": ("predictions.numbers.csv",),
-    "coco": ("predictions.json", BESIDE),
+    "coco": ("predictions.json", IMAGES_FILE),
     "voc": ("predictions/comp4_det_test_*.txt",),
     "devkit": ("predictions.txt", "images.txt"),
 }

@@ -119,7 +119,7 @@ class CocoJson:
         ]
         self._results = _JsonList(folder / "predictions.json", "[\n", "\n]\n")
         start = '{"categories": ' + json.dumps(categories, ensure_ascii=False) + ',\n"images": [\n'
-        self._images = _JsonList(folder / det_coco.BESIDE, start, "\n]}\n")
+        self._images = _JsonList(folder / det_coco.IMAGES_FILE, start, "\n]}\n")
 
     def add(self, source: Source, result: ImageResult) -> None:
         image: dict[str, Any] = {"id": source.number, "file_name": result.file}

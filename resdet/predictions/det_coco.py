@@ -21,7 +21,7 @@ from resdet.predictions.det import DECIMALS, DetPredictions, predictions
 from resdet.predictions.jsonl import is_number
 from resdet.predictions.numbering import class_numbers, image_numbers
 
-BESIDE = "images.json"  # what the numbers of a file mean, where tools/infer.py wrote it
+IMAGES_FILE = "images.json"  # what the numbers of a file mean, where tools/infer.py wrote it
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -34,7 +34,7 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
     Raises:
         InputError: not such a list, or an image or a category that the data set does not have.
     """
-    image_of, label_of = _numbers(file.with_name(BESIDE), records)
+    image_of, label_of = _numbers(file.with_name(IMAGES_FILE), records)
     images, labels, scores, boxes = [], [], [], []
     for number, entry in enumerate(_entries(file, text), 1):
         place = f"{file}: result {number}"

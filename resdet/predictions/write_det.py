@@ -37,7 +37,7 @@ def write_det(folder: Path, found: DetPredictions, records: Records, form: str) 
     found = found[np.argsort(images[found.images], kind="stable")]
     if form == "coco":
         file, text = folder / "predictions.json", _as_list(det_coco.format_entries(found, images, classes))
-        (folder / det_coco.BESIDE).unlink(missing_ok=True)  # it says what numbers meant in the file that goes
+        (folder / det_coco.IMAGES_FILE).unlink(missing_ok=True)  # it says what numbers meant in the file that goes
     else:
         file, text = folder / "predictions.txt", det_devkit.format_lines(found, images, classes)
     file.write_text(text, encoding="utf-8")
