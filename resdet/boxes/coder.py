@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from operator import mul, truediv
 from typing import NamedTuple
 
 import torch
@@ -35,12 +37,12 @@ def encode(boxes: Tensor, anchors: Tensor, units: Units = PLAIN) -> Tensor:
     """
     (centre, sides), (from_, own) = _centres(boxes), _centres(anchors)
     moves, growth = (centre - from_) / own, (sides / own).log()
-    return torch.cat((_times(moves, 1 / units.x, 1 / units.y), _times(growth, 1 / units.w, 1 / units.h)), -1)
+    return torch.cat((_each(truediv, moves, units.x, units.y), _each(truediv, growth, units.w, units.h)), -1)
 
 
 def decode(deltas: Tensor, anchors: Tensor, units: Units = PLAIN) -> Tensor:
     """The boxes that deltas make of anchors, ``(..., 4)`` xyxy; sides grow at most 62.5-fold."""
-    moves, growth = _times(deltas[..., :2], units.x, units.y), _times(deltas[..., 2:], units.w, units.h)
+    moves, growth = _each(mul, deltas[..., :2], units.x, units.y), _each(mul, deltas[..., 2:], units.w, units.h)
     centre, sides = _centres(anchors)
     centre = centre + moves * sides
     half = 0.5 * sides * growth.clamp(max=LARGEST_LOG_SCALE).exp()
@@ -53,8 +55,8 @@ def _centres(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (upper + lower) / 2, (lower - upper).clamp(min=1e-3)
 
 
-def _times(pairs: Tensor, first: float, second: float) -> Tensor:
-    """``(..., 2)``, each column times its number."""
+def _each(how: Callable[[Tensor, float], Tensor], pairs: Tensor, first: float, second: float) -> Tensor:
+    """``(..., 2)``, each column multiplied or divided by its number."""
     if first == second:
-        return pairs if first == 1 else pairs * first
-    return torch.stack((pairs[..., 0] * first, pairs[..., 1] * second), -1)
+        return pairs if first == 1 else how(pairs, first)
+    return torch.stack((how(pairs[..., 0], first), how(pairs[..., 1], second)), -1)
