@@ -25,8 +25,9 @@ class Checked:
     opened: SheetSet | None  # None: it could not even be opened
     findings: list[Finding] = field(default_factory=list)
     corrections: dict[str, Correction] = field(default_factory=dict)
-    images: Counter[str] = field(default_factory=Counter)  # by class, where images have one
+    images: Counter[str] = field(default_factory=Counter)  # by class: those that are of it or hold a box of it
     boxes: Counter[str] = field(default_factory=Counter)
+    unused: list[str] = field(default_factory=list)  # classes of the set without any; not known of one that is refused
     usable: array = field(default_factory=lambda: array("d"))  # of every box that is right: xyxy, image's width, height
     files: list[str] = field(default_factory=list)  # every image that can be decoded
     digests: array = field(default_factory=lambda: array("Q"))  # of each, see Seen
@@ -77,9 +78,10 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     if not sheet.image:
         found.corrections[sheet.place] = Correction((), (0, 0), leave_out=True)
         return
-    if sheet.image in found.seen:
-        found.add("annotation", sheet.place, f"{sheet.image} is described a second time", file)
+    again = sheet.image in found.seen
     found.seen.add(sheet.image)
+    if again:
+        found.add("annotation", sheet.place, f"{sheet.image} is described a second time", file)
     unusable = bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation")
     if seen.error:
         unusable = True
@@ -88,17 +90,20 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
         elif not seen.is_missing:
             found.add("unreadable", file, seen.error)
     else:
-        _remember(found, sheet, seen, file)
+        if not again:
+            _remember(found, sheet, seen, file)
         _check_image(found, sheet, seen, file)
     boxes = tuple(_check_object(found, sheet, marked, seen, file) for marked in sheet.objects)
     _check_doubles(found, sheet, boxes, file)
+    kept = (marked.name for marked, box in zip(sheet.objects, boxes, strict=True) if box)
+    found.images.update({*kept, *([sheet.label] if sheet.label and not seen.error else [])})
     unusable |= found.opened.needs_box and not any(boxes)
     frame, size = found.opened.frame, (seen.width, seen.height)
     as_written = tuple(o.sides and frame.box(o.sides) for o in sheet.objects)
     in_order = all(o.sides and o.sides[2] >= o.sides[0] and o.sides[3] >= o.sides[1] for o in sheet.objects)
     other_size = not seen.error and ((sheet.size != size and sheet.size != (0, 0)) or sheet.kind == "size")
-    if unusable or boxes != as_written or not in_order or other_size:
-        found.corrections[sheet.place] = Correction(boxes, size, unusable)
+    if unusable or again or boxes != as_written or not in_order or other_size:
+        found.corrections[sheet.place] = Correction(boxes, size, unusable or again)
 
 
 def _remember(found: Checked, sheet: Sheet, seen: Seen, file: str) -> None:
@@ -107,8 +112,6 @@ def _remember(found: Checked, sheet: Sheet, seen: Seen, file: str) -> None:
     found.digests.append(seen.digest)
     found.outlines.append(seen.outline)
     found.sketches += seen.sketch
-    if sheet.label:
-        found.images[sheet.label] += 1
 
 
 def _check_image(found: Checked, sheet: Sheet, seen: Seen, file: str) -> None:

@@ -1,4 +1,4 @@
-"""Images that several splits share, or one split has twice."""
+"""Images that several sets share, or one set has twice."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from resdet.audit.images import SKETCH
 NAMED = 5  # of a group's other images, in a finding's text
 
 
-def compare(found: Sequence[Checked]) -> Iterator[Finding]:
-    """One finding for each group of images that are the same, and for each that are nearly so."""
+def compare(found: Sequence[Checked], sums: Sequence[int]) -> Iterator[Finding]:
+    """One finding for each group of images that are the same, and for each that are nearly so.
+
+    Args:
+        sums: of each split, the number of the set that it is a part of: what two parts share is there twice, no leak.
+    """
     files = [file for one in found for file in one.files]
     labels = [label for one in found for label in one.labels]
-    splits = [number for number, one in enumerate(found) for _ in one.files]
+    splits = [number for number, one in zip(sums, found, strict=True) for _ in one.files]
     digests = _joined([one.digests for one in found])
     if not files:
         return

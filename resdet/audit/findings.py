@@ -22,10 +22,10 @@ KINDS = {
     "outside": "a box that reaches out of its image",
     "small": "a box with a side of less than two pixels",
     "double": "two boxes of one class on one object",
-    "duplicate": "the same file more than once in one split",
-    "near-duplicate": "nearly the same picture more than once in one split",
-    "leak": "the same file in two splits",
-    "near-leak": "nearly the same picture in two splits",
+    "duplicate": "the same file more than once in one set",
+    "near-duplicate": "nearly the same picture more than once in one set",
+    "leak": "the same file in two sets",
+    "near-leak": "nearly the same picture in two sets",
 }
 
 

@@ -52,11 +52,13 @@ def audit(specs: Sequence[str], config: Path | None, ignored: Sequence[str], fol
     for kind in ignored:
         if kind not in KINDS:
             raise UsageError(f"--ignore: unknown kind {kind!r}, wanted some of {', '.join(KINDS)}")
-    parts = [part.strip() for spec in specs for part in spec.split(SUM)]
+    sums = [[part.strip() for part in spec.split(SUM)] for spec in specs]
+    parts = [part for each in sums for part in each]
+    of_sum = [number for number, each in enumerate(sums) for _ in each]
     anchors = [_anchors(part, config) for part in parts]
     began = time.monotonic()
     checked = tuple(_check(part, follow) for part in parts)
-    findings = [finding for one in checked for finding in one.findings] + list(compare(checked))
+    findings = [finding for one in checked for finding in one.findings] + list(compare(checked, of_sum))
     seconds = time.monotonic() - began
     recalls = tuple(_recall(one, each) for one, each in zip(checked, anchors, strict=True))
     kept = tuple(finding for finding in findings if finding.kind not in ignored)
@@ -72,17 +74,20 @@ def _check(spec: str, follow: Follow) -> Checked:
     for _ in follow(check_images(found), opened.count, spec):
         pass
     try:
-        open_records(spec)
+        classes = open_records(spec).classes
     except InputError as error:  # the first fault that it met: found here too, or one between annotations
         return _refused(found, error)
+    used = found.images | found.boxes
+    found.unused += [id_ for id_, name in zip(classes.ids, classes.names, strict=True) if not {id_, name} & used.keys()]
     return found
 
 
 def _refused(found: Checked, error: InputError) -> Checked:
     if isinstance(error, UsageError):
         raise error
-    if not any(str(error).startswith(f"{finding.place}:") for finding in found.findings):
-        found.add("refused", found.spec, str(error))
+    text = str(error)
+    if not any(text.startswith(f"{finding.place}:") or finding.text.startswith(text) for finding in found.findings):
+        found.add("refused", found.spec, text)
     return found
 
 

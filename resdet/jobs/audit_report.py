@@ -12,6 +12,8 @@ from resdet.audit.page import page
 from resdet.errors import UsageError
 from resdet.jobs.audit import Audit
 
+NAMED = 5  # classes that a line names
+
 
 def summary(done: Audit, shown: int = 3) -> list[str]:
     """The report in lines; ``shown``: findings of each kind."""
@@ -23,6 +25,9 @@ def summary(done: Audit, shown: int = 3) -> list[str]:
         if classes:
             (most, high), (least, low) = classes.most_common()[0], classes.most_common()[-1]
             lines.append(f"  most often {most} ({high}), least often {least} ({low})")
+        if one.unused:
+            rest = f" and {len(one.unused) - NAMED}" * (len(one.unused) > NAMED)
+            lines.append(f"  {len(one.unused)} more classes have none: {', '.join(one.unused[:NAMED])}{rest}")
         if anchors:
             shares = ", ".join(f"{anchors[f'recall_{at:g}']} % of boxes at IoU {at:g}" for at in AT)
             lines.append(f"  anchors of {anchors['anchors']} reach {shares}; mean of the best {anchors['mean_iou']}")
@@ -47,7 +52,8 @@ def _sets(done: Audit) -> list[dict[str, Any]]:
             "images": one.image_count,
             "boxes": sum(one.boxes.values()),
             "classes": {
-                name: {"images": one.images[name], "boxes": one.boxes[name]} for name in sorted(one.images | one.boxes)
+                name: {"images": one.images[name], "boxes": one.boxes[name]}
+                for name in sorted({*one.images, *one.boxes, *one.unused})
             },
             "anchors": anchors,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from resdet.audit.boxes import Frame, as_numbers
 from resdet.audit.findings import Box
 from resdet.audit.sheet import Corrections, Marked, Sheet, SheetSet
-from resdet.data.formats.coco import classes_of, side_of
+from resdet.data.formats.coco import classes_of, size_of
 from resdet.data.formats.coco_json import load, real_number, rows_of, told, whole_number
 from resdet.data.formats.named_files import find_file, inside
 from resdet.data.image_files import ENDINGS
@@ -39,7 +40,8 @@ def open_set(root: Path, split: str) -> SheetSet:
 
 def _sheets(root: Path, file: Path, content: dict[str, Any], names: dict[int, str]) -> Iterator[Sheet]:
     objects, orphans = _grouped(content, file)
-    named = set()
+    named: set[str] = set()
+    numbers: set[int] = set()
     for count, row in enumerate(content["images"], 1):
         place = f"{file}: image {told(row['id']) if 'id' in row else f'number {count}'}"
         try:
@@ -48,12 +50,16 @@ def _sheets(root: Path, file: Path, content: dict[str, Any], names: dict[int, st
             yield Sheet("", f"{place} ({count})", wrong=str(error))
             continue
         named.add(image)
+        if number in numbers:
+            yield Sheet("", f"{place} ({count})", wrong=f"{place} is listed twice, the second time as {image}")
+            continue
+        numbers.add(number)
         marked = tuple(_marked(content["annotations"][at], at, file, names) for at in objects.pop(number, ()))
         yield Sheet(image, place, size=size, objects=marked)
     for number, rows in objects.items():
         for at in rows:
             place = _place(content["annotations"][at], at, file)
-            wrong = f"{place}: image_id {number} is not among the images of the file, or these list it twice"
+            wrong = f"{place}: image_id {number} is not among the images of the file"
             yield Sheet("", place, wrong=wrong, kind="no-image")
     yield from (Sheet("", f"{wrong} ", wrong=wrong) for wrong in orphans)
     yield from _not_named(root, file, named)
@@ -64,18 +70,17 @@ def _image(row: dict[str, Any], place: str) -> tuple[int, str, tuple[int, int]]:
     name = row.get("file_name")
     if not isinstance(name, str):
         raise InputError(f"{place}: wanted a file_name, got {told(name)}")
-    size = side_of(row, "width", place), side_of(row, "height", place)
-    return whole_number(row.get("id"), f"{place}: id"), inside(name, place), size
+    return whole_number(row.get("id"), f"{place}: id"), inside(name, place), size_of(row, place)
 
 
-def _grouped(content: dict[str, Any], file: Path) -> tuple[dict[int, list[int]], list[str]]:
+def _grouped(content: dict[str, Any], file: Path) -> tuple[defaultdict[int, list[int]], list[str]]:
     """The places of each image's annotations in their list, and what is wrong with those that name no image."""
-    groups: dict[int, list[int]] = {}
+    groups: defaultdict[int, list[int]] = defaultdict(list)
     orphans = []
     for at, row in enumerate(content.get("annotations", [])):
         try:
             number = whole_number(row.get("image_id"), f"{_place(row, at, file)}: image_id")
-            groups.setdefault(number, []).append(at)
+            groups[number].append(at)
         except InputError as error:
             orphans.append(str(error))
     return groups, orphans
@@ -112,29 +117,40 @@ def _not_named(root: Path, file: Path, named: set[str]) -> Iterator[Sheet]:
 
 
 def _write(file: Path, folder: Path, corrections: Corrections) -> None:
-    """The whole file, outlines and captions too, with corrected boxes and without what cannot be used."""
+    """The whole file, outlines and captions too, with corrected boxes and without what cannot be used.
+
+    Of several images of one id the first stays, with all that names it; of several of one file too, with the
+    annotations of all.
+    """
     content = json.loads(file.read_text(encoding="utf-8-sig"))
     groups, _ = _grouped(content, file)
     images, kept = [], {}
+    numbers: set[int] = set()
+    stays: dict[str, int] = {}  # the id that each file's annotations get
     for row in content["images"]:
         place = f"{file}: image {told(row.get('id'))}"
         correction = corrections.get(place)
         try:
-            number, _, _ = _image(row, place)
+            number, name, _ = _image(row, place)
         except InputError:
             continue
-        if correction and correction.leave_out:
+        if number in numbers:
             continue
-        images.append(row)
-        for which, at in enumerate(groups.pop(number, ())):
+        numbers.add(number)
+        if name not in stays:
+            if correction and correction.leave_out:
+                continue
+            stays[name] = number
+            images.append(row)
+            if correction and min(correction.size) > 0:
+                row["width"], row["height"] = correction.size
+        for which, at in enumerate(groups[number]):
+            annotation = {**content["annotations"][at], "image_id": stays[name]}
             if not correction:
-                kept[at] = content["annotations"][at]
+                kept[at] = annotation
             elif (box := correction.boxes[which]) is not None:
                 x1, y1, x2, y2 = box
-                sides = [round(side, 4) for side in (x1, y1, x2 - x1, y2 - y1)]
-                kept[at] = {**content["annotations"][at], "bbox": sides}
-        if correction and min(correction.size) > 0:
-            row["width"], row["height"] = correction.size
+                kept[at] = {**annotation, "bbox": [round(side, 4) for side in (x1, y1, x2 - x1, y2 - y1)]}
     content["images"] = images
     if "annotations" in content:
         content["annotations"] = [kept[at] for at in sorted(kept)]

@@ -129,14 +129,18 @@ def _records(images: list[Any], numbers: Mapping[int, int], boxes: _Boxes, file:
         name = row.get("file_name")
         if not isinstance(name, str):
             raise InputError(f"{where}: wanted a file_name, got {told(name)}")
-        width, height = (side_of(row, side, where) for side in ("width", "height"))
         xyxy, labels, ignored, areas = (column[start:end].tolist() for column in boxes[:4])
-        yield Record(inside(name, where), -1, xyxy, labels, ignored, (width, height), number, areas)
+        yield Record(inside(name, where), -1, xyxy, labels, ignored, size_of(row, where), number, areas)
         start = end
 
 
-def side_of(row: Mapping[str, Any], side: str, place: str) -> int:
-    """``width`` or ``height`` of an image, pixels; 0 where it is not said."""
+def size_of(row: Mapping[str, Any], place: str) -> tuple[int, int]:
+    """Width and height of an image, pixels; both 0 where one of them is not said."""
+    width, height = (_side(row, side, place) for side in ("width", "height"))
+    return (width, height) if width and height else (0, 0)
+
+
+def _side(row: Mapping[str, Any], side: str, place: str) -> int:
     pixels = whole_number(row.get(side, 0), f"{place}: {side}")
     if not 0 <= pixels <= FARTHEST:
         raise InputError(f"{place}: {side}: wanted pixels, got {pixels}")

@@ -76,11 +76,10 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def _listed(base: Path, split: str) -> list[str]:
-    """The first words of the lines of a split's list; none where there is no list."""
+    """The first words of the lines of a split's list, each once; none where there is no list."""
     files = (base / "ImageSets" / "CLS-LOC" / name for name in LISTS[split])
     file = next((f for f in files if f.is_file()), None)
     if file is None:
         return []
-    return [
-        inside(line.split()[0], f"{file}:{number}") for number, line in numbered_lines(file, "lines '<name> <index>'")
-    ]
+    lines = numbered_lines(file, "lines '<name> <index>'")
+    return list(dict.fromkeys(inside(line.split()[0], f"{file}:{number}") for number, line in lines))
