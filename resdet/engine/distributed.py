@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,12 +90,13 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
 def wrap(model: nn.Module, me: Process) -> nn.Module:
     """The model itself, or with gradients averaged over the processes when there are several.
 
-    What does not learn must not require gradients by now; what learns may be without one in a step (a loss of
-    weight 0).
+    What does not learn must not require gradients by now: every process waits for those of all that does.
     """
     if me.processes == 1:
         return model
-    return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+    # said of 1x1 convolutions' weights, where it is about dimensions of size 1 and costs nothing
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
+    return nn.parallel.DistributedDataParallel(model)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -68,6 +68,9 @@ class Localizer(nn.Module):
         super().__init__()
         self.backbone, self.rpn, self.feature = backbone, rpn, feature
         self.loss = loss or LocalizerLoss()
+        if not self.loss.class_weight:  # nothing teaches them
+            for module in (backbone.fc, *([backbone.layer4] if feature == "conv4" else [])):
+                module.requires_grad_(False)
         self.register_buffer("shapes", anchor_shapes(anchor_sizes, anchor_ratios), persistent=False)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)

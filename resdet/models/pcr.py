@@ -62,6 +62,8 @@ class PCRLocalizer(nn.Module):
         self.stride = backbone.strides["conv5"]
         self.side = -(-size // self.stride)  # cells of conv5 that a training crop has
         self.loss = loss or PCRLoss()
+        if not self.loss.class_weight:  # nothing teaches it
+            backbone.fc.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
 

@@ -18,7 +18,11 @@ FOLLOWING = replace(FROZEN, schedule="plateau", patience=1, threshold=9.0, warmu
 
 
 class Unused(TinyNet):
-    """``second`` gets no gradient, as ``fc`` of a localizer whose classifier does not learn."""
+    """``second`` does not learn, as ``fc`` of a localizer whose classifier does not."""
+
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.second.requires_grad_(False)
 
 
 def shares(run, rank):

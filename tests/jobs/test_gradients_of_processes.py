@@ -24,11 +24,15 @@ HOW = TrainConfig(batch_size=4, lr=1.0, momentum=0.0, weight_decay=0.0, batch_no
 NO_BOXES = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 ALONE = Process(0, 1, torch.device("cpu"))
 SMALL = ("model.backbone.depth=18", "model.backbone.width=8", "data.size=64")
+RPN = (*SMALL, "model.neck=8", "model.anchor_sizes=[16, 32]", "model.anchors_per_image=100000")
+PCR = (*SMALL, "model.method=pcr", "model.neck=8")
 KINDS = {
     "cls": (ClsConfig, build_classifier, SMALL),
-    "loc": (LocConfig, build_localizer, (*SMALL, "model.neck=8", "model.anchor_sizes=[16, 32]",
-                                         "model.anchors_per_image=100000")),
-    "pcr": (LocConfig, build_localizer, (*SMALL, "model.method=pcr", "model.neck=8")),
+    "loc": (LocConfig, build_localizer, RPN),
+    "loc, no classes": (LocConfig, build_localizer, (*RPN, "model.class_weight=0")),
+    "loc, no conv5": (LocConfig, build_localizer, (*RPN, "model.class_weight=0", "model.feature=conv4")),
+    "pcr": (LocConfig, build_localizer, PCR),
+    "pcr, no classes": (LocConfig, build_localizer, (*PCR, "model.class_weight=0")),
     "rcnn": (RCNNConfig, build_rcnn, (*SMALL[:2], "model.size=32", "model.pad=2", "model.crops_per_image=100")),
     "det": (DetConfig, build_detector, (*SMALL[:2], "model.rpn_channels=16", "model.anchor_sizes=[24, 40]",
             "model.pool_size=4", "model.min_side=4", "model.inside_anchors=false", "model.proposals=20",
@@ -60,21 +64,21 @@ def share(batch, rank, processes):
     return ImageBatch(*(column[rank::processes] for column in columns))
 
 
-def step(task, me, count, how=HOW):
-    """The weights' change in one step: their gradients, at a learning rate of 1."""
+def step(task, me, count, how=HOW, steps=1):
+    """The weights' change in one step: their gradients, at a learning rate of 1; or in several of the same images."""
     kind, build, words = KINDS[task]
     torch.manual_seed(0)
     model = build(override(kind, {}, words, "test"), 3)
     batch = images(count)
     if task == "rcnn":
         batch = replace(batch, proposals=tuple(some_boxes(10 + i) for i in range(count)))
-    if task in ("loc", "pcr", "det"):  # one image without an object: the shares count unequally many
+    if task[:3] in ("loc", "pcr", "det"):  # one image without an object: the shares count unequally many
         batch = replace(batch, targets=(Target(-(task == "det"), *NO_BOXES), *batch.targets[1:]))
     set_training(model, how)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     train(
         distributed.wrap(model, me),
-        [share(batch, me.rank, me.processes)],
+        [share(batch, me.rank, me.processes)] * steps,
         sgd(model, how),
         torch.amp.GradScaler("cpu", enabled=False),
         how,
@@ -108,6 +112,21 @@ def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path
         assert found.keys() == expected.keys()
         for name, gradient in expected.items():
             assert (found[name] - gradient).abs().max() <= 1e-6 * largest, name
+
+
+def test_processes_go_on_together_and_nobody_is_told_of_layers_that_do_not_learn(tmp_path, capfd):
+    """A second step begins where all gradients of the first have come: a layer without one would be waited for."""
+
+    def work(rank):
+        me = start("cpu")
+        for task in KINDS:
+            torch.save(step(task, me, 4, steps=2), tmp_path / f"{rank} {task}.pt")
+
+    together(2, work)
+    for task in KINDS:
+        one, other = (torch.load(tmp_path / f"{rank} {task}.pt") for rank in range(2))
+        assert all(torch.equal(one[name], change) for name, change in other.items())
+    assert "Warning" not in capfd.readouterr().err
 
 
 def test_unequal_shares_are_computed_in_equally_many_parts(tmp_path):
