@@ -12,7 +12,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from resdet.benchmarks.photographs import photographs, without_boxes
+from resdet.benchmarks.photographs import photographs
 from resdet.benchmarks.torchvision_loading import BOXES, PAPER, PLAIN, TorchvisionImages, largest_difference
 from resdet.build import build_classifier, place
 from resdet.config import AugmentConfig, ClsConfig
@@ -76,7 +76,7 @@ def _one_core(records: Records, runs: int) -> Iterator[Row]:
         yield compare(
             "data",
             f"{name} ({where})",
-            _Ours(records if form == BOXES else without_boxes(records), how),
+            _Ours(records if form == BOXES else records.without_boxes(), how),
             f"ImageFolder, v2 on PIL{', boxes' if form == BOXES else ''}",
             lambda theirs=theirs: theirs.batch(BATCH),  # type: ignore[misc]
             device=torch.device("cpu"),

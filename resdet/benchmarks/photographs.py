@@ -42,15 +42,6 @@ def photographs(folder: Path | None, work: Path) -> Records:
     return pack(work, Classes(("jpeg",), ("jpeg",)), rows)
 
 
-def without_boxes(records: Records) -> Records:
-    """The same images, labelled alone."""
-    return pack(
-        records.root,
-        records.classes,
-        (records[i]._replace(boxes=(), box_labels=None, box_ignored=None) for i in range(len(records))),
-    )
-
-
 def _link(files: Sequence[Path], folder: Path, place: Path) -> None:
     if not files:
         raise InputError(f"{folder}: wanted JPEG files to measure with, there are none")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from resdet.config import DetAugmentConfig
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.grouping import GroupedPlan
 from resdet.data.loading import Batches, Draw, in_order, jitter_of, make_loader
 from resdet.data.records import Records
@@ -32,6 +33,7 @@ class DetectionImages:
     records: Records
     longest: float  # 1000 / 600, as in Faster R-CNN
     how: DetAugmentConfig
+    as_drawn_on: bool = False  # localization's: an image of another size than its annotation's is scaled, not refused
 
     def __getitem__(self, draw: Draw) -> Row:
         pixels, view = self.seen(draw)
@@ -40,7 +42,7 @@ class DetectionImages:
     def seen(self, draw: Draw) -> tuple[np.ndarray, View]:
         """The pixels ``(H, W, 3)`` uint8 alone, and how they lie in the image."""
         rng = np.random.default_rng(draw.seed)
-        image = open_annotated(self.records, draw.index)
+        image = (open_as_drawn_on if self.as_drawn_on else open_annotated)(self.records, draw.index)
         mirror = bool(rng.random() < self.how.mirror)
         view = whole(image.width, image.height, draw.size, mirror, longer_side=round(draw.size * self.longest))
         pixels = image.view(view, exact=False)

@@ -77,13 +77,13 @@ def read_bytes(file: Path) -> bytes:
     return data
 
 
-def decode_with_pil(file: Path, data: bytes) -> np.ndarray:
-    """:func:`load_image` for any kind of image, from the bytes of ``file``."""
+def decode_with_pil(file: Path, data: bytes, *, upright: bool = True) -> np.ndarray:
+    """:func:`load_image` for any kind of image, from the bytes of ``file``; as they lie there, if not ``upright``."""
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             check_size(file, *image.size)
-            upright = ImageOps.exif_transpose(image) if orientation_of(image) != 1 else image
-            return _as_rgb(file, upright)
+            turned = upright and orientation_of(image) != 1
+            return _as_rgb(file, ImageOps.exif_transpose(image) if turned else image)
     except InputError:
         raise
     except Exception as error:  # see image_size

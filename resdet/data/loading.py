@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from resdet.config import AugmentConfig, DataConfig, DetAugmentConfig
 from resdet.data.augment import view_with_box
 from resdet.data.colors import color_jitter, lighting, lit
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.records import Records
 from resdet.data.stored_image import StoredImage, open_image
 from resdet.data.views import centre, to_view
@@ -86,8 +87,8 @@ class TrainingImages:
 
     def __getitem__(self, draw: Draw) -> tuple[np.ndarray, Target, int]:
         rng = np.random.default_rng(draw.seed)
-        image = self.records.open(draw.index)
         target = self.records.target(draw.index)
+        image = open_as_drawn_on(self.records, draw.index)
         view, target = view_with_box(rng, image.width, image.height, draw.size, self.how, target)
         pixels = image.view(view, self.fill, exact=self.exact)
         if (jitter := jitter_of(self.how)) is not None:
@@ -109,7 +110,7 @@ class TestImages:
     size: int
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Target, int]:
-        image = self.records.open(index)
+        image = open_as_drawn_on(self.records, index)
         view = centre(image.width, image.height, self.resize, self.size)
         target = self.records.target(index)
         return image.view(view), replace(target, boxes=to_view(target.boxes, view)), index

@@ -121,6 +121,15 @@ class Records:
         """``(N,)`` int64: how many boxes each image has."""
         return torch.diff(self.box_ends, prepend=self.box_ends.new_zeros(1))
 
+    def without_boxes(self) -> Records:
+        """The same images with their classes alone; the sizes that boxes refer to go too."""
+        none = self.boxes[:0], self.box_labels[:0], self.box_ignored[:0], self.box_areas[:0]
+        ends, sizes = (torch.zeros_like(column).share_memory_() for column in (self.box_ends, self.sizes))
+        boxes, labels, ignored, areas = (column.clone().share_memory_() for column in none)
+        return replace(
+            self, boxes=boxes, box_labels=labels, box_ignored=ignored, box_areas=areas, box_ends=ends, sizes=sizes
+        )
+
     def select(self, indices: Tensor) -> Records:
         """The records of these ``(n,)`` int64 indices, in their order."""
         path_bytes, path_ends = _runs(self.path_bytes, self.path_ends, indices)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from resdet.cli import write_json
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.loc import LocOutcomes, loc_metrics, loc_outcomes
@@ -95,7 +96,7 @@ def _picture(judged: Judged, index: int) -> tuple[np.ndarray | None, str]:
     """The image with its boxes; or nothing, and a line to say why."""
     target = judged.records.target(index)
     try:
-        image = judged.records.open(index)
+        image = open_as_drawn_on(judged.records, index)
         pixels = image.view(View((0, 0, image.width, image.height), image.width, image.height))
     except InputError as error:
         return None, f"\nno picture: {error}"

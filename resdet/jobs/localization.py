@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import Loaded
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
@@ -113,7 +115,7 @@ def predict(
         guesses: labels and probabilities from other classifiers, see :func:`resdet.inference.locate.locate_together`.
         me: among the processes that the images are dealt out to; None: this one does them all.
     """
-    images = ViewedImages(records.open, len(records), locators.views)
+    images = ViewedImages(partial(open_as_drawn_on, records), len(records), locators.views)
     me = me or Process(0, 1, device)
 
     def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
@@ -139,7 +141,7 @@ def predict_with(
     opened = open_locators(named, settings, args)
     classes, how, first = opened.classes, opened.how, named.localizers[0]
     as_trained = relabel(records, classes, first)
-    images = ViewedImages(records.open, len(records), opened.locators.views)
+    images = ViewedImages(partial(open_as_drawn_on, records), len(records), opened.locators.views)
     words, guesses = by_role(settings).classifiers, None
     if named.classifiers:
         guesses = second_guesses(named.classifiers, words, args, classes, first, images, how.me)
@@ -177,7 +179,7 @@ def _oracle_misses_of(
     model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
     if protocol.averaged and not alone:
         raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")
-    images = ViewedImages(records.open, len(records), protocol.views)
+    images = ViewedImages(partial(open_as_drawn_on, records), len(records), protocol.views)
     truth = relabel(records, classes, weights).target
 
     def best(batches: Iterable[Sequence[ViewedImage]]) -> Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from resdet import build
 from resdet.config import RCNNConfig
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.loading import ViewedImages, view_loader
 from resdet.data.proposals import ProposalFolder, ProposalsOf
 from resdet.data.records import Records
@@ -82,7 +84,7 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
     if parts:
         labels = relabel(records, proposer.loaded.classes, proposer.weights).labels
         mine = torch.tensor([i for part in parts for i in folder.images_of(part)])
-        images = ViewedImages(records.select(mine).open, len(mine), proposer.protocol.views)
+        images = ViewedImages(partial(open_as_drawn_on, records.select(mine)), len(mine), proposer.protocol.views)
         batches = view_loader(images, proposer.batch_size, workers)
         shown = follow(batches, len(batches), "propose")
         model: Any = proposer.loaded.model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from resdet import build
 from resdet.boxes.geometry import clip
 from resdet.config import RCNNConfig
 from resdet.data.detection import DetectionImages
+from resdet.data.drawn import open_as_drawn_on
 from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
@@ -51,7 +53,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     build.load_backbone(model.backbone, unused, config.data)
     build.place(model, me.device, config.train.channels_last)
     plan = build.detection_plan(config, data.train, me)
-    whole = DetectionImages(data.train, config.data.longer / config.data.shorter, config.augment)
+    whole = DetectionImages(data.train, config.data.longer / config.data.shorter, config.augment, as_drawn_on=True)
     images = ProposedImages(whole, written)
 
     def batches(start: int) -> Iterable[ImageBatch]:
@@ -60,7 +62,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     def evaluate(step: int) -> dict[str, Any]:
         model.eval()
         rescorer = Rescorer(model, build.build_rescoring(config), precision=config.train.precision)
-        images = ViewedImages(judged.open, len(judged), rescorer.rule.views)
+        images = ViewedImages(partial(open_as_drawn_on, judged), len(judged), rescorer.rule.views)
         loader = view_loader(images, config.test.batch_size, workers)
         shown = follow(loader, len(loader), "localize")
         boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device)

@@ -67,6 +67,8 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
         if nameless := int((records.labels < 0).sum()):
             raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
         check_labels(spec, records)
+    if isinstance(config, ClsConfig):  # which asks for boxes only where its crops have to hold one
+        train, val = train if config.augment.keep_object else train.without_boxes(), val.without_boxes()
     return TrainingData(train, val)
 
 

@@ -80,7 +80,7 @@ def _of_xml(found: _Split) -> Iterator[Sheet]:
         name, path = image
         file = file_of(name)
         if os.path.exists(file):
-            return _one_class(found, read_sheet(file, path, FRAME, found.known, _label(found, name)))
+            return _named(found, read_sheet(file, path, FRAME, found.known, _label(found, name)))
         wrong = f"{file}: not found, though the image is listed" if found.every_one else ""
         return Sheet(path, file, _label(found, name), wrong=wrong, kind="no-annotation")
 
@@ -92,14 +92,20 @@ def _of_xml(found: _Split) -> Iterator[Sheet]:
             yield Sheet("", file, wrong=f"{file}: its image is not among those of {found.name}", kind="no-image")
 
 
-def _one_class(found: _Split, sheet: Sheet) -> Sheet:
-    """Val takes an image's class from its boxes."""
+def _named(found: _Split, sheet: Sheet) -> Sheet:
+    """Val takes an image's class from its boxes; in train a box of no class is of the image's."""
+    if found.name != "val":
+        return sheet._replace(objects=tuple(_own(marked, sheet.label) for marked in sheet.objects))
     names = list(dict.fromkeys(o.name for o in sheet.objects))
-    if found.name != "val" or sheet.wrong:
+    if sheet.wrong:
         return sheet
     if len(names) == 1:
         return sheet._replace(label=names[0])
     return sheet._replace(wrong=f"{sheet.place}: wanted boxes of one class, got {' and '.join(names) or 'none'}")
+
+
+def _own(marked: Marked, label: str) -> Marked:
+    return marked._replace(name=label, wrong="", unknown=False) if marked.unknown and marked.sides else marked
 
 
 def _of_csv(found: _Split) -> Iterator[Sheet]:
@@ -109,7 +115,7 @@ def _of_csv(found: _Split) -> Iterator[Sheet]:
         line, text = rows.pop(name.rpartition("/")[2], (0, ""))
         place = f"{found.solution}:{line}" if line else f"{found.solution}: {name}"
         if line:
-            yield _one_class(found, _row(found, path, place, text, _label(found, name)))
+            yield _named(found, _row(found, path, place, text, _label(found, name)))
         else:
             wrong = f"{place}: no row, though the image is listed" if found.every_one else ""
             yield Sheet(path, place, _label(found, name), wrong=wrong, kind="no-annotation")

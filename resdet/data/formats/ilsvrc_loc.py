@@ -19,11 +19,11 @@ from resdet.data.formats.loc_boxes import Source, open_boxes
 from resdet.data.formats.loc_classes import classes_of
 from resdet.data.formats.loc_files import LISTS, base_of, images_of
 from resdet.data.formats.many_files import read_each
-from resdet.data.formats.voc_xml import Object
+from resdet.data.formats.voc_xml import Annotation
 from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
 
-Labeller = Callable[[str, str, tuple[Object, ...] | None, Mapping[str, int]], int]
+Labeller = Callable[[str, str, Annotation | None, Mapping[str, int]], int]
 
 
 def read(root: Path, split: str) -> Records:
@@ -31,7 +31,8 @@ def read(root: Path, split: str) -> Records:
 
     ``train`` is what ``train_loc.txt`` lists (images with boxes), else as ``train_cls``: what ``train_cls.txt`` lists,
     else every image there is.  A train image's label is its folder, a val image's the class of its boxes; test has
-    neither labels nor boxes.  Labels are numbered as :func:`resdet.data.formats.loc_classes.classes_of` says.
+    neither labels nor boxes.  Sizes are what the XML files say: :mod:`resdet.data.drawn` is about images of others.
+    Labels are numbered as :func:`resdet.data.formats.loc_classes.classes_of` says.
 
     Raises:
         InputError: a missing folder; a val image without annotation or box, or with boxes of two classes; a train
@@ -54,26 +55,28 @@ def _records(
 ) -> Iterator[Record]:
     def record(image: tuple[str, str]) -> Record:
         name, path = image
-        place, objects = source(name, labels)
-        label = label_of(name, place, objects, labels)
-        return Record(path, label, [o.box for o in objects or ()], [labels[o.name] for o in objects or ()])
+        place, found = source(name, labels)
+        objects = found.objects if found else ()
+        label = label_of(name, place, found, labels)
+        size = (found and found.size) or (0, 0)
+        return Record(path, label, [o.box for o in objects], [labels[o.name] for o in objects], size=size)
 
     return read_each(record, images)
 
 
-def _train_label(name: str, place: str, objects: tuple[Object, ...] | None, labels: Mapping[str, int]) -> int:
+def _train_label(name: str, place: str, found: Annotation | None, labels: Mapping[str, int]) -> int:
     wnid, _, rest = name.partition("/")
     if not rest or wnid not in labels:
         raise InputError(f"train image {name!r}: wanted '<class>/<name>' with a class of the class list")
     return labels[wnid]
 
 
-def _val_label(name: str, place: str, objects: tuple[Object, ...] | None, labels: Mapping[str, int]) -> int:
-    if objects is None:
+def _val_label(name: str, place: str, found: Annotation | None, labels: Mapping[str, int]) -> int:
+    if found is None:
         raise InputError(f"{place}: not found; every val image needs an annotation")
-    if not objects:
+    if not found.objects:
         raise InputError(f"{place}: wanted at least one object, a val image takes its class from its boxes")
-    first, *others = dict.fromkeys(o.name for o in objects)
+    first, *others = dict.fromkeys(o.name for o in found.objects)
     if others:
         raise InputError(f"{place}: wanted boxes of one class, got {first!r} and {others[0]!r}")
     return labels[first]
@@ -92,5 +95,5 @@ def _val_classes(base: Path) -> Iterator[str]:
     if source is None:
         return
     for name, _ in images_of(base, "val"):
-        _, objects = source(name, None)
-        yield from (o.name for o in objects or ())
+        _, found = source(name, None)
+        yield from (o.name for o in (found.objects if found else ()))

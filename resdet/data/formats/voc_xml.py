@@ -32,13 +32,16 @@ class Annotation(NamedTuple):
     filename: str = ""  # of the image, often without ending and sometimes of another time
 
 
-def read(file: Path | str, first_pixel: int, classes: Container[str] | None = None) -> Annotation:
+def read(
+    file: Path | str, first_pixel: int, classes: Container[str] | None = None, *, any_corners: bool = False
+) -> Annotation:
     """Read one annotation file.
 
     Args:
         file: the XML.
         first_pixel: what the file calls the first column and row: 0 for ILSVRC, 1 for VOC.
         classes: the class ids that may occur; None takes any.
+        any_corners: of a box that is upside down the two corners are put in order.
 
     Raises:
         InputError: missing or not XML; an object without name or bndbox, of a class that is not in ``classes``, or with
@@ -46,7 +49,10 @@ def read(file: Path | str, first_pixel: int, classes: Container[str] | None = No
     """
     root = parse(file)
     objects = enumerate(root.iter("object"), 1)
-    found = tuple(read_object(element, f"{file}: object {n}", first_pixel, classes) for n, element in objects)
+    found = tuple(
+        read_object(element, f"{file}: object {n}", first_pixel, classes, any_corners=any_corners)
+        for n, element in objects
+    )
     return Annotation(read_size(root, file), found, (root.findtext("filename") or "").strip())
 
 
@@ -70,7 +76,9 @@ def parse(file: Path | str) -> Element:
         raise InputError(f"{file}: wanted an XML annotation: {' '.join(str(error).split())}") from None
 
 
-def read_object(element: Element, place: str, first_pixel: int, classes: Container[str] | None) -> Object:
+def read_object(
+    element: Element, place: str, first_pixel: int, classes: Container[str] | None, *, any_corners: bool = False
+) -> Object:
     """One object of the tree; :func:`read` says what is refused.  ``place`` is what an error is to name."""
     name = (element.findtext("name") or "").strip()
     if not name:
@@ -80,7 +88,7 @@ def read_object(element: Element, place: str, first_pixel: int, classes: Contain
     bndbox = element.find("bndbox")
     if bndbox is None:
         raise InputError(f"{place}: wanted a bndbox, there is none")
-    box = read_box([bndbox.findtext(side) for side in SIDES], place, first_pixel)
+    box = read_box([bndbox.findtext(side) for side in SIDES], place, first_pixel, any_corners=any_corners)
     return Object(name, box, (element.findtext("difficult") or "").strip() == "1")
 
 

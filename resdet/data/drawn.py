@@ -1,0 +1,55 @@
+"""An image as it was when its boxes were drawn: ILSVRC's annotators were shown some images at another size.
+
+"The displayed size will differ from the actual size of the image", says TensorFlow's script for these boxes (slim,
+``datasets/process_bounding_boxes.py``); others have scaled their copy of the images since.  Detection's sets are
+held to their sizes instead (:func:`resdet.data.detection.open_annotated`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from resdet.data.image import decode_with_pil, read_bytes
+from resdet.data.records import Records
+from resdet.data.stored_image import StoredImage, of_pixels
+from resdet.data.views import cut
+from resdet.errors import InputError
+from resdet.structures import View
+
+ALIKE = 0.03  # of a side: how far two shapes may be apart where one was scaled to the other; sides are rounded
+
+
+def open_as_drawn_on(records: Records, index: int) -> StoredImage:
+    """The image, of the width and height that its annotation gives: boxes fit it, and found ones fit the annotation.
+
+    One of that size, or whose annotation gives none, is still to be decoded; one of another size is scaled.  One that
+    EXIF turns is as its file holds it where the annotation's size says that EXIF was not heeded.
+
+    Raises:
+        InputError: the annotation is of an image of another shape; as :meth:`resdet.data.records.Records.open`.
+    """
+    image = records.open(index)
+    width, height = records.sizes[index].tolist()
+    if min(width, height) <= 0 or (image.width, image.height) == (width, height):
+        return image
+    if _alike(image.width / width, image.height / height):
+        whole = View((0, 0, image.width, image.height), width, height)
+        return of_pixels(image.view(whole), image.file)
+    stored = _as_stored(image)
+    if not _alike(stored.shape[1] / width, stored.shape[0] / height):
+        raise InputError(
+            f"{image.file}: the annotation is of an image of {width} x {height} pixels, the file has "
+            f"{image.width} x {image.height}, which is another shape: its boxes would be in wrong places"
+        )
+    return of_pixels(cut(stored, View((0, 0, stored.shape[1], stored.shape[0]), width, height)), image.file)
+
+
+def _alike(across: float, down: float) -> bool:
+    return abs(across - down) <= ALIKE * max(across, down)
+
+
+def _as_stored(image: StoredImage) -> np.ndarray:
+    """Its pixels before EXIF turned them."""
+    if image.pixels is None:  # not decoded yet, so nothing turns it
+        return image.view(View((0, 0, image.width, image.height), image.width, image.height))
+    return decode_with_pil(image.file, read_bytes(image.file), upright=False)

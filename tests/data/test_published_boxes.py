@@ -1,0 +1,33 @@
+"""ImageNet's boxes as they are published: names of breeds for WNIDs, minima above maxima in train."""
+
+import os
+
+import pytest
+from test_ilsvrc_loc import GOLDFISH, TENCH, put, put_val, rows, xml
+
+from resdet.data.formats.ilsvrc_loc import read
+from resdet.errors import InputError
+
+
+def test_names_that_are_no_class_in_train_are_the_images_own_and_corners_are_put_in_order(tmp_path):
+    """As in the published boxes: "Scottish_deerhound" for n02092002, and a minimum above the maximum."""
+    put(tmp_path, "LOC_synset_mapping.txt", f"{TENCH} tench\n{GOLDFISH} goldfish\n")
+    strange = xml(("Some_fish", 4, 5, 6, 7), (GOLDFISH, 8, 1, 2, 3))
+    put(tmp_path, f"Annotations/CLS-LOC/train/{TENCH}/{TENCH}_1.xml", strange)
+    wanted = [(f"Data/CLS-LOC/train/{TENCH}/{TENCH}_1.JPEG", 0, [(4, 5, 7, 8), (2, 1, 9, 4)], [0, 1])]
+    put(tmp_path, f"Data/CLS-LOC/train/{TENCH}/{TENCH}_1.JPEG")
+    assert rows(read(tmp_path, "train")) == wanted
+    os.remove(tmp_path / f"Annotations/CLS-LOC/train/{TENCH}/{TENCH}_1.xml")
+    for folder in (f"Annotations/CLS-LOC/train/{TENCH}", "Annotations/CLS-LOC/train"):
+        os.rmdir(tmp_path / folder)
+    row = f"{TENCH}_1,Some_fish 4 5 6 7 {GOLDFISH} 8 1 2 3"
+    put(tmp_path, "LOC_train_solution.csv", f"ImageId,PredictionString\n{row}\n")
+    assert rows(read(tmp_path, "train")) == wanted
+
+
+def test_val_is_held_to_its_classes_and_corners(tmp_path):
+    for box in (("Some_fish", 0, 0, 1, 1), (TENCH, 5, 0, 1, 1)):
+        put(tmp_path, "LOC_synset_mapping.txt", f"{TENCH} tench\n")
+        put_val(tmp_path, a=[box])
+        with pytest.raises(InputError, match=r"a\.xml: object 1: .*(class list|upside down)"):
+            read(tmp_path, "val")
