@@ -41,3 +41,14 @@ def test_cifars_configs_take_the_papers_steps(depth):
     assert steps.steps == 64_000
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     assert LearningRate(config.train)(0.0) == (0.1 if depth == 20 else 0.01)
+
+
+def test_cocos_config_takes_the_papers_steps():
+    """240k at 0.001, then 80k at 0.0001, of 8 images (App. A), of train2014's 82,783."""
+    config = load_config(DetConfig, CONFIGS / "det" / "coco_r101.yaml")
+    assert config.train.batch_size == 8
+    steps_per_epoch = 82_783 // 8
+    assert round(config.train.epochs * steps_per_epoch) == 320_000
+    rate = LearningRate(config.train)
+    rates = [rate(step / steps_per_epoch) for step in (0, 239_999, 240_000, 319_999)]
+    assert rates == pytest.approx([0.001, 0.001, 0.0001, 0.0001])
