@@ -19,7 +19,7 @@ from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import check_same
 from resdet.errors import InputError, UsageError
-from resdet.jobs.training import TrainingData, validation_images
+from resdet.jobs.training import TrainingData, mean_color, validation_images
 from resdet.progress import follow
 
 
@@ -68,7 +68,7 @@ def finish(
     before = evaluate(val)
     draws = _draws(config, len(data.train), side)
     without_colours = replace(config.augment, color_probability=0.0, pca_lighting=0.0)
-    images = TrainingImages(data.train, without_colours, config.data.mean, exact=True)
+    images = TrainingImages(data.train, without_colours, mean_color(model), exact=True)
     batches = training_loader(images, draws, config.data.workers)
     count = recompute(model, follow(batches, len(batches), "batch norm"), me.device, config.train.precision)
     after = evaluate(val)

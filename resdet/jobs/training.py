@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from resdet import build
 from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, RCNNConfig, to_dict
@@ -125,6 +125,12 @@ def start(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, device: str) -
     return me
 
 
+def mean_color(model: nn.Module) -> tuple[float, ...]:
+    """RGB of the mean that a model subtracts, over all pixels where each has its own: what borders are filled with."""
+    mean: Tensor = model.mean  # type: ignore[assignment]  # (3,) or (3, size, size)
+    return tuple(mean.flatten(1).mean(1).tolist()) if mean.dim() == 3 else tuple(mean.tolist())
+
+
 def validation_images(config: ClsConfig | LocConfig, records: Records, side: int) -> TestImages:
     """The centre crops of ``side`` pixels, whatever the config's own side is."""
     return TestImages(records, round(config.data.resize * side / config.data.size), side)
@@ -162,7 +168,7 @@ def launch(
     small crops says little about itself on large ones.
     """
     plan = build.plan(config.data, config.train, len(data.train), me)
-    images = TrainingImages(data.train, config.augment, config.data.mean)
+    images = TrainingImages(data.train, config.augment, mean_color(model))
 
     def batches(start: int) -> Iterable[ImageBatch]:
         return training_loader(images, replace(plan, start=start), config.data.workers)

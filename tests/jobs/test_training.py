@@ -1,4 +1,4 @@
-"""What a training run refuses before it begins."""
+"""What a training run refuses before it begins, and what its images are given."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from resdet import build
 from resdet.config import ClsConfig, DataConfig
+from resdet.data import pixel_mean
 from resdet.data.records import Classes, Record, pack
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.jobs import training
+from resdet.settings import override
 
 BOX = [(0.0, 0.0, 5.0, 5.0)]
 CONFIG = replace(ClsConfig(), data=DataConfig(train="set:t", val="set:v"))
@@ -60,3 +63,16 @@ def test_the_seed_decides_what_is_drawn_next():
         training.start(replace(CONFIG, train=replace(CONFIG.train, seed=seed)), "cpu")
         drawn.append(torch.rand(1).item())
     assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_borders_are_filled_with_what_becomes_zero(tmp_path):
+    """The paper pads CIFAR's images after their mean is subtracted (Sec. 4.2)."""
+    means = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    pixel_mean.write(tmp_path / "mean.npy", means)
+    words = ("data.size=32", "data.resize=32", "model.backbone.depth=18", "model.backbone.width=8")
+    plain = override(ClsConfig, {}, (*words, "data.mean=[1, 2, 3]"), "test")
+    assert training.mean_color(build.build_classifier(plain, 3)) == (1, 2, 3)
+    each = override(ClsConfig, {}, (*words, f"data.pixel_mean={tmp_path / 'mean.npy'}"), "test")
+    model = build.build_classifier(each, 3)
+    build.load_pixel_mean(model, each.data)
+    assert training.mean_color(model) == pytest.approx([float(means[c].double().mean()) for c in range(3)], rel=1e-5)
