@@ -64,7 +64,7 @@ class C4(nn.Module):
     def _cut(self, rois: Tensor, feature: Tensor, step: int) -> Tensor:
         """``(R, C, n, n)``: every ``step``-th bin of regions of a map."""
         stride = self.strides[0]
-        if self.pool == "pool":
+        if self.pool == "pool":  # of continuous boxes, as torchvision's users pool: Fast R-CNN's end a pixel earlier
             return ops.roi_pool(feature, rois, self.size, stride)[:, :, ::step, ::step]
         return ops.roi_align(feature, rois, self.size, stride, self.sampling, self.aligned, step)
 
