@@ -30,6 +30,9 @@ def test_defaults_are_the_papers():
     assert (config.train.batch_size, config.train.lr) == (256, 0.1)
     assert (config.train.momentum, config.train.weight_decay) == (0.9, 1e-4)
     assert (config.augment.shorter_side, config.data.size) == ((256, 480), 224)
+    colours = [LocConfig().augment, config.augment]  # App. C: "as in Sec. 3.4"
+    assert [how.pca_lighting for how in colours] == [0.1, 0.1]
+    assert not any((how.brightness, how.contrast, how.saturation, how.hue) != (0, 0, 0, 0) for how in colours)
     assert LocConfig().model.anchors_per_image == 8  # App. C
 
 

@@ -25,8 +25,8 @@ from resdet.structures import ImageBatch
 from resdet.timing import Row, compare, row_of
 
 SIZE, BATCH = 224, 32
-AREA = AugmentConfig(crop="area", color_probability=0.0, keep_object=False)  # RandomResizedCrop's window
-SHORTER_SIDE = AugmentConfig(color_probability=0.0, keep_object=False)
+AREA = AugmentConfig(crop="area", pca_lighting=0.0, keep_object=False)  # RandomResizedCrop's window
+SHORTER_SIDE = AugmentConfig(pca_lighting=0.0, keep_object=False)
 # the most that our pixels may differ from PIL's in the mean, of 255, on the image where it is most: 0.2 is usual, and
 # up to 2.4 was seen where a JPEG is decoded smaller, which is less than between PIL's own ways to shrink
 LEVEL = 3.0

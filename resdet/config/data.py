@@ -45,12 +45,12 @@ class AugmentConfig:
     aspect: tuple[float, ...] = (0.75, 1.3333)  # width / height
     pad: int = 4  # "pad": pixels of data.mean around the image, which is drawn data.size wide, then cropped (Sec. 4.2)
     mirror: float = 0.5  # probability
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
+    brightness: float = 0.0  # with contrast and saturation 0.4 in fb.resnet.torch; the paper has pca_lighting alone
+    contrast: float = 0.0
+    saturation: float = 0.0
     hue: float = 0.0
-    color_probability: float = 0.8
-    pca_lighting: float = 0.0  # AlexNet's colours: deviation of the numbers drawn, 0.1 in the paper's recipe
+    color_probability: float = 0.8  # that an image gets the four above
+    pca_lighting: float = 0.1  # AlexNet's colours, the "standard" ones of Sec. 3.4: deviation of the numbers drawn
     pca_values: tuple[float, ...] = IMAGENET_PCA_VALUES  # eigenvalues of the covariance of RGB in 0 .. 1
     pca_vectors: tuple[tuple[float, ...], ...] = IMAGENET_PCA_VECTORS  # the eigenvectors in that order: r, g, b of each
     keep_object: bool = True  # the crop is drawn again until it holds a box, where the image has boxes

@@ -61,7 +61,7 @@ def test_somebodys_photographs_are_found_below_a_folder(tmp_path):
     records = photographs.photographs(tmp_path / "own", tmp_path / "work")
     assert records.sizes.tolist() == [[40, 30]]
     np.testing.assert_allclose(records[0].boxes, [(8, 6, 32, 24)])
-    assert photographs.without_boxes(records)[0].boxes == []
+    assert records.without_boxes()[0].boxes == []
 
 
 def test_a_folder_without_jpegs_is_told(tmp_path):

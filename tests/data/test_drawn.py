@@ -58,7 +58,7 @@ def white_in(pixels):
 def test_boxes_drawn_on_a_larger_picture_lie_where_the_object_is(tmp_path):
     put(tmp_path, with_square(50, 40, 30, 20, 45, 35), (60, 40, 89, 69), (100, 80))  # drawn at twice the size
     records = read(tmp_path, "train")
-    plain = AugmentConfig(shorter_side=(224, 224), mirror=0.0, color_probability=0.0)
+    plain = AugmentConfig(shorter_side=(224, 224), mirror=0.0, pca_lighting=0.0)
     for images in (TrainingImages(records, plain), loading.TestImages(records, 80, 80)):
         pixels, target, _ = images[Draw(0, 1, 80) if isinstance(images, TrainingImages) else 0]
         found, filled = white_in(pixels)
@@ -122,6 +122,6 @@ def test_a_classifier_asks_for_no_boxes(tmp_path):
     put(tmp_path, with_square(50, 40, 0, 0, 9, 9), (0, 0, 9, 9), (100, 60))  # would be refused
     records = read(tmp_path, "train").without_boxes()
     assert (len(records), records.target(0).boxes.shape) == (1, (0, 4))
-    seen = TrainingImages(records, replace(AugmentConfig(), color_probability=0.0))[Draw(0, 1, 32)]
+    seen = TrainingImages(records, replace(AugmentConfig(), pca_lighting=0.0))[Draw(0, 1, 32)]
     assert seen[0].shape == (32, 32, 3)
     assert records.select(torch.tensor([0, 0])).box_counts().tolist() == [0, 0]

@@ -104,7 +104,7 @@ def same(one, other):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4")  # a machine of fewer cores
 def test_a_seed_gives_the_same_batches_however_many_workers_load_them(records):
-    images = TrainingImages(records, AugmentConfig(hue=0.1))
+    images = TrainingImages(records, AugmentConfig(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1))
     plan = Plan(8, 4, 5, 3, ((0.0, 32), (1.0, 40)))
     here = list(training_loader(images, plan, 0))
     assert [tuple(b.images.shape) for b in here] == [(4, 3, 32, 32)] * 2 + [(4, 3, 40, 40)] * 3
@@ -117,7 +117,7 @@ def test_a_seed_gives_the_same_batches_however_many_workers_load_them(records):
 
 
 def test_what_ran_before_does_not_show_in_a_draw(records):
-    images = TrainingImages(records, AugmentConfig(hue=0.1))
+    images = TrainingImages(records, AugmentConfig(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1))
     draws = [draw for batch in Plan(8, 4, 2, 3, ((0.0, 32),)) for draw in batch]
     forwards = [images[draw] for draw in draws]
     np.random.seed(1)

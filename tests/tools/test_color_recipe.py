@@ -21,7 +21,7 @@ colors_main = import_module("color_statistics").main
 
 CONFIG = """
 data: {size: 32, resize: 32, workers: 0}
-augment: {crop: pad, pad: 4, pca_lighting: 0.1, color_probability: 0.0}
+augment: {crop: pad, pad: 4, pca_lighting: 0.1}
 model: {backbone: {family: cifar, depth: 20}}
 train: {epochs: 1, batch_size: 4, lr: 0.01, schedule: cosine, warmup_epochs: 0, lr_drop_epochs: [], eval_every: 1}
 """

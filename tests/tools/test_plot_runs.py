@@ -13,7 +13,7 @@ CONFIG = """
 data: {size: 16, resize: 16, workers: 0}
 model: {backbone: {family: cifar, depth: 20}}
 train: {epochs: 2, batch_size: 6, lr: 0.01, schedule: cosine, precision: bf16}
-augment: {color_probability: 0}
+augment: {pca_lighting: 0}
 """
 
 

@@ -11,7 +11,7 @@ from resdet.data.formats import cifar10
 
 CONFIG = """
 data: {size: 32, resize: 32, workers: 0}
-augment: {crop: pad, pad: 4, color_probability: 0.0}
+augment: {crop: pad, pad: 4, pca_lighting: 0.0}
 model: {backbone: {family: cifar, depth: 20}}
 train: {epochs: 1, batch_size: 5, lr: 0.01, schedule: cosine, warmup_epochs: 0, lr_drop_epochs: [], eval_every: 1}
 """

@@ -14,7 +14,7 @@ MAIN = main_of("train_cls")
 # the training view is the whole 64x64 image, drawn at 32 and never mirrored: nothing about it but its colour is random
 CONFIG = """
 data: {size: 32, resize: 32, workers: 0}
-augment: {shorter_side: [224, 224], mirror: 0, color_probability: 1}
+augment: {shorter_side: [224, 224], mirror: 0, brightness: 0.4, color_probability: 1, pca_lighting: 0}
 model: {backbone: {depth: 18, width: 8, stem: 3x3}}
 train: {epochs: 2, batch_size: 4, lr: 0.01, schedule: cosine}
 """
