@@ -68,6 +68,8 @@ def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[s
     ``gt_class_loc_error`` is null unless the box for the true class is known for *every* counted image: images
     whose class was missed are the harder ones, so an error over the others only would flatter.  That error is
     given for what it is, as ``gt_class_loc_error_class_found``, beside ``..._class_missed``.
+    Where images are blacklisted, ``all_images`` has ``loc_top1_error``, ``loc_top5_error`` and ``gt_class_loc_error``
+    with these counted too: the paper does not say how it counts.
 
     Args:
         outcomes: of ``N`` images.
@@ -80,7 +82,8 @@ def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[s
     if not counted.any():
         raise InputError(f"all {len(counted)} images are blacklisted: nothing is left to evaluate")
     found = np.logical_or.accumulate(outcomes.class_hits, axis=1)  # (N, 5): among the first k guesses
-    right = np.logical_or.accumulate(outcomes.class_hits & outcomes.box_hits, axis=1)[counted]
+    right_of_all = np.logical_or.accumulate(outcomes.class_hits & outcomes.box_hits, axis=1)
+    right = right_of_all[counted]
     gt_class_misses = 100.0 * (1 - outcomes.gt_class_hits[counted])
     class_found = found[counted][:, -1]
     conditional = {
@@ -94,7 +97,14 @@ def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[s
         **_by_name({name: _mean(sample) for name, sample in samples.items()}),
         "ci95": _by_name({name: _interval(sample) for name, sample in samples.items()}),
         "errors": error_split(outcomes, counted),
+        **({"all_images": _of_all(right_of_all, outcomes.gt_class_hits)} if blacklisted.any() else {}),
     }
+
+
+def _of_all(right: NDArray[np.bool_], gt_class_hits: NDArray[np.float64]) -> dict[str, float | None]:
+    """Errors with no image left out, of ``(N, 5)`` and ``(N,)``."""
+    top1, *_, top5 = (100.0 * (1 - right.mean(0))).tolist()
+    return {"loc_top1_error": top1, "loc_top5_error": top5, "gt_class_loc_error": _mean(100.0 * (1 - gt_class_hits))}
 
 
 def error_split(outcomes: LocOutcomes, counted: NDArray[np.bool_]) -> dict[str, float]:

@@ -19,6 +19,9 @@ def loc_table(metrics: dict[str, Any]) -> str:
     for key, name in _TRUE_CLASS.items():
         none = metrics[key] is None and metrics["gt_class_loc_error"] is not None  # known of every image: there is none
         lines.append(f"{name:<37}{'no images' if none else _value(metrics[key], interval[key])}")
+    if every := metrics.get("all_images"):
+        known = [(name, every[key]) for key, name in _OF_ALL.items() if every[key] is not None]
+        lines += ["", "with the blacklisted images too: " + ", ".join(f"{name} {error:.2f}" for name, error in known)]
     parts = [f"{name.replace('_', ' ')} {share:.2f}" for name, share in metrics["errors"].items()]
     return "\n".join([*lines, "", "five guesses: " + ", ".join(parts)])
 
@@ -28,6 +31,9 @@ _TRUE_CLASS = {
     "gt_class_loc_error_class_found": "  where it is among the guesses",
     "gt_class_loc_error_class_missed": "  where it is not",
 }
+
+
+_OF_ALL = {"loc_top1_error": "top-1", "loc_top5_error": "top-5", "gt_class_loc_error": "true class given"}
 
 
 def _value(error: float | None, low_high: list[float] | None) -> str:

@@ -8,6 +8,7 @@ import pytest
 from resdet.data.records import Classes, Record, pack
 from resdet.errors import InputError
 from resdet.eval.loc import loc_metrics, loc_outcomes
+from resdet.eval.loc_table import loc_table
 from resdet.predictions.loc import LocPredictions
 
 WHOLE = (0, 0, 9, 9)  # 100 pixels
@@ -87,6 +88,10 @@ def test_the_blacklist_holds_for_localization_and_not_for_classes():
     assert (metrics["images"], metrics["blacklisted"]) == (3, 1)
     assert metrics["loc_top5_error"] == 50  # of the two that count
     assert metrics["cls_top5_error"] == pytest.approx(100 / 3)  # of all three
+    assert metrics["all_images"]["loc_top5_error"] == pytest.approx(200 / 3)
+    assert metrics["all_images"]["gt_class_loc_error"] is None  # the third's box for its class is not known
+    assert "with the blacklisted images too: top-1 66.67, top-5 66.67\n" in loc_table(metrics)
+    assert "all_images" not in metrics_of(images, predicted)
 
 
 def test_ground_truth_as_predictions_scores_zero():
