@@ -1,0 +1,61 @@
+"""torch.compile takes networks whole: no part of them sends it back to Python."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from resdet.build import build_classifier, build_detector, build_localizer
+from resdet.config import ClsConfig, DetConfig, LocConfig
+from resdet.settings import override
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
+from several import together
+
+SMALL = ("model.backbone.depth=18", "model.backbone.width=8")
+IMAGES = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def build(kind, builder, *words):
+    torch.manual_seed(0)
+    return builder(override(kind, {}, (*SMALL, *words), "test"), 5)
+
+
+def classifier():
+    return build(ClsConfig, build_classifier, "data.size=64").logits
+
+
+def localizer():
+    model = build(LocConfig, build_localizer, "data.size=64", "model.neck=8").eval()
+
+    def answer(images):
+        maps = model.features(images)
+        return model.class_logits(maps), *model.boxes(maps, torch.tensor([[0, 3], [4, 1]]))
+
+    return answer
+
+
+def detector():
+    model = build(DetConfig, build_detector, "model.rpn_channels=16").eval()
+
+    def answer(images):
+        maps = model.features(images, ((64, 64), (64, 64)))
+        return [out for level in maps for out in model.rpn(level)]
+
+    return answer
+
+
+@pytest.mark.parametrize("network", [classifier, localizer, detector])
+def test_a_network_is_one_graph_and_answers_as_ever(network):
+    """In a process of its own: what torch.compile starts keeps processes that are forked later from learning."""
+
+    def check(rank):
+        answer = network()
+        with torch.no_grad():
+            expected = answer(IMAGES)
+            found = torch.compile(answer, fullgraph=True, backend="aot_eager")(IMAGES)
+        for one, other in zip(expected, found, strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+
+    together(1, check)
