@@ -155,17 +155,20 @@ def _write_xml(found: _Split, folder: Path, corrections: Corrections) -> None:
 
 def _write_csv(found: _Split, folder: Path, corrections: Corrections) -> None:
     assert found.solution is not None
-    places = {f"{found.solution}:{line}": name for name, (line, _) in solution_rows(found.solution).items()}
+    rows = {f"{found.solution}:{line}": name for name, (line, _) in solution_rows(found.solution).items()}
+    listed = {path: name for name, path in found.images}  # as lists name them: the rows lack a train image's folder
     left_out, lines = set(), ["ImageId,PredictionString\n"]
     for sheet in _of_csv(found):
         correction = corrections.get(sheet.place)
-        if (correction and correction.leave_out) or not sheet.image or sheet.place not in places:
-            left_out.add(places.get(sheet.place, ""))
+        if not sheet.image:
             continue
-        boxes = correction.boxes if correction else [o.sides and FRAME.box(o.sides) for o in sheet.objects]
-        kept = [(o.name, FRAME.sides(box)) for o, box in zip(sheet.objects, boxes, strict=True) if box]
-        groups = " ".join(f"{name} {' '.join(f'{side:.10g}' for side in sides)}" for name, sides in kept)
-        lines.append(f"{places[sheet.place]},{groups}\n")
+        if correction and correction.leave_out:
+            left_out.add(listed[sheet.image])
+        elif sheet.place in rows:
+            boxes = correction.boxes if correction else [o.sides and FRAME.box(o.sides) for o in sheet.objects]
+            kept = [(o.name, FRAME.sides(box)) for o, box in zip(sheet.objects, boxes, strict=True) if box]
+            groups = " ".join(f"{name} {' '.join(f'{side:.10g}' for side in sides)}" for name, sides in kept)
+            lines.append(f"{rows[sheet.place]},{groups}\n")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / found.solution.name).write_text("".join(lines), encoding="utf-8")
     _write_beside(found, folder, left_out)
