@@ -64,3 +64,46 @@ def test_a_train_image_that_needs_no_row_stays_in_kaggles_list(tmp_path):
     (root / "ImageSets/CLS-LOC/train_loc.txt").rename(root / "ImageSets/CLS-LOC/train_cls.txt")
     assert corrected(tmp_path / "fixed", f"ilsvrc-loc:{root}:train_cls") == []
     assert names_of(f"ilsvrc-loc:{tmp_path / 'fixed'}:train_cls") == names
+
+
+def draw_voc(root, lists, names):
+    """Images that have a cat each."""
+    for folder in ("Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for number, name in enumerate(names):
+        broken_sets.image(root / "JPEGImages" / f"{name}.jpg", number)
+        (root / "Annotations" / f"{name}.xml").write_text(broken_sets.xml([("cat", RIGHT)], 1))
+    for split, text in lists.items():
+        (root / "ImageSets/Main" / f"{split}.txt").write_text(text)
+
+
+def test_lines_with_endings_spaces_and_flags_leave_vocs_lists_and_no_other_does(tmp_path):
+    root, names = tmp_path / "set", ("a", "a.b", "c d", "e f", "g")
+    lists = {"train": "a.jpg\na.b\nc d.jpg\n\ne f\ng\n", "cat_train": "a.jpg 1\na.b.jpg  1\nc d  1\ne f.jpg -1\ng 0\n"}
+    draw_voc(root, lists, names)
+    for name in ("a", "c d"):
+        cut(root / "JPEGImages" / f"{name}.jpg")
+    assert corrected(tmp_path / "fixed", f"voc:{root}:train") == ["unreadable"] * 2
+    written = tmp_path / "fixed/ImageSets/Main"
+    assert (written / "train.txt").read_text() == "a.b\n\ne f\ng\n"
+    assert (written / "cat_train.txt").read_text() == "a.b.jpg  1\ne f.jpg -1\ng 0\n"
+    assert names_of(f"voc:{tmp_path / 'fixed'}:train") == ["a.b", "e f", "g"]
+
+
+def test_an_ending_that_is_listed_without_annotation_leaves_vocs_list(tmp_path):
+    draw_voc(tmp_path / "set", {"train": "a.jpg\nb.jpg\n"}, "ab")
+    (tmp_path / "set/Annotations/a.xml").unlink()
+    for split in ("train", "all"):
+        assert "no-annotation" in corrected(tmp_path / split, f"voc:{tmp_path / 'set'}:{split}")
+        assert names_of(f"voc:{tmp_path / split}:train") == ["b"]
+
+
+def test_images_that_are_left_out_of_voc_are_not_linked_either(tmp_path):
+    draw_voc(tmp_path / "set", {}, "abc")
+    cut(tmp_path / "set/JPEGImages/b.jpg")
+    (tmp_path / "set/Annotations/c.xml").unlink()
+    found = corrected(tmp_path / "fixed", f"voc:{tmp_path / 'set'}:all")
+    assert found == ["no-annotation", "unreadable"]
+    assert [file.name for file in (tmp_path / "fixed/JPEGImages").iterdir()] == ["a.jpg"]
+    assert corrected(tmp_path / "again", f"voc:{tmp_path / 'fixed'}:all") == []
+    assert (tmp_path / "again/JPEGImages").is_symlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from resdet.audit.sheet import Corrections
@@ -15,11 +15,20 @@ def left_out_of(corrections: Corrections) -> set[str]:
     return {Path(place).stem for place, correction in corrections.items() if correction.leave_out}
 
 
-def copy_list(file: Path, to: Path, left_out: Container[str]) -> None:
-    """Copy a list without the lines whose first word, or all of it, is an image that is left out."""
+def first_word(line: str) -> str:
+    """What names the image in a line of most lists."""
+    return line.split()[0]
+
+
+def copy_list(file: Path, to: Path, left_out: Container[str], image_of: Callable[[str], str] = first_word) -> None:
+    """Copy a list without the lines whose image is left out.
+
+    Args:
+        image_of: from a line, stripped and not empty, to its image as ``left_out`` has it.
+    """
     to.parent.mkdir(parents=True, exist_ok=True)
     lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    kept = [line for line in lines if line.strip() not in left_out and (line.split() or [""])[0] not in left_out]
+    kept = [line for line in lines if not line.strip() or image_of(line.strip()) not in left_out]
     to.write_text("".join(kept), encoding="utf-8")
 
 
@@ -31,8 +40,19 @@ def copy_beside(base: Path, folder: Path, *names: str) -> None:
             shutil.copyfile(base / name, folder / name)
 
 
-def link(images: Path, to: Path) -> None:
-    """A link to a folder of images, so that the corrected set can be opened as the old one is; none where it lacks."""
-    if images.is_dir() and not os.path.lexists(to):
-        to.parent.mkdir(parents=True, exist_ok=True)
+def link(images: Path, to: Path, left_out: Container[str] = ()) -> None:
+    """A link to a folder of images, so that the corrected set can be opened as the old one is; none where it lacks.
+
+    Args:
+        left_out: images without ending: where there are such, the others are linked one by one.
+    """
+    if not images.is_dir() or os.path.lexists(to):
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if not left_out:
         to.symlink_to(images.resolve(), target_is_directory=True)
+        return
+    to.mkdir()
+    for image in sorted(images.resolve().iterdir()):
+        if image.stem not in left_out:
+            (to / image.name).symlink_to(image)

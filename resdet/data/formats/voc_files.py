@@ -90,13 +90,22 @@ def listed(tree: Tree, split: str, annotated: Container[str]) -> list[str]:
 
 
 def _name(line: str, place: str, annotated: Container[str]) -> str | None:
-    """The image that a line names, None where its class is not in it; names may have an ending, or spaces."""
-    name, *flag = [line] if _known(line, annotated) else line.rsplit(maxsplit=1)
-    if flag and flag[0] not in ("-1", "0", "1"):
+    """The image that a line names, None where its class is not in it."""
+    name, flag = named(line, annotated)
+    if flag not in ("", "-1", "0", "1"):
         raise InputError(f"{place}: wanted '<name>' or '<name> -1|0|1', got {line!r}")
-    return None if flag == ["-1"] else inside(_known(name, annotated) or name, place)
+    return None if flag == "-1" else inside(name, place)
 
 
-def _known(name: str, annotated: Container[str]) -> str | None:
-    """The name as the XML has it: with or without what looks like an ending."""
-    return next((n for n in (name, os.path.splitext(name)[0]) if n in annotated), None)
+def named(line: str, known: Container[str]) -> tuple[str, str]:
+    """The image that a line of a list names, by its name in ``known`` if it is there, and the word after it, if any.
+
+    In a line a name may have an ending, or spaces.
+    """
+    name, *flag = [line] if _known(line, known) else line.rsplit(maxsplit=1)
+    return _known(name, known) or name, "".join(flag)
+
+
+def _known(name: str, known: Container[str]) -> str | None:
+    """The name as ``known`` has it: with or without what looks like an ending."""
+    return next((n for n in (name, os.path.splitext(name)[0]) if n in known), None)
