@@ -9,6 +9,7 @@ from typing import Any
 from resdet.audit.anchors import AT
 from resdet.audit.findings import KINDS
 from resdet.audit.page import page
+from resdet.audit.sheet import Correction
 from resdet.errors import UsageError
 from resdet.jobs.audit import Audit
 
@@ -83,16 +84,21 @@ def check_empty(folder: Path) -> None:
 def write_corrected(folder: Path, done: Audit) -> list[str]:
     """Write the annotations of every set, corrected, and say in lines what was done.
 
-    Splits of one folder are written into one; where there are several folders, each gets one of its own.
+    Splits of one folder are written into one; where there are several folders, each gets one of its own.  Each split
+    is given the corrections of all of its folder: they may have annotations and lists in common.
     """
     roots = list(dict.fromkeys(one.opened.root for one in done.checked if one.opened))
+    together: dict[Path, dict[str, Correction]] = {root: {} for root in roots}
+    for one in done.checked:
+        if one.opened:
+            together[one.opened.root] |= one.corrections
     lines = []
     for one in done.checked:
         if one.opened is None or one.opened.write is None:
             lines.append(f"{one.spec}: has no boxes to be corrected")
             continue
         to = folder if len(roots) == 1 else folder / str(roots.index(one.opened.root) + 1)
-        one.opened.write(to, one.corrections)
+        one.opened.write(to, together[one.opened.root])
         out = sum(correction.leave_out for correction in one.corrections.values())
         lines.append(f"{one.spec}: {len(one.corrections) - out} annotations corrected, {out} left out, in {to}")
     return lines

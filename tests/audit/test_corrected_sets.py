@@ -1,6 +1,7 @@
 """What is left out of a corrected set is left out of all of it: annotations, lists and links."""
 
 import broken_sets
+import pytest
 
 from resdet.data.formats import open_records
 from resdet.jobs.audit import audit
@@ -96,6 +97,23 @@ def test_an_ending_that_is_listed_without_annotation_leaves_vocs_list(tmp_path):
     for split in ("train", "all"):
         assert "no-annotation" in corrected(tmp_path / split, f"voc:{tmp_path / 'set'}:{split}")
         assert names_of(f"voc:{tmp_path / split}:train") == ["b"]
+
+
+@pytest.mark.parametrize("order", [("train", "val"), ("val", "train")])
+def test_what_one_split_of_voc_leaves_out_the_other_does_not_bring_back(tmp_path, order):
+    draw_voc(tmp_path / "set", {"train": "a\nb\nc\n", "val": "d\ne\n"}, "abcde")
+    (tmp_path / "set/Annotations/a.xml").write_text("<annotation><object>")
+    outside = broken_sets.xml([("cat", (-3, 5, 30, 31))], 1)
+    for name in "cd":
+        (tmp_path / "set/Annotations" / f"{name}.xml").write_text(outside)
+    cut(tmp_path / "set/JPEGImages/e.jpg")
+    specs = [f"voc:{tmp_path / 'set'}:{split}" for split in order]
+    found = corrected(tmp_path / "fixed", *specs)
+    assert found == ["annotation", "outside", "outside", "refused", "unreadable"]  # val's reader reads train's XML too
+    assert sorted(file.stem for file in (tmp_path / "fixed/Annotations").iterdir()) == ["b", "c", "d"]
+    assert names_of(f"voc:{tmp_path / 'fixed'}:train") == ["b", "c"]
+    assert names_of(f"voc:{tmp_path / 'fixed'}:val") == ["d"]
+    assert open_records(f"voc:{tmp_path / 'fixed'}:all").boxes[:, 0].tolist() == [5, 0, 0]
 
 
 def test_images_that_are_left_out_of_voc_are_not_linked_either(tmp_path):
