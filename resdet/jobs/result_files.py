@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -54,7 +53,7 @@ WRITTEN = {  # the files of each form
     "voc": ("predictions/comp4_det_test_*.txt",),
     "devkit": ("predictions.txt", "images.txt"),
 }
-UNFINISHED = "unfinished"  # where files of text are written, until all of them are whole
+UNFINISHED = ".resdet-unfinished"  # where files of text are written, until all of them are whole
 DRAW_ABOVE = {"loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation
 
 
@@ -124,10 +123,11 @@ class ResultFiles:
 
         Raises:
             InputError: a class has a name that VOC's files cannot have.
+            OSError: something cannot be written, or the folder for files that are not whole holds some of others.
         """
         for form in self._new_forms():
             form.close(done=False)
-        shutil.rmtree(self.folder / UNFINISHED)
+        self._clear()
         for name in (name for form in self.forms if afresh for name in WRITTEN.get(form, ())):
             for file in self.folder.glob(name):
                 file.unlink()
@@ -161,7 +161,7 @@ class ResultFiles:
 
     def _new_forms(self) -> list[Form]:
         unfinished = self.folder / UNFINISHED
-        shutil.rmtree(unfinished, ignore_errors=True)
+        self._clear()
         unfinished.mkdir(parents=True)
         made = FORMS[self.task]
         return [made[form](unfinished, self.classes) for form in made if form in self.forms]
@@ -174,4 +174,13 @@ class ResultFiles:
                 there.parent.mkdir(exist_ok=True)
                 file.replace(there)
         with suppress(OSError):
-            shutil.rmtree(unfinished)
+            self._clear()
+
+    def _clear(self) -> None:
+        """Remove the folder of files that are not whole, a killed run's too, unless it holds something not of ours."""
+        unfinished = self.folder / UNFINISHED
+        for file in [file for names in WRITTEN.values() for name in names for file in unfinished.glob(name)]:
+            file.unlink()
+        for folder in (unfinished / "predictions", unfinished):
+            if folder.is_dir():
+                folder.rmdir()
