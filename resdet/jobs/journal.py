@@ -38,7 +38,8 @@ class Journal:
         files: how many images and videos were asked for.
 
     Raises:
-        UsageError: the folder holds the journal of another run, with what is different.
+        UsageError: the folder holds the journal of another run, with what is different, or a file that has the name of
+            a journal and is none.
     """
 
     def __init__(self, folder: Path, run: Mapping[str, str], files: int) -> None:
@@ -111,6 +112,11 @@ class Journal:
     def _read(self, number: int, file: Path) -> None:
         with file.open("rb") as stream:
             head = stream.readline()
+            if not self._is_journal(head):
+                raise UsageError(
+                    f"{file}: not a journal of infer.py, though named as one, which goes when a run is done: "
+                    "--out names another folder, or the file another name"
+                )
             if not head.endswith(b"\n"):
                 return  # killed while it was begun
             self._check_same(file, json.loads(head))
@@ -119,6 +125,17 @@ class Journal:
                 if not line.endswith(b"\n") or not self._take(_Line(number, self._whole[file]), line):
                     return
                 self._whole[file] += len(line)
+
+    def _is_journal(self, head: bytes) -> bool:
+        """Whether a file's first line says what a run is, or is the beginning of such a line."""
+        start = json.dumps(self.run)[: len(next(iter(self.run))) + 4].encode()  # {"inputs":
+        if not head.endswith(b"\n"):
+            head = head.rstrip(b"\0")  # a power cut may leave zeros
+            return start.startswith(head) or head.startswith(start)
+        try:
+            return isinstance(json.loads(head), dict)
+        except ValueError:
+            return False
 
     def _take(self, where: _Line, line: bytes) -> bool:
         """Note whose result a line is; whether it is one."""

@@ -1,0 +1,35 @@
+"""Files that have the name of a journal: what a kill has cut is gone on with, what is somebody's own is refused."""
+
+import json
+
+import pytest
+
+from resdet.errors import UsageError
+from resdet.jobs.journal import Journal
+
+RUN = {"inputs": "2 files (0a1b2c3d)", "--top-k": "5"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"dear journal,\nnothing happened\n", b"dear journal", b"[1, 2]\n", b"\xff\xfe\x00\n", b"\n", b'{"input": 3'],
+    ids=["text", "a line that does not end", "a list", "bytes", "an empty line", "another key"],
+)
+def test_a_file_that_is_no_journal_is_one_clear_error_and_stays(tmp_path, content):
+    file = tmp_path / "journal-notes.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=r"journal-notes\.jsonl: not a journal of infer\.py"):
+        Journal(tmp_path, RUN, 2)
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 12, 30])
+def test_a_first_line_that_a_kill_has_cut_is_begun_again(tmp_path, kept):
+    head = json.dumps(RUN) + "\n"
+    (tmp_path / "journal-0.jsonl").write_text(head[:kept])
+    (tmp_path / "journal-1.jsonl").write_bytes(head[:kept].encode() + bytes(9))  # a power cut may leave zeros
+    journal = Journal(tmp_path, RUN, 2)
+    assert not journal.done.any()
+    journal.begin(0)
+    journal.close(done=False)
+    assert (tmp_path / "journal-0.jsonl").read_text() == head
