@@ -26,7 +26,7 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
 
     Args:
         args: of ``tools/infer.py``.
-        tell: called with one line about each image that is skipped.
+        tell: called with one line about each image that is skipped, and what lies in the folder from before.
 
     Returns:
         What has been looked at, now and before, by all processes.
@@ -51,6 +51,9 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
         if not afresh:
             tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
         results.begin(afresh=afresh)
+        if others := results.others():
+            first = f"{others[0]} and {len(others) - 1} more" if others[1:] else others[0]
+            tell(f"{args.out} holds {first} in forms that are not asked for now: not of this run, and left as they are")
     _look(args, looker, files, mine, journal, results, me, tell)
     distributed.wait(me)
     journal = Journal(args.out, run, len(files))  # with what all have added

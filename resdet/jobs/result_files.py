@@ -132,6 +132,15 @@ class ResultFiles:
             for file in self.folder.glob(name):
                 file.unlink()
 
+    def others(self) -> list[str]:
+        """What lies in the folder under the names of forms that are not asked for.
+
+        An earlier run's, whose weights may have been others, or somebody's own: it is not removed, and to be told.
+        """
+        mine = {name for form in self.forms for name in WRITTEN.get(form, (form,))}
+        names = {name for names in (*WRITTEN.values(), (PICTURES,)) for name in names} - mine
+        return sorted(str(file.relative_to(self.folder)) for name in names for file in self.folder.glob(name))
+
     def draw(self, found: Found) -> None:
         """Draw what came of an image or a frame, where pictures are asked for; a video's frames in their order."""
         if PICTURES in self.forms:

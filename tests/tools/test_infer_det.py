@@ -201,3 +201,16 @@ def test_vocs_files_want_names_of_one_word(det_weights, photographs, tmp_path, c
     (tmp_path / "my photo.png").write_bytes((photographs / "a.png").read_bytes())
     assert infer(tmp_path, "--weights", det_weights, "--out", tmp_path / "out", "--format", "voc") == 2
     assert "this name has a space in it" in capsys.readouterr().err
+
+
+def test_files_of_an_earlier_run_in_other_forms_stay_and_are_told(det_weights, photographs, tmp_path, capsys):
+    words = (photographs / "a.png", "--weights", det_weights, "--out", tmp_path)
+    assert infer(*words, "--format", "jsonl,voc,images") == 0
+    assert capsys.readouterr().err == ""
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    assert infer(*words, "--format", "jsonl,csv") == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path} holds images and {len(IDS)} more in forms that are not asked for now" in told
+    assert before == {file: file.read_bytes() for file in before}
+    assert infer(*words, "--format", "jsonl,csv,voc,images") == 0
+    assert capsys.readouterr().err == ""
