@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.det_blacklist import left_out
     from resdet.jobs.ablation import ablation, ablation_table
 
+    cli.make_room(files=(args.json,))
     metric = args.metric or default_metric(args.data)
     records = open_records(args.data)
     check_boxes(records, metric)
@@ -54,11 +55,11 @@ def main(argv: list[str] | None = None) -> None:
         if trained.tells():  # under torchrun, the first process
             tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
         rows.append(row)
+        if args.json and trained.tells():
+            cli.write_json(args.json, [row.plain() for row in rows])
     if not trained.tells():
         return  # under torchrun the first process does the rest
     print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
-    if args.json:
-        cli.write_json(args.json, [row.plain() for row in rows])
 
 
 if __name__ == "__main__":

@@ -49,3 +49,21 @@ def test_what_cannot_work_is_one_line(data, cls_weights, capsys):
     err = capsys.readouterr().err
     assert "a classifier, which does not detect" in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_folder_in_place_of_the_rows_file_is_told_before_anything_is_opened(data, tmp_path, capsys):
+    assert ablate("--weights", tmp_path / "none.pt", "--data", data, "--json", tmp_path) == 2
+    assert "a folder, where a file is to be written" in capsys.readouterr().err
+
+
+def test_rows_are_saved_as_they_come(data, det_weights, tmp_path, monkeypatch, capsys):
+    from resdet.jobs import ablation
+
+    def interrupted(*_):
+        yield ablation.AblationRow("baseline", {"mAP": 12.5}, 3.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation, "ablation", interrupted)
+    file = tmp_path / "rows.json"
+    assert ablate("--weights", det_weights, "--data", data, "--json", file) == cli.INTERRUPTED
+    assert json.loads(file.read_text()) == [{"name": "baseline", "metrics": {"mAP": 12.5}, "ms_per_image": 3.0}]
