@@ -48,7 +48,9 @@ def main(argv: list[str] | None = None) -> None:
         written = unpack(archive, kind, args.out, sorted_before)
         print(f"{archive.name}: {kind.title}: {written} files written", flush=True)
     for table in tables:
-        shutil.copyfile(table, args.out / table.name)
+        there = args.out / table.name
+        if not (there.exists() and there.samefile(table)):  # the downloads may lie in --out
+            shutil.copyfile(table, there)
     if not any(TREE in kind.member for kind, _ in archives):  # which comes with its lists
         write_lists(base)
     classes = val_classes(args.out, args.val_truth, devkits)

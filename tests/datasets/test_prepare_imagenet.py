@@ -184,6 +184,14 @@ def test_kaggles_archive_in_each_of_its_forms(tmp_path, form):
     assert open_records(f"ilsvrc-loc:{tmp_path}/out:val").classes.names == ("tench", "great white shark")
 
 
+def test_downloads_may_lie_in_the_folder_that_is_written_to(tmp_path):
+    (tmp_path / "imagenet_object_localization_patched2019.tar.gz").write_bytes(tarred(tree_files(), "w:gz"))
+    (tmp_path / "LOC_synset_mapping.txt").write_text(f"{TENCH} tench\n{SHARK} great white shark\n")
+    for _ in range(2):
+        assert run(tmp_path, "--out", tmp_path, "--allow-incomplete") == 0
+        assert open_records(f"ilsvrc-loc:{tmp_path}:val").classes.names == ("tench", "great white shark")
+
+
 def test_a_run_that_was_cut_off_goes_on(plain, tmp_path, capsys):
     out, train = tmp_path / "out", plain / "ILSVRC2012_img_train.tar"
     whole = train.read_bytes()
