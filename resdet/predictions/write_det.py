@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +49,7 @@ def _write_voc(folder: Path, found: DetPredictions, records: Records) -> Path:
     names = records.names()
     if broken := next((name for name in names if len(name.split()) != 1), None):
         raise InputError(f"{records.root}: image {broken!r}: VOC's form takes no spaces in names")
-    if len(set(names)) < len(names):  # of sets that were joined
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+    if twice := next((name for name, times in Counter(names).items() if times > 1), None):  # of sets that were joined
         raise InputError(f"{records.root}: two images are called {twice!r}: VOC's form could not tell them apart")
     files = [det_voc.file_name(class_id) for class_id in records.classes.ids]  # all, before anything is written
     folder.mkdir(exist_ok=True)

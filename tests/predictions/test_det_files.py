@@ -201,3 +201,24 @@ def test_a_file_that_is_missing_huge_or_no_text_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("resdet.predictions.read.LARGEST_FILE", 3)
     with pytest.raises(InputError, match=r"x\.bin: larger than"):
         read_det(tmp_path / "x.bin", records_of())
+
+
+def test_the_refusal_of_many_images_does_not_compare_each_with_each(tmp_path):
+    class Counted(str):
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            Counted.compared += 1
+            return str.__eq__(self, other)
+
+    class Joined:
+        root = tmp_path
+
+        @staticmethod
+        def names():
+            return [Counted(number) for number in (*range(2000), 1999)]
+
+    with pytest.raises(InputError, match="two images are called '1999'"):
+        write_det(tmp_path, predictions([], [], [], []), Joined(), "voc")
+    assert Counted.compared < 10 * 2000
