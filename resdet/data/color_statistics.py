@@ -11,6 +11,8 @@ from torch import Tensor
 from resdet.errors import InputError
 from resdet.structures import ImageBatch
 
+CHANNELS = ("red", "green", "blue")
+LEAST_STD = 0.001  # in 0 .. 255; settings are written with so many digits
 SHIFT = 128.0  # taken off before anything is squared, so that little is lost when the mean's square is subtracted
 
 
@@ -33,7 +35,7 @@ def color_statistics(batches: Iterable[ImageBatch]) -> ColorStatistics:
     (58.4, 57.1, 57.4): those are the mean of each image's own.
 
     Raises:
-        InputError: there are no images.
+        InputError: there are no images, or they are all of one red, green or blue: training divides by deviations.
     """
     images = 0
     total, products = torch.zeros(1, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
@@ -52,4 +54,7 @@ def color_statistics(batches: Iterable[ImageBatch]) -> ColorStatistics:
     rows = vectors.T.flip(0)
     rows = rows * torch.where(rows[:, 1:2] < 0, -1.0, 1.0)  # either sign is an eigenvector: one, so that files compare
     std = covariance.diagonal().clamp(min=0).sqrt()
+    for name, level, deviation in zip(CHANNELS, (mean + SHIFT).tolist(), std.tolist(), strict=True):
+        if deviation < LEAST_STD:
+            raise InputError(f"all pixels of {images} images have {level:.4g} for {name}: no deviation to divide by")
     return ColorStatistics(images, mean + SHIFT, std, values.flip(0).clamp(min=0), rows, pixel_mean + SHIFT)

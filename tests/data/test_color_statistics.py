@@ -42,9 +42,16 @@ def test_the_batches_do_not_matter(images):
         torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-9)
 
 
-def test_one_grey_has_no_deviation():
-    found = color_statistics([ImageBatch(torch.full((2, 3, 4, 4), 77, dtype=torch.uint8))])
-    assert (found.mean.tolist(), found.std.tolist(), found.values.tolist()) == ([77] * 3, [0] * 3, [0] * 3)
+def test_one_colour_is_refused_for_training_divides_by_its_deviation(images):
+    grey = torch.full((2, 3, 4, 4), 77, dtype=torch.uint8)
+    with pytest.raises(InputError, match="all pixels of 2 images have 77 for red: no deviation"):
+        color_statistics([ImageBatch(grey)])
+    without_blue = images.clone()
+    without_blue[:, 2] = 0
+    with pytest.raises(InputError, match="all pixels of 30 images have 0 for blue: no deviation"):
+        color_statistics(batches(without_blue, 7))
+    grey[0, :, 0, 0] = 78  # one pixel of 32: a deviation of sqrt(1 / 32 - 1 / 32 ** 2)
+    assert color_statistics([ImageBatch(grey)]).std.tolist() == pytest.approx([0.17399264] * 3)
 
 
 def test_no_images_is_an_error():
