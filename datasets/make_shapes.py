@@ -9,6 +9,7 @@ The same seed and size give the same files, byte for byte; fewer images are the 
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from pathlib import Path
 
@@ -44,7 +45,12 @@ def main() -> int:
 
 
 def write_set(out: Path, counts: dict[str, int], seed: int, size: int) -> None:
-    """Write both splits, their lists and the class list below ``out``."""
+    """Write both splits, their lists and the class list below ``out``.
+
+    Raises:
+        OSError: something cannot be written, or there are images that would lie beside those of the set.
+    """
+    check_room(out, counts)
     for split, count in counts.items():
         names = [write_image(out, split, number, seed, size) for number in range(1, count + 1)]
         lists = ("train_cls.txt", "train_loc.txt") if split == "train" else ("val.txt",)
@@ -54,13 +60,34 @@ def write_set(out: Path, counts: dict[str, int], seed: int, size: int) -> None:
     _write(out / "LOC_synset_mapping.txt", "".join(f"{name} {name}\n" for name in CLASSES).encode())
 
 
+def check_room(out: Path, counts: dict[str, int]) -> None:
+    """Make sure that no image or XML of a larger or of another set is there: lists would not have it, folders would.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    for split, count in counts.items():
+        names = {name_of(split, number) for number in range(1, count + 1)}
+        for kind, ending in (("Data", "JPEG"), ("Annotations", "xml")):
+            folder = out / kind / "CLS-LOC" / split
+            for file in folder.rglob(f"*.{ending}"):
+                if file.relative_to(folder).with_suffix("").as_posix() not in names:
+                    wanted = f"not of the set of {count} that is to be drawn: wanted a new folder, or that set's own"
+                    raise FileExistsError(errno.EEXIST, wanted, str(file))
+
+
+def name_of(split: str, number: int) -> str:
+    """An image's name in its split's list."""
+    shape = CLASSES[(number - 1) % len(CLASSES)]
+    return f"{shape}/{shape}_{number}" if split == "train" else f"shapes_val_{number:08d}"
+
+
 def write_image(out: Path, split: str, number: int, seed: int, size: int) -> str:
     """Draw one image, write it and its XML, and return its name in the split's list."""
     shape = CLASSES[(number - 1) % len(CLASSES)]
     picture = draw_picture(shape, size, np.random.default_rng([seed, SPLIT_SEEDS[split], number]))
-    stem = f"{shape}_{number}" if split == "train" else f"shapes_val_{number:08d}"
-    folder = shape if split == "train" else split
-    name = f"{shape}/{stem}" if split == "train" else stem
+    name = name_of(split, number)
+    folder, stem = shape if split == "train" else split, name.rpartition("/")[2]
     _, jpeg = cv2.imencode(".jpg", picture.image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     _write(out / "Data" / "CLS-LOC" / split / f"{name}.JPEG", jpeg.tobytes())
     _write(out / "Annotations" / "CLS-LOC" / split / f"{name}.xml", _xml(folder, stem, shape, size, picture.boxes))

@@ -185,3 +185,18 @@ def test_wrong_usage_exits_2_and_a_failure_1_with_one_line(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.count("\n") == 1
     assert "Traceback" not in failed.stderr
+
+
+def test_a_smaller_set_is_not_drawn_over_a_larger_one_nor_over_another(tmp_path):
+    write_set(tmp_path, {"train": 4, "val": 3}, seed=3, size=32)
+    before = contents(tmp_path)
+    for train, val, file in ((3, 3, "train/crescent/crescent_4"), (4, 2, "val/shapes_val_00000003")):
+        done = run("--out", str(tmp_path), "--train", str(train), "--val", str(val), "--size", "32")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert file in done.stderr
+        assert contents(tmp_path) == before
+    assert run("--out", str(tmp_path), "--train", "5", "--val", "3", "--size", "32").returncode == 0  # a larger one
+    assert len(open_records(f"shapes:{tmp_path}:train")) == 5
+    photograph = tmp_path / "Data/CLS-LOC/val/ILSVRC2012_val_00000001.JPEG"
+    photograph.write_bytes(b"mine")
+    assert "ILSVRC2012_val_00000001" in run("--out", str(tmp_path), "--train", "5", "--val", "3").stderr
