@@ -8,10 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from resdet.backbones import cifar
+from resdet.backbones.resnet import strides_of
 from resdet.boxes.anchors import anchor_shapes
 from resdet.config import DetConfig, LocConfig
+from resdet.heads.fpn import level_strides
 
-FPN_STRIDES = (4, 8, 16, 32, 64)
 AT = (0.5, 0.7)  # IoU: what counts as found by VOC and ILSVRC, and what makes an anchor positive
 
 
@@ -29,7 +31,8 @@ class Anchors(NamedTuple):
 def anchors_of_det(config: DetConfig, name: str) -> Anchors:
     """Those of a detector, on test images."""
     how = config.model
-    strides = [16] * len(how.anchor_sizes) if how.neck == "c4" else list(FPN_STRIDES)
+    maps = strides_of(how.backbone.stem, how.backbone.dilate_conv5)
+    strides = [maps["conv4"]] * len(how.anchor_sizes) if how.neck == "c4" else level_strides(maps)
     shapes = anchor_shapes(how.anchor_sizes, how.anchor_ratios, how.anchor_rounded)
     each = np.repeat(np.array(strides, np.float64), len(how.anchor_ratios))
     return Anchors(name, _sides(shapes.numpy()), each, how.anchor_offset, config.test.shorter, config.test.longer)
@@ -38,10 +41,10 @@ def anchors_of_det(config: DetConfig, name: str) -> Anchors:
 def anchors_of_loc(config: LocConfig, name: str) -> Anchors:
     """Those of a per-class RPN, on images as large as in the 1-crop test, but whole."""
     how = config.model
-    stride4 = {"7x7": 16, "3x3-pool": 8, "3x3": 4}[how.backbone.stem]
-    stride = stride4 if how.feature == "conv4" or how.backbone.dilate_conv5 else 2 * stride4
+    is_thin = how.backbone.family == "cifar"
+    maps = cifar.STRIDES if is_thin else strides_of(how.backbone.stem, how.backbone.dilate_conv5)
     shapes = _sides(anchor_shapes(how.anchor_sizes, how.anchor_ratios).numpy())
-    return Anchors(name, shapes, np.full(len(shapes), float(stride)), 0.5, config.data.resize, math.inf)
+    return Anchors(name, shapes, np.full(len(shapes), float(maps[how.feature])), 0.5, config.data.resize, math.inf)
 
 
 def best_overlaps(anchors: Anchors, boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

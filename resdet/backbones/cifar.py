@@ -11,6 +11,7 @@ from resdet.backbones.shortcuts import SHORTCUTS
 
 DEPTHS = (20, 32, 44, 56, 110, 1202)  # Table 6
 WIDTHS = (16, 32, 64)  # filters on maps of 32, 16 and 8 pixels
+STRIDES = {"conv4": 2, "conv5": 4}  # pixels a cell
 
 
 class CifarResNet(nn.Module):
@@ -42,7 +43,7 @@ class CifarResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(third, num_classes)
         self.channels = {"conv4": second, "conv5": third}
-        self.strides = {"conv4": 2, "conv5": 4}  # pixels a cell
+        self.strides = dict(STRIDES)
         he_initialise(self)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:

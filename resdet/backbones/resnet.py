@@ -25,6 +25,12 @@ STEMS = ("7x7", "3x3", "3x3-pool")
 STRIDE_IN = ("1x1", "3x3")
 
 
+def strides_of(stem: str, dilate_conv5: bool) -> dict[str, int]:
+    """Pixels a cell of ``conv4`` and ``conv5``; for the arguments see :class:`ResNet`."""
+    conv4 = {"7x7": 16, "3x3-pool": 8, "3x3": 4}[stem]
+    return {"conv4": conv4, "conv5": conv4 if dilate_conv5 else 2 * conv4}
+
+
 class ResNet(nn.Module):
     """A residual network with its classifier, or the plain network of the same layers.
 
@@ -84,8 +90,7 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, num_classes)
         self.channels = {"conv4": inputs // 2, "conv5": inputs}
-        stride4 = {"7x7": 16, "3x3-pool": 8, "3x3": 4}[stem]
-        self.strides = {"conv4": stride4, "conv5": stride4 if dilate_conv5 else 2 * stride4}  # pixels a cell
+        self.strides = strides_of(stem, dilate_conv5)
         he_initialise(self)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ Names and arithmetic are torchvision's, so that its detectors' weights mean here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,12 @@ from resdet.boxes.geometry import area
 
 STAGES = ("conv2", "conv3", "conv4", "conv5")
 CANONICAL_SIDE, CANONICAL_LEVEL = 224.0, 2  # a region as large as a picture of pre-training is cut from conv4's level
+
+
+def level_strides(strides: Mapping[str, int]) -> tuple[int, ...]:
+    """Pixels a cell of each of the five levels, from those of the backbone's ``conv4`` and ``conv5``."""
+    first, last = strides["conv4"] // 4, strides["conv5"]
+    return first, 2 * first, 4 * first, last, 2 * last
 
 
 class FPN(nn.Module):
@@ -53,8 +59,7 @@ class FPN(nn.Module):
         box_channels: int = 1024,
     ) -> None:
         super().__init__()
-        first, last = backbone.strides["conv4"] // 4, backbone.strides["conv5"]
-        self.strides = (first, 2 * first, 4 * first, last, 2 * last)  # pixels a cell of each level
+        self.strides = level_strides(backbone.strides)
         self.map_channels, self.vector_channels = channels, box_channels
         self.size, self.sampling, self.aligned = size, sampling, aligned
         inputs = [backbone.channels["conv5"] // factor for factor in (8, 4, 2, 1)]

@@ -21,17 +21,19 @@ def of_whole_grids(boxes, sizes, shorter, longer, levels):
     return best
 
 
-@pytest.mark.parametrize("neck", ["c4", "fpn"])
-def test_of_a_detector(neck):
+@pytest.mark.parametrize(
+    ("neck", "stem", "stride"), [("c4", "7x7", 16), ("c4", "3x3-pool", 8), ("c4", "3x3", 4), ("fpn", "7x7", 4)]
+)
+def test_of_a_detector(neck, stem, stride):
     sizes = {"c4": [64, 128, 256], "fpn": [32, 64, 128, 256, 512]}[neck]
-    words = [f"model.neck={neck}", f"model.anchor_sizes={sizes}"]
+    words = [f"model.neck={neck}", f"model.anchor_sizes={sizes}", f"model.backbone.stem={stem}"]
     config = override(DetConfig, {}, words, "test")
     rng = np.random.default_rng(0)
     shapes = rng.integers(60, 400, (40, 2)).astype(float)
     corners = np.sort(rng.uniform(0, 1, (40, 2, 2)), axis=1) * shapes[:, None]
     boxes = corners.reshape(40, 4)
     ratios = (0.5, 1.0, 2.0)
-    levels = [(anchor_shapes(sizes, ratios), 16)]
+    levels = [(anchor_shapes(sizes, ratios), stride)]
     if neck == "fpn":
         levels = [
             (anchor_shapes([size], ratios), stride) for size, stride in zip(sizes, (4, 8, 16, 32, 64), strict=True)
@@ -40,10 +42,19 @@ def test_of_a_detector(neck):
     np.testing.assert_allclose(actual, of_whole_grids(boxes, shapes, 600, 1000, levels), atol=1e-6)
 
 
-def test_of_a_localizer():
-    config = override(LocConfig, {}, ["model.backbone.stem=3x3", "model.feature=conv4"], "test")
-    boxes, shapes = np.array([[3.0, 4, 50, 60], [0, 0, 64, 64]]), np.array([[64.0, 64], [64, 64]])
-    levels = [(anchor_shapes((64.0, 128.0, 224.0), (0.5, 1.0, 2.0)), 4)]
+@pytest.mark.parametrize(
+    ("words", "stride"),
+    [
+        (["model.backbone.stem=3x3", "model.feature=conv4"], 4),
+        (["model.backbone.stem=3x3-pool"], 16),
+        (["model.backbone.dilate_conv5=true"], 16),
+        (["model.backbone.family=cifar", "model.backbone.depth=20"], 4),
+    ],
+)
+def test_of_a_localizer(words, stride):
+    config = override(LocConfig, {}, words, "test")
+    boxes, shapes = np.array([[3.0, 4, 50, 60], [0, 0, 64, 64], [5, 9, 33, 47]]), np.full((3, 2), 64.0)
+    levels = [(anchor_shapes((64.0, 128.0, 224.0), (0.5, 1.0, 2.0)), stride)]
     actual = best_overlaps(anchors_of_loc(config, ""), boxes, shapes)
     np.testing.assert_allclose(actual, of_whole_grids(boxes, shapes, 256, 1e9, levels), atol=1e-6)
 
