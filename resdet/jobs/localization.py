@@ -22,7 +22,7 @@ from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.engine.distributed import Process
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
-from resdet.inference.loc import best_candidates
+from resdet.inference.loc import LocProtocol, best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
 from resdet.jobs.roles import by_role, check_roles
@@ -87,13 +87,14 @@ def open_locators(
 
 
 def _check_same_candidates(members: Sequence[Member], files: Sequence[Path | str]) -> None:
-    first, *others = [
-        (member.model.anchoring, replace(member.protocol, vote_iou=None, greedy=False, averaged=False))
-        for member in members
-    ]
+    def views(how: LocProtocol) -> tuple[object, ...]:
+        return (how.name, how.size, how.resize) if how.name == "1-crop" else (how.name, how.scales, how.mirror)
+
+    first, *others = [(member.model.anchoring, views(member.protocol)) for member in members]
     for place, other in enumerate(others, 1):
         if other != first:
-            what = "anchors" if other[0] != first[0] else "views (test.protocol, scales, mirror, data.size, resize)"
+            those = "data.size, resize" if first[1][0] == "1-crop" else "scales, mirror"
+            what = "anchors" if other[0] != first[0] else f"views (test.protocol, {those})"
             raise UsageError(
                 f"test.ensemble=mean: {files[place]} has other {what} than {files[0]}; union has no such need"
             )

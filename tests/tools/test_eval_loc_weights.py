@@ -1,5 +1,6 @@
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from PIL import Image
 
 from resdet import cli
+from resdet.config import LocConfig
+from resdet.engine import checkpoint
+from resdet.settings import override, to_dict
 
 EVAL_LOC = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "eval_loc.py"))
 
@@ -84,3 +88,29 @@ def test_an_oracle_never_does_worse_than_the_choice_by_score(val, loc_weights, t
     assert "best candidate box always chosen" in capsys.readouterr().out
     code, _ = evaluate(tmp_path, "--predictions", "nowhere.csv", "--data", val, "--oracle")
     assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "seen", "not_seen", "named"),
+    [
+        ("dense", "test.scales=[48]", "data.size=24 data.resize=40", "scales, mirror"),
+        ("1-crop", "data.resize=40", "test.scales=[48] test.mirror=false", "data.size, resize"),
+    ],
+)
+def test_averaged_candidates_need_the_same_views_whatever_else_is_set(
+    val, loc_weights, tmp_path, capsys, protocol, seen, not_seen, named
+):
+    """A dense test does not look at data.size and resize, nor that of a crop at scales and mirror."""
+
+    def other(settings):
+        saved = checkpoint.load(loc_weights)
+        config = override(LocConfig, saved.config, settings.split(), "test")
+        checkpoint.save(tmp_path / "other.pt", replace(saved, config=to_dict(config)))
+        return tmp_path / "other.pt"
+
+    words = ("--data", val, "--protocol", protocol, "--weights", loc_weights)
+    mean = ("--set", "test.ensemble=mean")
+    one = evaluate(tmp_path, *words)
+    assert evaluate(tmp_path, *words, other(not_seen), *mean) == one  # the mean of two that are the same
+    assert evaluate(tmp_path, *words, other(seen), *mean)[0] == 2
+    assert f"other.pt has other views (test.protocol, {named}) than " in capsys.readouterr().err
