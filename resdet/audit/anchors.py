@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,12 @@ def recall(anchors: Anchors, boxes: NDArray[np.float64], sizes: NDArray[np.float
     )
     shares = {f"recall_{at:g}": round(100 * float((best >= at).mean()), 2) for at in AT}
     return {"anchors": anchors.name, "boxes": len(boxes), **shares, "mean_iou": round(float(best.mean()), 4)}
+
+
+def in_words(found: Mapping[str, object]) -> str:
+    """What :func:`recall` found, for people."""
+    shares = ", ".join(f"{found[f'recall_{at:g}']} % of boxes at IoU {at:g}" for at in AT)
+    return f"anchors of {found['anchors']} reach {shares}; mean of the best {found['mean_iou']}"
 
 
 def _sides(shapes: NDArray) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from resdet.audit.anchors import in_words
 from resdet.audit.findings import KINDS, Box, Finding
 from resdet.data.image import load_image
 from resdet.errors import InputError
@@ -27,12 +28,17 @@ def page(title: str, sets: Sequence[Mapping[str, Any]], findings: Sequence[Findi
     """The page's text.  File names, class names and whatever else comes from the data set are escaped.
 
     Args:
-        sets: of each split ``spec``, ``images``, ``boxes`` and ``anchors``.
+        sets: of each split ``spec``, ``images``, ``boxes`` and ``anchors``: what
+            :func:`resdet.audit.anchors.recall` gives, or nothing.
     """
     ordered = sorted(findings, key=lambda finding: list(KINDS).index(finding.kind))
     groups = [(kind, list(group)) for kind, group in groupby(ordered, lambda finding: finding.kind)]
     rows = "".join(f"<tr><td>{kind}<td>{len(group)}<td>{text(KINDS[kind])}" for kind, group in groups)
-    about = "".join(f"<tr><td>{text(one['spec'])}<td>{one['images']} images<td>{one['boxes']} boxes" for one in sets)
+    about = "".join(
+        f"<tr><td>{text(one['spec'])}<td>{one['images']} images<td>{one['boxes']} boxes"
+        f"<td>{text(in_words(one['anchors'])) if one['anchors'] else ''}"
+        for one in sets
+    )
     return "".join(
         (
             '<!doctype html><html lang="en"><meta charset="utf-8">',

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from resdet.audit.anchors import AT
+from resdet.audit.anchors import in_words
 from resdet.audit.findings import KINDS
 from resdet.audit.page import page
 from resdet.audit.sheet import Correction
@@ -30,8 +30,7 @@ def summary(done: Audit, shown: int = 3) -> list[str]:
             rest = f" and {len(one.unused) - NAMED}" * (len(one.unused) > NAMED)
             lines.append(f"  {len(one.unused)} more classes have none: {', '.join(one.unused[:NAMED])}{rest}")
         if anchors:
-            shares = ", ".join(f"{anchors[f'recall_{at:g}']} % of boxes at IoU {at:g}" for at in AT)
-            lines.append(f"  anchors of {anchors['anchors']} reach {shares}; mean of the best {anchors['mean_iou']}")
+            lines.append(f"  {in_words(anchors)}")
     for kind, count in done.counts().items():
         lines.append(f"{count:>7} {kind}: {KINDS[kind]}")
         those = [finding for finding in done.findings if finding.kind == kind]
