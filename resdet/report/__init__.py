@@ -1,1 +1,1 @@
-"""What a person looks at: pictures of what was found, and sheets of them."""
+"""What a person looks at: pictures and videos of what was found, pages of them, and curves."""

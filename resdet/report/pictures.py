@@ -19,7 +19,6 @@ from resdet.structures import Detections
 
 MIN_SIDE = 384  # pixels of the longer side: smaller pictures have no room for five names
 JPEG_QUALITY = 92
-GAP = 8  # pixels between the pictures of a sheet
 # RGB, far from each other, and all bright: each is drawn over a dark edge and written on in dark ink
 PALETTE = (
     (255, 96, 84),
@@ -67,33 +66,6 @@ def draw(image: np.ndarray, detections: Detections, names: Sequence[str], truth:
         _dashed(picture, _corners(box, picture), line)
     _write_names(picture, found, names, corners, colors)
     return picture
-
-
-def sheet(pictures: Sequence[np.ndarray], columns: int, side: int = 320) -> np.ndarray:
-    """A contact sheet: ``(H, W, 3)`` uint8 RGB pictures in rows of ``columns``, on white.
-
-    Args:
-        side: of the square that each picture is fitted into, in pixels.
-
-    Raises:
-        ValueError: no pictures.
-    """
-    if not pictures:
-        raise ValueError("a sheet needs at least one picture")
-    columns = min(columns, len(pictures))
-    small = [fitted(picture, side) for picture in pictures]
-    rows = [small[i : i + columns] for i in range(0, len(small), columns)]
-    heights = [max(len(picture) for picture in row) for row in rows]
-    page = np.full((sum(heights) + GAP * (len(rows) + 1), columns * (side + GAP) + GAP, 3), 255, dtype=np.uint8)
-    top = GAP
-    for row, row_height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            height, width = picture.shape[:2]
-            y = top + (row_height - height) // 2
-            x = GAP + column * (side + GAP) + (side - width) // 2
-            page[y : y + height, x : x + width] = picture
-        top += row_height + GAP
-    return page
 
 
 def fitted(picture: np.ndarray, side: int) -> np.ndarray:

@@ -120,20 +120,6 @@ def test_colors_are_far_from_each_other_and_bright_enough_for_dark_ink():
     assert lab[:, 0].min() > 60
 
 
-def test_a_sheet_holds_every_picture_in_its_place():
-    colors = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
-    parts = [np.full(shape, color, dtype=np.uint8) for shape, color in zip([(50, 100, 3)] * 3, colors, strict=True)]
-    page = pictures.sheet(parts, columns=2, side=100)
-    gap = pictures.GAP
-    assert page.shape == (2 * 50 + 3 * gap, 2 * 100 + 3 * gap, 3)
-    assert (page[gap + 25, gap + 50] == colors[0]).all()
-    assert (page[gap + 25, 2 * gap + 150] == colors[1]).all()
-    assert (page[2 * gap + 75, gap + 50] == colors[2]).all()
-    assert (page[2 * gap + 75, 2 * gap + 150] == 255).all()
-    with pytest.raises(ValueError, match="at least one picture"):
-        pictures.sheet([], 2)
-
-
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
 def test_a_saved_picture_reads_back_in_its_colors(tmp_path, ending):
     picture = np.full((40, 50, 3), (200, 30, 90), dtype=np.uint8)
