@@ -22,3 +22,7 @@ class InputError(ValueError):
 
 class UsageError(InputError):
     """The command itself is wrong, not the data it names: an option, a data set's name, a config; exit code 2."""
+
+
+class ForeignFile(InputError):
+    """A file that can be read and is no checkpoint of ours; it may well hold weights, which nothing describes."""

@@ -16,7 +16,7 @@ from resdet.config import BackboneConfig, DataConfig, DetDataConfig
 from resdet.data.lists import imagenet_wnids
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
-from resdet.errors import InputError
+from resdet.errors import ForeignFile, InputError
 from resdet.zoo.named import named_resnet
 from resdet.zoo.resnet import check_architecture, renormalised
 
@@ -98,7 +98,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """A backbone's state dict and the classes of its classifier; none of another's file, which does not say."""
     try:
         saved = checkpoint.load(file)
-    except InputError:
+    except ForeignFile:  # only then: a damaged file's classes are told nowhere else, nor that it is damaged
         return read_state(file), ()
     return backbone_of(saved.model), saved.class_ids
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from resdet.engine import safetensors_form
-from resdet.errors import InputError
+from resdet.errors import ForeignFile, InputError
 from resdet.tensor_file import read_tensors
 
 FORMAT = 1
@@ -90,12 +90,13 @@ def load(file: Path) -> Checkpoint:
     """Read a checkpoint without running any code that it might hold.
 
     Raises:
-        InputError: no such file, damaged, not a checkpoint of resdet's, or one of a newer format.
+        ForeignFile: not a checkpoint of resdet's.
+        InputError: no such file, damaged, or a checkpoint of a newer format.
     """
     is_safetensors = file.suffix == ".safetensors"
     content = {"resume": {}, **safetensors_form.decode(file)} if is_safetensors else read_tensors(file)
     if not isinstance(content, dict) or not {"format", "model"} <= set(content):
-        raise InputError(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
+        raise ForeignFile(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
     if content["format"] != FORMAT:
         raise InputError(f"{file}: a checkpoint of format {content['format']}, this version reads {FORMAT}")
     names = [f.name for f in fields(Checkpoint)]

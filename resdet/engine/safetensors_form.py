@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from resdet.errors import InputError
+from resdet.errors import ForeignFile, InputError
 from resdet.tensor_file import read_tensors
 
 ENTRY = "resdet"
@@ -32,7 +32,8 @@ def decode(file: Path) -> dict[str, Any]:
     """What :func:`encode` was given, with the tensors under ``model``.
 
     Raises:
-        InputError: no such file, damaged, or weights that nothing describes.
+        ForeignFile: nothing describes its weights.
+        InputError: no such file, or damaged.
     """
     from safetensors import safe_open
 
@@ -40,7 +41,7 @@ def decode(file: Path) -> dict[str, Any]:
     with safe_open(file, framework="pt") as opened:
         header = (opened.metadata() or {}).get(ENTRY)
     if header is None:
-        raise InputError(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
+        raise ForeignFile(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
     try:
         described = json.loads(header)
     except (ValueError, RecursionError) as error:
