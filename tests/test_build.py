@@ -56,7 +56,7 @@ def test_a_localizer_starts_from_torchvisions_backbone(resnet18_file: Path) -> N
 def test_weights_of_other_classes_are_refused_by_key_unless_the_classifier_is_new(resnet18_file: Path) -> None:
     how = BackboneConfig(depth=18, weights=f"{NAME}={resnet18_file}")
     backbone = build_classifier(ClsConfig(), 1000).backbone
-    with pytest.raises(InputError, match="depth must be 18, got 50"):
+    with pytest.raises(InputError, match=r"with model\.backbone\.depth=18, the settings have 50"):
         load_backbone(backbone, BackboneConfig(depth=50, weights=how.weights), DataConfig())
     backbone = build_localizer(load_config(LocConfig, None, ["model.backbone.depth=18"]), 7).backbone
     with pytest.raises(InputError, match=r"fc\.(weight|bias): wanted \(7"):
@@ -70,13 +70,13 @@ def test_torchvisions_weights_fit_option_b_alone(resnet18_file: Path, shortcut: 
     how = BackboneConfig(depth=18, shortcut=shortcut, weights=f"{NAME}={resnet18_file}")
     with torch.device("meta"):
         backbone = build_backbone(how, 1000)
-    with pytest.raises(InputError, match=f"the network's shortcut must be B, got {shortcut}$"):
+    with pytest.raises(InputError, match=f"with model.backbone.shortcut=B, the settings have {shortcut}$"):
         load_backbone(backbone, how, DataConfig())
 
 
 def test_torchvisions_weights_do_not_fit_a_cifar_net(resnet18_file: Path) -> None:
     how = BackboneConfig(family="cifar", depth=20, weights=f"{NAME}={resnet18_file}")
-    with pytest.raises(InputError, match=r"the network's family must be imagenet, got cifar$"):
+    with pytest.raises(InputError, match=r"with model\.backbone\.family=imagenet, the settings have cifar$"):
         load_backbone(build_backbone(how, 1000), how, DataConfig())
 
 

@@ -1,9 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from resdet import build
+from resdet.build.first_weights import check_architecture
 from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, load_config
 from resdet.engine.distributed import Process
 from resdet.engine.schedule import LearningRate
@@ -25,10 +27,33 @@ def test_every_shipped_config_loads_and_sets_something(file):
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.relative_to(CONFIGS).as_posix())
 def test_every_shipped_config_shows_its_command(file):
-    header = "".join(line for line in file.read_text().splitlines(keepends=True) if line.startswith("#"))
+    header = header_of(file)
     assert (
         f"tools/train_{file.parent.name}.py configs/{file.parent.name}/{file.name}" in header or "make demo" in header
     )
+
+
+def header_of(file):
+    return "".join(line for line in file.read_text().splitlines(keepends=True) if line.startswith("#"))
+
+
+def test_configs_go_on_from_the_network_of_the_config_that_their_command_names():
+    made = {}  # by the folder of the run
+    for file in SHIPPED:
+        out = re.search(r"--out runs/(\S+)", header_of(file))
+        demo = f"demo/{file.parent.name}" if "make demo" in header_of(file) else file.stem
+        folder = out[1] if out else demo
+        assert folder not in made, f"{file} and {made[folder]} are trained in one folder, runs/{folder}"
+        made[folder] = file
+    gone_on = 0
+    for file in SHIPPED:
+        for run in re.findall(r"model\.backbone\.weights=runs/(\S+)/(?:best|finished)\.pt", header_of(file)):
+            theirs = load_config(KINDS[made[run].parent.name], made[run])
+            ours = load_config(KINDS[file.parent.name], file)
+            check_architecture(f"{file.name} from {run}", theirs.model.backbone, ours.model.backbone)
+            assert (theirs.data.mean, theirs.data.std) == (ours.data.mean, ours.data.std)
+            gone_on += 1
+    assert gone_on >= 9
 
 
 @pytest.mark.parametrize("depth", [20, 110])

@@ -1,7 +1,6 @@
 """From settings to objects: the only room that knows both the config and the models."""
 
 from resdet.build.backbone import build_backbone as build_backbone
-from resdet.build.backbone import load_backbone as load_backbone
 from resdet.build.backbone import place as place
 from resdet.build.cls import build_classifier as build_classifier
 from resdet.build.cls import build_cls_protocol as build_cls_protocol
@@ -10,6 +9,7 @@ from resdet.build.det import Detector as Detector
 from resdet.build.det import build_det_protocol as build_det_protocol
 from resdet.build.det import build_detector as build_detector
 from resdet.build.det import start_detector as start_detector
+from resdet.build.first_weights import load_backbone as load_backbone
 from resdet.build.loc import build_localizer as build_localizer
 from resdet.build.loc import build_protocol as build_protocol
 from resdet.build.loc import start_localizer as start_localizer

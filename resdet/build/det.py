@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from resdet.backbones import ResNet
-from resdet.backbones.weights import backbone_of, load_into
-from resdet.build.backbone import build_backbone, load_backbone, read_whole_model
+from resdet.backbones.weights import load_into
+from resdet.build.backbone import build_backbone
+from resdet.build.first_weights import FirstWeights, check_architecture, load_backbone, read_whole_model, renormalise
 from resdet.config import DetConfig, DetectorConfig, from_dict
 from resdet.data.records import Classes
 from resdet.errors import UsageError
@@ -21,7 +22,6 @@ from resdet.models.detector_loss import DetectorLoss
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.postprocess.proposals import ProposalRule
 from resdet.zoo.named import named_detector
-from resdet.zoo.resnet import renormalised
 
 Detector = FasterRCNN  # for rooms above, which know settings and must not know models
 
@@ -78,7 +78,7 @@ def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> No
     A backbone's own classifier is left out, and a detector's siblings are where it was trained on other classes.
 
     Raises:
-        UsageError: both are named.
+        UsageError: both are named, or they are of a backbone of another architecture.
         InputError: a file is missing, damaged, of another kind or of another shape.
     """
     how = config.model
@@ -87,18 +87,20 @@ def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> No
         return
     if how.backbone.weights:
         raise UsageError("model.weights is a whole detector: leave model.backbone.weights out")
-    state, ids = _detector_state(config)
-    load_into(model, state, source=how.weights, skip=("head.cls.", "head.reg.") if ids != classes.ids else ())
+    found = _detector_weights(how)
+    of_classes = ("head.cls.", "head.reg.")
+    load_into(model, found.state, source=how.weights, skip=() if found.class_ids == classes.ids else of_classes)
+    renormalise(model.backbone, found, config.data)
 
 
-def _detector_state(config: DetConfig) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The weights that ``model.weights`` names, for images normalised as the config says, and their classes."""
-    name, data = config.model.weights, config.data
-    if found := named_detector(name):
-        theirs = from_dict(DetConfig, dict(found.settings), name).data
-        backbone = renormalised(backbone_of(found.state), theirs.mean, theirs.std, data.mean, data.std)
-        return {**found.state, **{f"backbone.{key}": value for key, value in backbone.items()}}, found.classes.ids
-    return read_whole_model(name, "det")
+def _detector_weights(how: DetectorConfig) -> FirstWeights:
+    """What ``model.weights`` names: a published detector, or a checkpoint."""
+    if found := named_detector(how.weights):
+        theirs = from_dict(DetConfig, dict(found.settings), how.weights)
+        # their width is not told: shapes tell it
+        check_architecture(how.weights, replace(theirs.model.backbone, width=how.backbone.width), how.backbone)
+        return FirstWeights(found.state, found.classes.ids, (theirs.data.mean, theirs.data.std))
+    return read_whole_model(how.weights, "det", how.backbone)
 
 
 def build_det_protocol(config: DetConfig) -> DetProtocol:

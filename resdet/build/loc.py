@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from resdet.backbones.weights import load_into
-from resdet.build.backbone import build_backbone, load_backbone, read_whole_model
+from resdet.build.backbone import build_backbone
+from resdet.build.first_weights import load_backbone, read_whole_model, renormalise
 from resdet.config import LocConfig
 from resdet.data.records import Classes
 from resdet.errors import UsageError
@@ -75,7 +76,7 @@ def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) ->
     Of a localizer that was trained on other classes, its classifier and siblings are left out.
 
     Raises:
-        UsageError: both are named.
+        UsageError: both are named, or they are of a backbone of another architecture.
         InputError: a file is missing, damaged, of another kind or of another shape.
     """
     how = config.model
@@ -84,9 +85,10 @@ def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) ->
         return
     if how.backbone.weights:
         raise UsageError("model.weights is a whole localizer: leave model.backbone.weights out")
-    state, ids = read_whole_model(how.weights, "loc")
+    found = read_whole_model(how.weights, "loc", how.backbone)
     of_classes = ("backbone.fc.", "rpn.cls.", "rpn.reg.", "head.reg.")
-    load_into(model, state, source=how.weights, skip=() if ids == classes.ids else of_classes)
+    load_into(model, found.state, source=how.weights, skip=() if found.class_ids == classes.ids else of_classes)
+    renormalise(model.backbone, found, config.data)
 
 
 def build_protocol(config: LocConfig, size: int = 0) -> LocProtocol:

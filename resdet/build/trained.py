@@ -14,7 +14,7 @@ from resdet.build.cls import build_classifier
 from resdet.build.det import build_detector
 from resdet.build.loc import build_localizer
 from resdet.build.rcnn import build_rcnn
-from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, override
+from resdet.config import SCHEMAS, AnyConfig, ClsConfig, DetConfig, override
 from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
@@ -28,12 +28,11 @@ from resdet.zoo.named import named_detector, named_resnet
 from resdet.zoo.resnet import PretrainedResNet
 
 Model = Classifier | AnyLocalizer | RCNN | FasterRCNN
-# by what a checkpoint calls its task: the schema of its settings, and what makes the model of them
-KINDS: dict[str, tuple[type[Any], Callable[[Any, int], Model]]] = {
-    "cls": (ClsConfig, build_classifier),
-    "loc": (LocConfig, build_localizer),
-    "rcnn": (RCNNConfig, build_rcnn),
-    "det": (DetConfig, build_detector),
+MAKERS: dict[str, Callable[[Any, int], Model]] = {  # by what a checkpoint calls its task
+    "cls": build_classifier,
+    "loc": build_localizer,
+    "rcnn": build_rcnn,
+    "det": build_detector,
 }
 
 
@@ -42,14 +41,14 @@ class Loaded:
     """A trained model and what it was trained as."""
 
     model: Model
-    config: ClsConfig | LocConfig | RCNNConfig | DetConfig
+    config: AnyConfig
     classes: Classes
     step: int = 0  # of its training; 0 where it came from elsewhere
 
     @property
     def task(self) -> str:
         """``"cls"``, ``"loc"``, ``"rcnn"`` or ``"det"``, as a checkpoint has it."""
-        return next(task for task, (kind, _) in KINDS.items() if isinstance(self.config, kind))
+        return next(task for task, kind in SCHEMAS.items() if isinstance(self.config, kind))
 
 
 def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
@@ -67,11 +66,10 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
-    if saved.task not in KINDS:
-        raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted one of {', '.join(KINDS)}")
-    kind, build = KINDS[saved.task]
-    config = override(kind, saved.config, overrides, str(file))
-    model = build(config, len(classes))
+    if saved.task not in SCHEMAS:
+        raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted one of {', '.join(SCHEMAS)}")
+    config = override(SCHEMAS[saved.task], saved.config, overrides, str(file))
+    model = MAKERS[saved.task](config, len(classes))
     if "mean" in saved.model:  # of every pixel: it has the size that training had, whatever data.size is now
         model.mean = torch.zeros_like(saved.model["mean"])
     load_into(model, saved.model, source=str(file))

@@ -21,6 +21,8 @@ from resdet.config.loc import LocConfig as LocConfig
 from resdet.config.loc import LocTestConfig as LocTestConfig
 from resdet.config.rcnn import ProposalsConfig as ProposalsConfig
 from resdet.config.rcnn import RCNNConfig as RCNNConfig
+from resdet.config.tasks import SCHEMAS as SCHEMAS
+from resdet.config.tasks import AnyConfig as AnyConfig
 from resdet.config.train import TrainConfig as TrainConfig
 from resdet.settings import from_dict as from_dict  # the schema and its reader are used together
 from resdet.settings import load_config as load_config

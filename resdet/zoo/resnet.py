@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resdet.errors import InputError
-
 
 @dataclass(frozen=True)
 class PretrainedResNet:
@@ -29,27 +27,6 @@ class PretrainedResNet:
     stem: str = "7x7"
     family: str = "imagenet"
     shortcut: str = "B"
-
-
-def check_architecture(
-    weights: PretrainedResNet, depth: int, stride_in: str, stem: str, family: str = "imagenet", shortcut: str = "B"
-) -> None:
-    """Refuse weights for a network that they are not of, before a hundred keys say so, or none does.
-
-    Raises:
-        InputError: the family, the depth, the stem, the shortcuts, or a bottleneck's stride is another.
-    """
-    settings: list[tuple[str, object, object]] = [
-        ("family", weights.family, family),
-        ("depth", weights.depth, depth),
-        ("stem", weights.stem, stem),
-        ("shortcut", weights.shortcut, shortcut),
-    ]
-    if weights.depth >= 50:  # basic blocks know no stride_in
-        settings.append(("stride_in", weights.stride_in, stride_in))
-    for setting, theirs, ours in settings:
-        if theirs != ours:
-            raise InputError(f"{weights.source}: the network's {setting} must be {theirs}, got {ours}")
 
 
 def renormalised(

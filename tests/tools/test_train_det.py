@@ -240,7 +240,7 @@ def test_four_steps_that_were_stopped_end_as_those_that_were_not(folder, alterna
         (["model.weights=x.pt"], 2, "leave model.backbone.weights out"),
         (["model.backbone.weights=", "model.weights=CLS"], 1, "it is for model.backbone.weights"),
         (["model.backbone.weights=nowhere.pt"], 1, "nowhere.pt"),
-        (["model.backbone.depth=34"], 1, "cls.pt"),
+        (["model.backbone.depth=34"], 2, "cls.pt"),
         (["model.backbone.family=cifar", "model.backbone.depth=20", "model.backbone.width=64"], 2, "must be imagenet"),
         (["data.val=voc:SET:test"], 1, "test"),
         (["data.val=voc:SET:empty"], 1, "not one of 1 images has a box"),

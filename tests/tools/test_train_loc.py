@@ -100,7 +100,7 @@ def test_training_goes_on_from_a_localizer_with_new_outputs_for_new_classes(fold
         (["model.feature=conv3"], 2, "model.feature must be one of conv4, conv5"),
         (["model.ancor_sizes=[1]"], 2, "did you mean 'model.anchor_sizes'?"),
         (["model.backbone.weights=nowhere.pt"], 1, "nowhere.pt"),
-        (["model.backbone.depth=34"], 1, "best.pt"),
+        (["model.backbone.depth=34"], 2, "best.pt"),
         (["model.weights=x.pt"], 2, "leave model.backbone.weights out"),
         (["model.backbone.weights=", "model.weights=CLS"], 1, "it is for model.backbone.weights"),
         (["data.val=tiny-imagenet:SET:test"], 1, "test"),

@@ -176,7 +176,7 @@ def test_training_starts_from_them_with_images_normalised_otherwise(tmp_path, ne
     pixels = (images - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(DataConfig().std).view(1, 3, 1, 1)
     tolerance = 1e-5 * expected.abs().max().item()
     torch.testing.assert_close(backbone.features(pixels)["conv5"], expected, rtol=1e-4, atol=tolerance)
-    with pytest.raises(InputError, match="stride_in must be 1x1, got 3x3"):
+    with pytest.raises(InputError, match="stride_in=1x1, the settings have 3x3"):
         load_backbone(backbone, BackboneConfig(depth=50, width=4, stride_in="3x3", weights=how.weights), DataConfig())
 
 

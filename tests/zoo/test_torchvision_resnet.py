@@ -13,7 +13,6 @@ import torchvision
 from resdet.backbones.resnet import ResNet
 from resdet.backbones.weights import load_into
 from resdet.errors import InputError
-from resdet.zoo.resnet import check_architecture
 from resdet.zoo.torchvision_resnet import torchvision_resnet
 
 NAME = "torchvision:ResNet18_Weights.IMAGENET1K_V1"
@@ -139,17 +138,3 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pt: wanted a file of weights, got no such file"):
         torchvision_resnet(f"{NAME}={tmp_path}/none.pt")
-
-
-def test_a_network_of_another_architecture_is_refused_by_the_setting_that_differs(published, tmp_path):
-    weights = torchvision_resnet(f"{NAME}={published}")
-    check_architecture(weights, 18, "1x1", "7x7")  # basic blocks: stride_in means nothing
-    with pytest.raises(InputError, match="the network's depth must be 18, got 50"):
-        check_architecture(weights, 50, "3x3", "7x7")
-    with pytest.raises(InputError, match="the network's stem must be 7x7, got 3x3"):
-        check_architecture(weights, 18, "3x3", "3x3")
-    torch.save(state_of(50), tmp_path / "fifty.pt")
-    fifty = torchvision_resnet(f"torchvision:ResNet50_Weights.IMAGENET1K_V2={tmp_path}/fifty.pt")
-    check_architecture(fifty, 50, "3x3", "7x7")
-    with pytest.raises(InputError, match="the network's stride_in must be 3x3, got 1x1"):
-        check_architecture(fifty, 50, "1x1", "7x7")
