@@ -15,7 +15,7 @@ from resdet.engine.schedule import LearningRate
 from resdet.engine.train import train
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.inference.loc import LocProtocol
-from resdet.inference.locate import locate
+from resdet.inference.locate import Locators, Member, locate_together
 from resdet.models.localizer import Localizer
 from resdet.structures import ImageBatch, Target
 
@@ -79,7 +79,8 @@ def test_cuda_answers_as_the_cpu_does(localizer: Localizer) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     views = tuple(protocol.views(80, 60))
     images = [ViewedImage(0, 80, 60, views, tuple(cut(pixels, v) for v in views))]
-    [here] = locate(copy.deepcopy(localizer), [images], protocol, torch.device("cpu"))
-    [there] = locate(localizer.to(CUDA), [images], protocol, CUDA)
+    on_the_cpu = Locators((Member(copy.deepcopy(localizer), protocol),))
+    [here] = locate_together(on_the_cpu, [images], torch.device("cpu"))
+    [there] = locate_together(Locators((Member(localizer.to(CUDA), protocol),)), [images], CUDA)
     assert here.labels.tolist() == there.labels.tolist()
     torch.testing.assert_close(here.boxes, there.boxes, rtol=0, atol=0.5)  # TF32 convolutions

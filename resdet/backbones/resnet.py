@@ -167,11 +167,6 @@ def freeze_batch_norm(net: nn.Module) -> None:
             module.bias.requires_grad_(False)
 
 
-def total_parameters(net: nn.Module) -> int:
-    """How many numbers the network learns."""
-    return sum(p.numel() for p in net.parameters())
-
-
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 ``(B, 3, H, W)`` RGB to zero mean and unit deviation.
 

@@ -76,11 +76,9 @@ def detection_loader(images: DetectionImages, plan: GroupedPlan, workers: int, m
     return make_loader(images, workers, batch_sampler=plan, collate_fn=partial(collate, multiple=multiple))
 
 
-def detection_test_loader(
-    images: DetectionTestImages, batch_size: int, workers: int, multiple: int = 32, rank: int = 0, processes: int = 1
-) -> Batches:
-    """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
-    order = in_order(len(images), batch_size)[rank::processes]
+def detection_test_loader(images: DetectionTestImages, batch_size: int, workers: int, multiple: int = 32) -> Batches:
+    """Batches of every image once, in order."""
+    order = in_order(len(images), batch_size)
     return make_loader(images, workers, batch_sampler=order, collate_fn=partial(collate, multiple=multiple))
 
 

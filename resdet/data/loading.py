@@ -193,9 +193,9 @@ def training_loader(images: TrainingImages, plan: Plan, workers: int) -> Batches
     return make_loader(images, workers, batch_sampler=plan)
 
 
-def test_loader(images: TestImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> Batches:
-    """Batches of every image once, in order; of ``processes``, each takes every ``processes``-th batch."""
-    return make_loader(images, workers, batch_sampler=in_order(len(images), batch_size)[rank::processes])
+def test_loader(images: TestImages, batch_size: int, workers: int) -> Batches:
+    """Batches of every image once, in order."""
+    return make_loader(images, workers, batch_sampler=in_order(len(images), batch_size))
 
 
 def collate(rows: Sequence[tuple[np.ndarray, Target, int]]) -> ImageBatch:

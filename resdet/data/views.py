@@ -87,17 +87,16 @@ def whole(
     height: int,
     shorter_side: int,
     mirror: bool = False,
-    multiple: int = 1,
     longer_side: int | None = None,
 ) -> View:
-    """All of the image, its shorter side at ``shorter_side`` pixels, sides rounded to a ``multiple``.
+    """All of the image, its shorter side at ``shorter_side`` pixels.
 
     The longer side is at most ``longer_side``, then the shorter one is less than it was to be; without it at most
     :data:`LONGEST` times ``shorter_side``, or one thin strip would fill the memory.
     """
     longest = longer_side or LONGEST * shorter_side
     scale = min(shorter_side / min(width, height), longest / max(width, height))
-    drawn_width, drawn_height = (max(multiple, round(side * scale / multiple) * multiple) for side in (width, height))
+    drawn_width, drawn_height = (max(1, round(side * scale)) for side in (width, height))
     return View((0, 0, width, height), drawn_width, drawn_height, mirror)
 
 

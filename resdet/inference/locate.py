@@ -70,21 +70,6 @@ class Locators:
         return seen + [rescorer.rule.views(width, height) for rescorer in self.rescorers]
 
 
-def locate(
-    model: AnyLocalizer,
-    batches: Iterable[Sequence[ViewedImage]],
-    protocol: LocProtocol,
-    device: torch.device,
-    precision: str = "fp32",
-    *,
-    guesses: tuple[Tensor, Tensor] | None = None,
-    true_labels: Tensor | None = None,
-) -> Iterator[Located]:
-    """:func:`locate_together` of one localizer."""
-    alone = Locators((Member(model, protocol, precision=precision),))
-    return locate_together(alone, batches, device, guesses=guesses, true_labels=true_labels)
-
-
 @torch.inference_mode()
 def locate_together(
     locators: Locators,

@@ -23,7 +23,6 @@ class PretrainedResNet:
     std: tuple[float, ...]
     resize: int = 256  # shorter side before the centre crop, pixels
     crop: int = 224  # side of the centre crop, pixels
-    categories: tuple[str, ...] = ()  # in label order, where its makers name them and it still has that many
     stem: str = "7x7"
     family: str = "imagenet"
     shortcut: str = "B"

@@ -28,7 +28,6 @@ def torchvision_resnet(name: str) -> PretrainedResNet:
     entry = find_entry(name, tuple(DEPTHS))
     state = backbone_of(entry_state(name, entry))
     how = entry.transforms()
-    categories = tuple(entry.meta["categories"])
     return PretrainedResNet(
         name,
         state,
@@ -38,7 +37,6 @@ def torchvision_resnet(name: str) -> PretrainedResNet:
         std=tuple(round(255 * s, 3) for s in how.std),
         resize=how.resize_size[0],
         crop=how.crop_size[0],
-        categories=categories if "fc.bias" in state and len(state["fc.bias"]) == len(categories) else (),
     )
 
 

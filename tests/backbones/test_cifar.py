@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from parameter_count import total_parameters
 from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode  # counts a multiplication and an addition as two
 
 from resdet.backbones.cifar import DEPTHS, CifarResNet
-from resdet.backbones.resnet import total_parameters, zero_init_residual
+from resdet.backbones.resnet import zero_init_residual
 
 PARAMETERS = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
 MULTIPLY_ADDS = {20: 40.6e6, 32: 68.9e6, 44: 97.2e6, 56: 125.5e6, 110: 252.9e6, 1202: 2829.2e6}

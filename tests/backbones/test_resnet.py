@@ -3,9 +3,10 @@
 import pytest
 import torch
 import torchvision
+from parameter_count import total_parameters
 from torch import nn
 
-from resdet.backbones.resnet import BLOCKS, ResNet, total_parameters
+from resdet.backbones.resnet import BLOCKS, ResNet
 
 DEPTHS = sorted(BLOCKS)
 PARAMETERS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}  # option B

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from parameter_count import total_parameters
 from torch import nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode  # counts a multiplication and an addition as two
 
 from resdet.backbones.blocks import BasicBlock, Bottleneck
-from resdet.backbones.resnet import ResNet, total_parameters
+from resdet.backbones.resnet import ResNet
 from resdet.backbones.shortcuts import GATE_BIAS, PaddedIdentity
 
 # (depth, shortcut): parameters, multiply-adds of a 224x224 image; test_resnet.py has 50, 101 and 152

@@ -174,12 +174,6 @@ def test_testing_sees_every_image_once_in_order(records):
     assert batches[0].targets[0].boxes[0].tolist() == pytest.approx(expected, abs=1e-4)
 
 
-def test_processes_share_out_the_test_batches(records):
-    images = TestImages(records, 32, 28)
-    parts = [[b.indices for b in test_loader(images, 3, 0, rank, 2)] for rank in range(2)]
-    assert parts == [[(0, 1, 2), (6, 7)], [(3, 4, 5)]]
-
-
 def views(width, height):
     return [centre(width, height, 32, 28), whole(width, height, 32)]
 

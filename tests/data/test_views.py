@@ -148,18 +148,16 @@ def test_a_window_that_misses_the_image_is_all_fill():
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "shorter", "multiple", "size"),
+    ("width", "height", "shorter", "size"),
     [
-        (500, 375, 224, 1, (299, 224)),
-        (375, 500, 224, 1, (224, 299)),
-        (500, 375, 224, 32, (288, 224)),  # 298.7 / 32 = 9.3
-        (64, 64, 96, 1, (96, 96)),
-        (3, 12, 16, 1, (16, 64)),  # four to one is kept whole; thinner ones are drawn smaller, see below
-        (100, 100, 8, 32, (32, 32)),
+        (500, 375, 224, (299, 224)),
+        (375, 500, 224, (224, 299)),
+        (64, 64, 96, (96, 96)),
+        (3, 12, 16, (16, 64)),  # four to one is kept whole; thinner ones are drawn smaller, see below
     ],
 )
-def test_whole_keeps_the_aspect_to_a_pixel_or_a_multiple(width, height, shorter, multiple, size):
-    view = whole(width, height, shorter, multiple=multiple)
+def test_whole_keeps_the_aspect_to_a_pixel(width, height, shorter, size):
+    view = whole(width, height, shorter)
     assert (view.width, view.height) == size
     assert view.window == (0, 0, width, height)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from resdet.data.loading import ViewedImage
 from resdet.data.views import cut, to_view
 from resdet.inference.loc import LocProtocol
-from resdet.inference.locate import Located, locate
+from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.structures import View
 
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def viewed(index: int, image: np.ndarray, protocol: LocProtocol) -> ViewedImage:
 
 
 def located(model: nn.Module, images: list[ViewedImage], protocol: LocProtocol, **options) -> list[Located]:
-    return list(locate(model, [images], protocol, CPU, **options))
+    return list(locate_together(Locators((Member(model, protocol),)), [images], CPU, **options))
 
 
 def test_one_crop_is_the_middle_of_the_image_at_its_scale():
@@ -214,7 +214,8 @@ def test_unreadable_images_keep_their_place():
     good = [viewed(i, painted(60, 40, (10, 6, 30, 20)), ONE_CROP) for i in (0, 2)]
     bad = [ViewedImage(i, 0, 0, (), (), f"{i}.jpg: not an image") for i in (1, 3, 4)]
     batches = [[good[0], bad[0], good[1]], [bad[1], bad[2]]]
-    found = list(locate(Painted(), batches, ONE_CROP, CPU, true_labels=torch.zeros(5, dtype=torch.int64)))
+    alone = Locators((Member(Painted(), ONE_CROP),))
+    found = list(locate_together(alone, batches, CPU, true_labels=torch.zeros(5, dtype=torch.int64)))
     assert [answer.index for answer in found] == [0, 1, 2, 3, 4]
     why = "1.jpg: not an image", "3.jpg: not an image", "4.jpg: not an image"
     assert [answer.error for answer in found] == [None, why[0], None, why[1], why[2]]
