@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli
+from resdet.eval.det_table import METRICS
 from resdet.jobs import trained
 
 EXAMPLE = """example:
@@ -25,9 +26,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="a detector, or several")
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
-    parser.add_argument(
-        "--metric", choices=("ilsvrc", "voc07", "voc12", "coco"), help="(default: the data set's own; VOC2007: voc07)"
-    )
+    parser.add_argument("--metric", choices=tuple(METRICS), help="(default: the data set's own; VOC2007: voc07)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, with all metrics")
     trained.add_options(parser)
     return parser

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli
+from resdet.eval.det_table import METRICS
 from resdet.jobs import trained
 
 EXAMPLE = """examples:
@@ -29,9 +30,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     source.add_argument("--weights", nargs="+", metavar="NAME", help="a detector, or several that answer together")
     parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
-    parser.add_argument(
-        "--metric", choices=("ilsvrc", "voc07", "voc12", "coco"), help="(default: the data set's own; VOC2007: voc07)"
-    )
+    parser.add_argument("--metric", choices=tuple(METRICS), help="(default: the data set's own; VOC2007: voc07)")
     parser.add_argument(
         "--blacklist",
         metavar="FILE|none",

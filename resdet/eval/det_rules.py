@@ -26,8 +26,6 @@ IOU = 0.5
 TOLERANCE = 10  # pixels that ILSVRC lets a small object's box be off, both sides of an axis together
 COCO_MOST = 100  # detections an image and class
 
-METRICS = ("ilsvrc", "voc07", "voc12", "coco")
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -60,7 +58,7 @@ class Judged:
 def judge(
     predictions: DetPredictions, records: Records, metric: str, left_out: NDArray[np.int64] | None = None
 ) -> Judged:
-    """Hold each detection against the true boxes of its image, by one of :data:`METRICS`.
+    """Hold each detection against the true boxes of its image, by one of :data:`resdet.eval.det_table.METRICS`.
 
     Args:
         left_out: ``(P, 2)`` rows of image index and label, ILSVRC's blacklist: the image does not count for the class.

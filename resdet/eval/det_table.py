@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NAMES = {
+METRICS = {  # what each is called in print; without torch, for --help names them
     "ilsvrc": "ILSVRC DET",
     "voc07": "VOC 2007, eleven points",
     "voc12": "VOC 2010-12, area",
@@ -20,7 +20,7 @@ def det_table(metrics: dict[str, Any]) -> str:
     """
     known = {name: ap for name, ap in metrics["per_class"].items() if ap is not None}
     lines = [
-        f"{NAMES[metrics['metric']]}: {metrics['images']} images, {len(known)} classes with true boxes; AP in %",
+        f"{METRICS[metrics['metric']]}: {metrics['images']} images, {len(known)} classes with true boxes; AP in %",
         "",
     ]
     lines += _classes(known)
