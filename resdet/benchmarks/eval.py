@@ -17,11 +17,11 @@ from resdet.data.records import Classes, Record, Records, pack
 from resdet.eval.det import det_metrics
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.predictions.devkit import class_numbers
+from resdet.predictions.loc import MAX_GUESSES
 from resdet.predictions.read import read_det, read_loc
 from resdet.timing import Row, alone
 
 WIDTH, HEIGHT = 500, 375
-GUESSES = 5
 BOXES = 3  # true ones in an image of detection
 
 
@@ -50,8 +50,8 @@ def _localization(file: Path, images: int, runs: int) -> Row:
     numbers = class_numbers(classes)
     lines = []
     for i, (x1, y1, x2, y2) in enumerate(boxes.astype(int).tolist()):
-        guesses = [(i + 1 + j) % 1000 for j in range(GUESSES)]  # wrong ones
-        guesses[i % GUESSES] = i % 1000 if i % 4 < 2 else guesses[i % GUESSES]
+        guesses = [(i + 1 + j) % 1000 for j in range(MAX_GUESSES)]  # wrong ones
+        guesses[i % MAX_GUESSES] = i % 1000 if i % 4 < 2 else guesses[i % MAX_GUESSES]
         place = f"{x1} {y1} {x2 - 1} {y2 - 1}" if i % 4 == 0 else f"{x1} {y1} {x1} {y1}"
         lines.append(" ".join(f"{numbers[guess]} {place}" for guess in guesses))
     file.write_text("\n".join(lines) + "\n")
@@ -62,7 +62,9 @@ def _localization(file: Path, images: int, runs: int) -> Row:
         found = loc_metrics(outcomes, np.zeros(images, dtype=bool))["loc_top5_error"]
         return bool(np.isclose(found, 100 - 100 * right.mean()))
 
-    return alone("eval", f"localization of {images} images, {GUESSES} guesses each, from a file", evaluate, runs=runs)
+    return alone(
+        "eval", f"localization of {images} images, {MAX_GUESSES} guesses each, from a file", evaluate, runs=runs
+    )
 
 
 def _detection(file: Path, images: int, detections: int, runs: int) -> Row:

@@ -17,9 +17,8 @@ from resdet.engine.train import autocast
 from resdet.eval.cls import true_class_ranks
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.predictions.loc import MAX_GUESSES
 from resdet.structures import ImageBatch, Target, View
-
-GUESSES = 5  # classes that ILSVRC lets one guess
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def classify_all(
         with autocast(device, precision):
             log_probabilities = model.logits(batch.to(device).images).log_softmax(1).cpu()
         labels = batch.labels.clamp(min=0)
-        top = log_probabilities.topk(min(GUESSES, log_probabilities.shape[1]), dim=1)
+        top = log_probabilities.topk(min(MAX_GUESSES, log_probabilities.shape[1]), dim=1)
         losses = -log_probabilities.gather(1, labels[:, None])[:, 0]
         parts.append((top.indices, top.values.exp(), losses, true_class_ranks(log_probabilities, labels)))
     return ClassAnswers(*(torch.cat(column) for column in zip(*parts, strict=True)))
@@ -164,7 +163,7 @@ def class_probabilities(
 
 def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """The labels that are guessed and their probabilities, ``(B, k)`` of ``(B, K)``, best first."""
-    top = probabilities.topk(min(GUESSES, probabilities.shape[1]), dim=1)
+    top = probabilities.topk(min(MAX_GUESSES, probabilities.shape[1]), dim=1)
     return top.indices, top.values
 
 

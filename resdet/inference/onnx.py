@@ -15,8 +15,8 @@ from resdet.boxes.geometry import clip
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.predictions.loc import MAX_GUESSES
 
-GUESSES = 5  # classes that are given a box, as ILSVRC asks for
 NEEDED = ("onnx", "onnxscript")  # torch has the exporter, these the format
 
 
@@ -51,7 +51,7 @@ class ClassesAndBoxes(nn.Module):
         """
         maps = self.model.features(images)
         probabilities = self.model.class_logits(maps).softmax(1)
-        labels = probabilities.topk(min(GUESSES, probabilities.shape[1]), 1).indices
+        labels = probabilities.topk(min(MAX_GUESSES, probabilities.shape[1]), 1).indices
         scores, boxes = self.model.boxes(maps, labels)  # (B, k, P), (B, k, P, 4)
         score, index = scores.max(-1)
         best = boxes.gather(2, index[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)

@@ -15,7 +15,6 @@ from resdet.data.records import Classes
 from resdet.data.video import frame_count, is_video, viewed_frames
 from resdet.errors import UsageError
 from resdet.inference.det import Detected, detect
-from resdet.inference.loc import GUESSES
 from resdet.inference.locate import locate_together
 from resdet.jobs.detection import together
 from resdet.jobs.localization import LocWeights, open_locators
@@ -23,6 +22,7 @@ from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.trained import RunOptions, as_detector, open_detector, open_trained
 from resdet.predictions.jsonl import ImageResult, failed
+from resdet.predictions.loc import MAX_GUESSES
 from resdet.progress import follow
 from resdet.structures import Detections, View
 
@@ -138,9 +138,9 @@ def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Look
 
 
 def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
-    top_k = GUESSES if args.top_k is None else args.top_k
-    if top_k > GUESSES:
-        raise UsageError(f"--top-k: wanted a whole number from 1 to {GUESSES} of a localizer, got {top_k}")
+    top_k = MAX_GUESSES if args.top_k is None else args.top_k
+    if top_k > MAX_GUESSES:
+        raise UsageError(f"--top-k: wanted a whole number from 1 to {MAX_GUESSES} of a localizer, got {top_k}")
     if args.classifier and any(is_video(file.file) for file in files):
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
     opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, args, (first, how))

@@ -16,11 +16,12 @@ from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.engine.distributed import Process
 from resdet.engine.train import autocast
-from resdet.inference.loc import GUESSES, LocProtocol, most_probable
+from resdet.inference.loc import LocProtocol, most_probable
 from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, open_classifier
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.predictions.loc import MAX_GUESSES
 from resdet.structures import View
 
 
@@ -107,7 +108,7 @@ def guess(
         one.model.eval()
     for batch in batches:
         readable = [i for i, image in enumerate(batch) if image.error is None]
-        k = min(GUESSES, len(together.each[0].label))
+        k = min(MAX_GUESSES, len(together.each[0].label))
         labels, scores = torch.zeros(len(batch), k, dtype=torch.int64), torch.zeros(len(batch), k)
         if readable:
             total = torch.zeros(len(readable), len(together.each[0].label))

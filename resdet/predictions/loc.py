@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MAX_GUESSES = 5  # the development kit cuts what is beyond
+MAX_GUESSES = 5  # classes that ILSVRC lets one guess; its development kit cuts what is beyond
 
 
 @dataclass(frozen=True)
