@@ -16,6 +16,7 @@ from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.loc import LocOutcomes, loc_metrics, loc_outcomes
 from resdet.eval.loc_breakdown import loc_breakdown, worst_images
+from resdet.predictions.inclusive import from_inclusive
 from resdet.predictions.loc import MAX_GUESSES, LocPredictions
 from resdet.report.loc_page import loc_page
 from resdet.report.pictures import draw, fitted
@@ -115,6 +116,5 @@ def _drawn(judged: Judged, index: int) -> Detections:
         labels, fits = np.append(labels, label), np.append(fits, iou[-1])
         boxes = np.concatenate((boxes, predictions.gt_class_boxes[index, None]))
     made = labels >= 0
-    edges = torch.from_numpy(boxes[made].astype(np.float32))
-    edges[:, 2:] += 1  # from inclusive pixels
+    edges = torch.from_numpy(from_inclusive(boxes[made], 0).astype(np.float32))
     return Detections(edges, torch.from_numpy(fits[made].clip(0).astype(np.float32)), torch.from_numpy(labels[made]))
