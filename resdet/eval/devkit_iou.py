@@ -1,6 +1,6 @@
 """Overlap as ILSVRC counts it: in inclusive pixels, so that a box from 10 to 19 is ``19 - 10 + 1`` wide.
 
-This file and the RoI-pool reference are the only places where that ``+ 1`` lives.
+RoI pool's bins (:mod:`resdet.ops.roi_pool.bins`) count cells so; every other width is ``x2 - x1``.
 """
 
 from __future__ import annotations

@@ -47,8 +47,11 @@ def layer_responses(
     return {name: spread.deviation() for name, (spread, _) in spreads.items()}
 
 
-def normed_3x3(net: nn.Module) -> dict[str, nn.BatchNorm2d]:
-    """The batch norm behind each 3x3 convolution, by the convolution's name, in the order of the net."""
+def normed_3x3(net: nn.Module) -> dict[str, nn.Module]:
+    """What gives each 3x3 convolution's response, by the convolution's name, in the order of the net.
+
+    That is the batch norm behind it, or the identity that :func:`resdet.backbones.folding.fold_batch_norm` left there.
+    """
     found = {}
     for path, parent in net.named_modules():
         for name, child in parent.named_children():

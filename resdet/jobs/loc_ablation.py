@@ -55,7 +55,7 @@ class Measured:
     testing: str
     networks: str
     images: int
-    ms_per_image: float  # reading images included
+    ms_per_image: float  # of all that the row takes: opening its weights, its classifiers' pass, reading images
     gt_class_loc_error: float
     gt_class_ci95: tuple[float, float]
     gt_class_gain: tuple[float, float, float] | None  # over the row above, paired, with its 95 % interval

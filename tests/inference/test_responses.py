@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional
 
 from resdet.backbones.cifar import CifarResNet
+from resdet.backbones.folding import fold_batch_norm
 from resdet.backbones.resnet import ResNet
 from resdet.errors import InputError
 from resdet.inference.responses import layer_responses, normed_3x3
@@ -51,14 +52,17 @@ def by_hand(net, x):
     return found
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["as trained", "batch norm folded, as opened to be run"])
 @pytest.mark.parametrize("shortcut", ["A", "none"])
-def test_responses_are_the_deviations_of_what_each_layer_gives_over_all_images(shortcut):
+def test_responses_are_the_deviations_of_what_each_layer_gives_over_all_images(shortcut, opened):
     model = classifier(shortcut)
     batches = [ImageBatch(images(3)), ImageBatch(images(2))]
-    found = layer_responses(model, batches, CPU)
     pixels = torch.cat([batch.images for batch in batches]).float()
     x = (pixels - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
     expected = [layer.std(correction=0).item() for layer in by_hand(model.backbone, x)]
+    if opened:
+        fold_batch_norm(model.eval())
+    found = layer_responses(model, batches, CPU)
     assert list(found.values()) == pytest.approx(expected, rel=1e-4)
     assert list(found)[:3] == ["conv1", "layer1.0.conv1", "layer1.0.conv2"]
 

@@ -1,8 +1,8 @@
 """Which cells the bins of RoI pool cover.
 
 Both corners of a region are rounded to cells and both cells belong to it, so that it is ``x2 - x1 + 1`` cells wide: the
-inclusive-pixel rule of Fast R-CNN's code, which lives here and in the development kit's IoU only.  A region that
-is upside down counts as one cell wide.  Neighbouring bins share a cell where the region does not divide evenly.
+inclusive-pixel rule of Fast R-CNN's code.  A region that is upside down counts as one cell wide.  Neighbouring bins
+share a cell where the region does not divide evenly.
 """
 
 from __future__ import annotations
