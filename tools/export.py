@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli
+from resdet.jobs import trained
 
 EXAMPLE = """examples:
   python tools/export.py --weights runs/cls/best.pt --out net.safetensors
@@ -30,15 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="its ending says the format")
     parser.add_argument("--format", choices=("resdet", "torchvision", "onnx"), default="", help="where it does not")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="section.key=value",
-        help="settings in place of those that the weights were trained with",
-    )
+    trained.add_settings(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 

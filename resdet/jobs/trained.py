@@ -43,6 +43,19 @@ class RunOptions:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """``[--set section.key=value ...] [--device D] [--batch-size N] [--workers N] [--debug]``."""
+    add_settings(parser)
+    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
+    parser.add_argument(
+        "--batch-size", type=whole_number(1), metavar="N", help="images at once (default: the config's)"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """``[--set section.key=value ...]``."""
     parser.add_argument(
         "--set",
         dest="settings",
@@ -52,14 +65,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="section.key=value",
         help="settings in place of those that the weights were trained with",
     )
-    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
-    parser.add_argument(
-        "--batch-size", type=whole_number(1), metavar="N", help="images at once (default: the config's)"
-    )
-    parser.add_argument(
-        "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
 def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> tuple[Loaded, RunOptions]:
