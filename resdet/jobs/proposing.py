@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,13 @@ def open_proposer(config: RCNNConfig, me: Process) -> Proposer:
     how = config.proposals
     if not how.weights:
         raise UsageError("proposals.weights is not set: name the checkpoint of a localizer (tools/train_loc.py)")
-    loaded = build.open_model(how.weights, ())
+    loaded = build.open_model(how.weights)
     if loaded.task != "loc":
         raise UsageError(f"proposals.weights={how.weights}: wanted a localizer, which tools/train_loc.py makes")
-    loaded = build.open_model(how.weights, (f"test.protocol={how.protocol}",))
     settings: Any = loaded.config  # a LocConfig, as its task says
     build.place(loaded.model, me.device, settings.train.channels_last)
     precision = "fp32" if settings.train.precision == "fp16" and me.device.type == "cpu" else settings.train.precision
-    protocol = build.build_protocol(settings)
+    protocol = build.build_protocol(replace(settings, test=replace(settings.test, protocol=how.protocol)))
     rule = Proposing(how.kept, how.nms_iou, how.min_side)
     return Proposer(loaded, protocol, rule, Path(how.weights), settings.test.batch_size, precision)
 

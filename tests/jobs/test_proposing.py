@@ -1,0 +1,31 @@
+"""The localizer whose boxes an R-CNN learns from, as its settings name it."""
+
+import pytest
+import torch
+
+from resdet import build
+from resdet.config import LocConfig, RCNNConfig, override, to_dict
+from resdet.engine import checkpoint
+from resdet.engine.checkpoint import Checkpoint
+from resdet.engine.distributed import Process
+from resdet.jobs.proposing import open_proposer
+
+WORDS = (
+    *("model.backbone.depth=18", "model.backbone.width=8", "model.neck=8", "model.anchor_sizes=[16]"),
+    *("data.size=32", "data.resize=40", "test.scales=[40, 56]", "test.mirror=true"),
+)
+
+
+@pytest.mark.parametrize(("protocol", "sizes"), [("1-crop", [(32, 32)]), ("dense", [(80, 40)] * 2 + [(112, 56)] * 2)])
+def test_it_looks_as_the_rcnns_settings_say_at_its_own_scales_and_is_opened_once(
+    tmp_path, monkeypatch, protocol, sizes
+):
+    config = override(LocConfig, {}, WORDS, "test")
+    state = build.build_localizer(config, 2).state_dict()
+    checkpoint.save(tmp_path / "loc.pt", Checkpoint("loc", to_dict(config), ("a", "b"), ("a", "b"), 1, state))
+    opened, load = [], checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda file: opened.append(file) or load(file))
+    words = (f"proposals.weights={tmp_path / 'loc.pt'}", f"proposals.protocol={protocol}")
+    proposer = open_proposer(override(RCNNConfig, {}, words, "test"), Process(0, 1, torch.device("cpu")))
+    assert [(view.width, view.height) for view in proposer.protocol.views(200, 100)] == sizes
+    assert opened == [tmp_path / "loc.pt"]
