@@ -43,6 +43,23 @@ def test_val_boxes_are_inclusive_pixels(tree):
     assert all(records.file(i).is_file() for i in range(2))
 
 
+def test_annotations_are_enough_where_there_is_not_one_image(tree):
+    for file in tree.rglob("*.JPEG"):
+        file.unlink()
+    assert [(path, label) for path, label, _ in rows(read(tree, "train"))] == [
+        ("train/n2/images/n2_0.JPEG", 0),
+        ("train/n2/images/n2_1.JPEG", 0),
+        ("train/n1/images/n1_0.JPEG", 1),
+        ("train/n1/images/n1_1.JPEG", 1),
+    ]
+    assert len(read(tree, "val")) == 2
+
+
+def test_names_may_lack(tree):
+    (tree / "words.txt").unlink()
+    assert read(tree, "val").classes.names == ("n2", "n1")
+
+
 def test_train_leaves_out_images_that_are_not_there(tree):
     assert rows(read(tree, "train")) == [
         ("train/n2/images/n2_0.JPEG", 0, [(0, 10, 64, 59)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from resdet.errors import InputError
 def read(root: Path, split: str) -> Records:
     """Read ``train`` or ``val`` of the folder that holds ``train/``, ``val/``, ``wnids.txt``.
 
-    A box file may list images that are not there (a partly unpacked set): those rows are left out.
+    A box file may list images that are not there (a partly unpacked set): those rows are left out.  Where not one image
+    of the split is there, all rows are read: annotations are enough to evaluate predictions.
 
     Raises:
         InputError: a missing file, a line of another form, a box that is upside down, an unknown class.
@@ -28,7 +30,7 @@ def read(root: Path, split: str) -> Records:
 
 
 def classes_of(root: Path) -> Classes:
-    """The classes of ``wnids.txt`` in its order, named as ``words.txt`` has them."""
+    """The classes of ``wnids.txt`` in its order, named as ``words.txt``, if it is there, has them."""
     labels: dict[str, int] = {}
     for number, line in lines_of(root / "wnids.txt"):
         inside(line, f"{root / 'wnids.txt'}:{number}")  # it names a folder
@@ -36,25 +38,27 @@ def classes_of(root: Path) -> Classes:
             raise InputError(f"{root / 'wnids.txt'}:{number}: class {line!r} is listed twice")
         labels[line] = len(labels)
     ids = tuple(labels)
-    words = dict(line.split("\t", 1) for _, line in lines_of(root / "words.txt") if "\t" in line)
+    names = lines_of(root / "words.txt") if (root / "words.txt").exists() else []
+    words = dict(line.split("\t", 1) for _, line in names if "\t" in line)
     return Classes(ids, tuple(words.get(i, i).split(",")[0] for i in ids))
 
 
 def _train(root: Path, classes: Classes) -> Iterator[Record]:
+    there = {wnid: _names(root / "train" / wnid / "images") for wnid in classes.ids}
+    without_images = not any(there.values())
     for label, wnid in enumerate(classes.ids):
         folder = root / "train" / wnid
-        there = {p.name for p in (folder / "images").iterdir()} if (folder / "images").is_dir() else set()
         table = folder / f"{wnid}_boxes.txt"
         for number, line in lines_of(table):
             name, *box = words_of(line, f"{table}:{number}", "name x1 y1 x2 y2")
-            if name in there:
+            if without_images or name in there[wnid]:
                 yield Record(f"train/{wnid}/images/{name}", label, [read_box(box, f"{table}:{number}", first_pixel=0)])
 
 
 def _val(root: Path, classes: Classes) -> Iterator[Record]:
     table = root / "val" / "val_annotations.txt"
     labels = {wnid: i for i, wnid in enumerate(classes.ids)}
-    there = {p.name for p in (root / "val" / "images").iterdir()} if (root / "val" / "images").is_dir() else set()
+    there = _names(root / "val" / "images")
     for number, line in lines_of(table):
         name, wnid, *box = words_of(line, f"{table}:{number}", "name class x1 y1 x2 y2")
         if wnid not in labels:
@@ -62,6 +66,10 @@ def _val(root: Path, classes: Classes) -> Iterator[Record]:
         if there and name not in there:
             continue
         yield Record(f"val/images/{name}", labels[wnid], [read_box(box, f"{table}:{number}", first_pixel=0)])
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
 
 
 def words_of(line: str, place: str, wanted: str) -> list[str]:
@@ -76,5 +84,5 @@ def words_of(line: str, place: str, wanted: str) -> list[str]:
 def lines_of(file: Path) -> list[tuple[int, str]]:
     """The lines that are not empty, each with its number."""
     if not file.exists():
-        raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt and words.txt")
+        raise InputError(f"{file}: not found; tiny-imagenet wants train/, val/, wnids.txt")
     return numbered_lines(file, "lines of tiny-imagenet's form")
