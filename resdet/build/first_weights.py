@@ -41,20 +41,27 @@ def load_backbone(
 
     Raises:
         UsageError: they are of a network of another architecture.
-        InputError: weights that cannot be read or do not fit, or are of as many classes that are others.
+        InputError: weights that cannot be read or do not fit, or a classifier of other classes.
     """
     if not how.weights:
         return
     found = _backbone_weights(how)
+    if classes is not None and not how.new_classifier:
+        _check_classifier(how.weights, found, classes)
     load_into(backbone, found.state, source=how.weights, skip=("fc.",) if how.new_classifier else ())
-    ids = found.class_ids
-    if classes is not None and not how.new_classifier and len(ids) == len(classes) and ids != classes.ids:
-        theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)
-        raise InputError(
-            f"{how.weights}: has class {theirs!r} where the data set has {ours!r}: its classifier is for others, "
-            "model.backbone.new_classifier=true starts without it"
-        )
     renormalise(backbone, found, data)
+
+
+def _check_classifier(source: str, found: FirstWeights, classes: Classes) -> None:
+    ids, bias = found.class_ids, found.state.get("fc.bias")
+    if bias is not None and len(bias) != len(classes):
+        what = f"its classifier tells {len(bias)} classes apart, the data set has {len(classes)}"
+    elif len(ids) == len(classes) and ids != classes.ids:
+        theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)
+        what = f"has class {theirs!r} where the data set has {ours!r}: its classifier is for others"
+    else:
+        return
+    raise InputError(f"{source}: {what}; model.backbone.new_classifier=true starts without it")
 
 
 def read_whole_model(name: str, task: str, how: BackboneConfig) -> FirstWeights:

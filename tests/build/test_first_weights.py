@@ -215,3 +215,16 @@ def test_whole_models_are_held_to_the_settings_too(file, task):
         pixels = photographs().float() - there.mean.view(1, 3, 1, 1)
         ours, theirs = (net.backbone.trunk(pixels / net.std.view(1, 3, 1, 1)) for net in (here, there))
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_a_classifier_of_another_number_of_classes_is_told_with_what_to_do(file):
+    saved(file)
+    ids = ("a", "b", "c")
+    model = build.build_classifier(classifier()[0], len(ids))
+    how = BackboneConfig(depth=18, width=8, weights=str(file))
+    with pytest.raises(
+        InputError, match=r"best\.pt: its classifier tells 4 classes apart, the data set has 3; .*=true"
+    ):
+        build.load_backbone(model.backbone, how, DataConfig(), Classes(ids, ids))
+    fresh = BackboneConfig(depth=18, width=8, weights=str(file), new_classifier=True)
+    build.load_backbone(model.backbone, fresh, DataConfig(), Classes(ids, ids))
