@@ -80,6 +80,12 @@ def test_val_images_may_lie_in_class_folders_and_have_other_endings(tmp_path):
     ]
 
 
+def test_listed_images_may_have_various_endings(tmp_path):
+    put_val(tmp_path, a=[(TENCH, 0, 0, 1, 1)], b=[(GOLDFISH, 0, 0, 1, 1)], c=[(TENCH, 0, 0, 1, 1)])
+    names = [put(tmp_path, f"Data/CLS-LOC/val/{name}").name for name in ("a.JPEG", "b.png", "c.jpg")]
+    assert [path.rpartition("/")[2] for path, *_ in rows(read(tmp_path, "val"))] == names
+
+
 def test_val_without_a_list_is_what_is_there_by_name(tmp_path):
     for name in ("b", "a"):
         put(tmp_path, f"Annotations/CLS-LOC/val/{name}.xml", xml((TENCH, 0, 0, 1, 1)))

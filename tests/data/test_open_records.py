@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resdet.data.formats import open_records, split_spec
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
 SPECS = {
     "tiny-imagenet:/data/tiny:val": ("tiny-imagenet", "/data/tiny", "val"),
@@ -69,3 +69,36 @@ def test_a_wrong_spec_is_one_line_that_says_what_to_do(tmp_path, spec, message):
     with pytest.raises(InputError, match=message.replace("{}", str(tmp_path))) as caught:
         open_records(spec.format(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["unknown format", "unlike any", "no root", "no split"])
+def test_a_spec_of_another_form_is_the_commands_fault(tmp_path, fault):
+    with pytest.raises(UsageError):
+        open_records(FAULTS[fault][0].format(tmp_path))
+
+
+def test_a_folder_of_one_letter_is_no_drive_where_the_file_is_there(tmp_path):
+    assert split_spec(f"coco:a:{tmp_path}/a.json") == ("coco", f"a:{tmp_path}/a.json", "")
+    (tmp_path / "a.json").write_text("{}")
+    assert split_spec(f"coco:a:{tmp_path}/a.json") == ("coco", "a", f"{tmp_path}/a.json")
+
+
+@pytest.mark.parametrize(("here", "root"), [("ILSVRC", "."), ("ILSVRC/ImageSets", ".."), ("ILSVRC/ImageSets", "../.")])
+def test_what_lies_beside_a_root_is_found_from_within_it(tmp_path, monkeypatch, here, root):
+    """Else the classes would get other numbers, and right answers count as wrong."""
+    write_shapes(tmp_path / "ILSVRC")
+    (tmp_path / "ILSVRC/ImageSets").mkdir()
+    (tmp_path / "ILSVRC/LOC_synset_mapping.txt").rename(tmp_path / "LOC_synset_mapping.txt")
+    monkeypatch.chdir(tmp_path / here)
+    assert open_records(f"ilsvrc-loc:{root}:val").classes.ids == ("cross", "ring")
+
+
+def test_cocos_file_beside_the_images_is_found_from_within_them(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations").mkdir()
+    described = '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}'
+    for folder in (tmp_path, tmp_path / "annotations"):
+        (folder / "a.json").write_text(described)
+        monkeypatch.chdir(tmp_path / "images")
+        assert open_records("coco:.:a.json").classes.ids == ("cat",)
+        (folder / "a.json").unlink()

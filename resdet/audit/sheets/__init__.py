@@ -7,7 +7,7 @@ from pathlib import Path
 from resdet.audit.sheet import SheetSet
 from resdet.audit.sheets import coco, ilsvrc_det, ilsvrc_loc, plain, tiny_imagenet, voc
 from resdet.data.formats import split_spec
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
 OPENERS = {
     "coco": coco.open_set,
@@ -23,11 +23,14 @@ def open_sheets(spec: str) -> SheetSet:
     """The set that ``FORMAT:ROOT:SPLIT`` names; one of class labels alone is read whole.
 
     Raises:
+        UsageError: an unknown format, or no root or split.
         InputError: there is no such set, or what names its images and classes cannot be read.
     """
     name, root, split = split_spec(spec)
     if name not in OPENERS:
         return plain.open_set(spec)
-    if not split or not (name == "coco" or Path(root).expanduser().is_dir()):
-        raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT with a folder for ROOT")
+    if not root or not split:
+        raise UsageError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT")
+    if not (name == "coco" or Path(root).expanduser().is_dir()):
+        raise InputError(f"{spec!r}: wanted a folder for ROOT, there is no {root}")
     return OPENERS[name](Path(root).expanduser(), split)

@@ -13,9 +13,9 @@ from typing import Any
 from resdet.audit.boxes import Frame, as_numbers
 from resdet.audit.findings import Box
 from resdet.audit.sheet import Corrections, Marked, Sheet, SheetSet
-from resdet.data.formats.coco import classes_of, size_of
+from resdet.data.formats.coco import annotation_file, classes_of, size_of
 from resdet.data.formats.coco_json import load, real_number, rows_of, told, whole_number
-from resdet.data.formats.named_files import find_file, inside
+from resdet.data.formats.named_files import inside
 from resdet.data.image_files import ENDINGS
 from resdet.errors import InputError
 
@@ -28,7 +28,7 @@ def open_set(root: Path, split: str) -> SheetSet:
     Raises:
         InputError: no such file, no such json, or categories that are not as they should be.
     """
-    file = find_file(split, (root, root.parent, root.parent / "annotations", Path()), "annotation file")
+    file = annotation_file(root, split)
     content = load(file)
     categories = rows_of(content, "categories", file)
     numbers = classes_of(categories, file).numbers

@@ -5,6 +5,7 @@ Several of the same classes are one set: ``voc:VOC2007:trainval + voc:VOC2012:tr
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -15,7 +16,7 @@ from resdet.data.formats import cifar10, coco, folder, ilsvrc_det, ilsvrc_loc, s
 from resdet.data.formats.loc_files import LAYOUT
 from resdet.data.joined import join
 from resdet.data.records import Records
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 
 
 class Format(NamedTuple):
@@ -37,7 +38,7 @@ FORMATS = {
     "ilsvrc-det": Format(ilsvrc_det.read, ilsvrc_det.LAYOUT, "val"),
     "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val"),
     "shapes": Format(shapes.read, "the demo set that datasets/make_shapes.py draws", "val"),
-    "tiny-imagenet": Format(tiny_imagenet.read, "train/, val/, wnids.txt and words.txt", "val"),
+    "tiny-imagenet": Format(tiny_imagenet.read, "train/, val/, wnids.txt", "val"),
     "voc": Format(voc.read, voc_files.LAYOUT, "trainval"),
 }
 
@@ -46,7 +47,8 @@ def open_records(spec: str) -> Records:
     """Read the images and boxes of a data set, for example ``ilsvrc-loc:/data/imagenet:val``, or of several joined.
 
     Raises:
-        InputError: an unknown format or split, a missing folder, what the format's reader finds wrong, or sets of
+        UsageError: an unknown format, or no root or split.
+        InputError: an unknown split, a missing folder, what the format's reader finds wrong, or sets of
             different classes that are to be joined.
     """
     if SUM in spec:
@@ -58,22 +60,25 @@ def _open_one(spec: str) -> Records:
     name, root, split = split_spec(spec)
     if name not in FORMATS:
         nearest = get_close_matches(name, FORMATS, n=1, cutoff=0.0)[0]
-        raise InputError(f"{spec!r}: unknown format {name!r}; did you mean {nearest!r}? Known: {', '.join(FORMATS)}")
+        raise UsageError(f"{spec!r}: unknown format {name!r}; did you mean {nearest!r}? Known: {', '.join(FORMATS)}")
     wanted = FORMATS[name]
     if not root:
-        raise InputError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
+        raise UsageError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
     place = Path(root).expanduser()
     if not place.is_dir() and not wanted.root_may_lack:
         raise InputError(f"{spec!r}: no folder {place}; {name} wants {wanted.layout} there")
     if not split and not wanted.split_may_lack:
-        raise InputError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
+        raise UsageError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
     return wanted.read(place, split)
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:
-    """``FORMAT:ROOT:SPLIT`` in its three parts, empty where not given; ROOT and SPLIT may begin with a drive."""
+    """``FORMAT:ROOT:SPLIT`` in its three parts, empty where not given; ROOT and SPLIT may begin with a drive.
+
+    ``coco:a:/x/y.json`` is the file in the folder ``a`` where there is such a file, else a drive's folder.
+    """
     name, _, rest = spec.partition(":")
-    drive = re.match(r"[A-Za-z]:[\\/]", rest)
+    drive = None if os.path.isfile(rest[2:]) else re.match(r"[A-Za-z]:[\\/]", rest)
     start = len(drive[0]) if drive else 0
     if two := re.fullmatch(r"(.*):([A-Za-z]:[\\/].*)", rest[start:]):
         return name, rest[:start] + two[1], two[2]

@@ -14,7 +14,7 @@ import numpy as np
 
 from resdet.data.formats.coco_json import load, real_number, rows_of, told, whole_number
 from resdet.data.formats.inclusive import FARTHEST
-from resdet.data.formats.named_files import find_file, inside
+from resdet.data.formats.named_files import above, find_file, inside
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
 
@@ -41,8 +41,7 @@ def read(root: Path, split: str) -> Records:
             by its id: ids or category names that occur twice, an annotation of an unknown image or category, a box
             that is not four numbers or has a negative side, a file name that leaves the folder.
     """
-    places = (root, root.parent, root.parent / "annotations", Path())
-    file = find_file(split, places, "annotation file")
+    file = annotation_file(root, split)
     content = load(file)
     classes = classes_of(rows_of(content, "categories", file), file)
     labels = {number: label for label, number in enumerate(classes.numbers)}
@@ -50,6 +49,16 @@ def read(root: Path, split: str) -> Records:
     numbers = _numbers(images, "image", file)
     boxes = _boxes(rows_of(content, "annotations", file, optional=True), numbers, labels, file)
     return pack(root, classes, _records(images, numbers, boxes, file))
+
+
+def annotation_file(root: Path, split: str) -> Path:
+    """Where the file of a spec lies.
+
+    Raises:
+        InputError: in none of the places.
+    """
+    beside = above(root)
+    return find_file(split, (root, beside, beside / "annotations", Path()), "annotation file")
 
 
 def classes_of(categories: list[Any], file: Path) -> Classes:

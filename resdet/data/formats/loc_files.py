@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from resdet.data.formats.named_files import inside, numbered_lines
+from resdet.data.formats.named_files import above, inside, numbered_lines
 from resdet.errors import InputError
 
 LAYOUT = "Data/CLS-LOC, Annotations/CLS-LOC and ImageSets/CLS-LOC, or ILSVRC/ that holds these"
@@ -16,6 +17,7 @@ LISTS = {  # split: its lists in ImageSets/CLS-LOC, the first that is there
     "test": ("test.txt",),
 }
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
+OFFICIAL = re.compile(r"(n\d{8}/n\d{8}_\d+|ILSVRC2012_(val|test)_\d{8})")  # names of images that all end in .JPEG
 
 
 def base_of(root: Path) -> Path:
@@ -28,7 +30,7 @@ def base_of(root: Path) -> Path:
 
 def find_beside(base: Path, name: str) -> Path | None:
     """One of Kaggle's files, which lie in the folder, beside it, or one further up; None where there is none."""
-    return next((d / name for d in (base, base.parent) if (d / name).is_file()), None)
+    return next((d / name for d in (base, above(base)) if (d / name).is_file()), None)
 
 
 def images_of(base: Path, split: str) -> list[tuple[str, str]]:
@@ -39,7 +41,7 @@ def images_of(base: Path, split: str) -> list[tuple[str, str]]:
     """
     prefix = f"Data/CLS-LOC/{folder_of(split)}/"
     listed = _listed(base, split)
-    if listed and (base / f"{prefix}{listed[0]}.JPEG").exists():  # the official tree: no need to look for the others
+    if listed and OFFICIAL.fullmatch(listed[0]) and (base / f"{prefix}{listed[0]}.JPEG").exists():  # no need to look
         return [(name, f"{prefix}{name}.JPEG") for name in listed]
     there = files_of(base / prefix, IMAGE_ENDINGS, split)
     names = listed or sorted(there) or sorted(files_of(annotations_of(base, split), (".xml",), split))

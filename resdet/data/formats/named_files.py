@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -44,6 +45,11 @@ def inside(name: str, place: str) -> str:
     if unwritable or any(len(part.encode()) > LONGEST_NAME for part in kinds[0].parts):
         raise InputError(f"{place}: no file can be named {name!r}")
     return name
+
+
+def above(folder: Path) -> Path:
+    """The folder that holds a folder, also where that is called ``.`` or ``..``."""
+    return folder.parent if folder.name not in ("", "..") else Path(os.path.abspath(folder)).parent
 
 
 def find_file(name: str, folders: Sequence[Path], wanted: str) -> Path:
