@@ -12,6 +12,7 @@ from resdet.audit.boxes import doubles, examine, turned
 from resdet.audit.findings import Box, Finding
 from resdet.audit.images import Seen, look_at_file, look_at_pixels
 from resdet.audit.sheet import Correction, Marked, Sheet, SheetSet
+from resdet.data.drawn import same_shape
 from resdet.data.formats.many_files import read_each
 
 AT_ONCE = 4096  # images whose sheets are in memory
@@ -72,6 +73,9 @@ def check_images(found: Checked) -> Iterator[None]:
 
 def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     assert found.opened is not None
+    is_scaled = found.opened.scaled and not seen.error and min(sheet.size) > 0
+    if is_scaled and same_shape(sheet.size, (seen.width, seen.height)):
+        seen = seen._replace(width=sheet.size[0], height=sheet.size[1])
     file = f"{found.opened.root}/{sheet.image}" if sheet.image else ""
     if sheet.wrong:
         found.add(sheet.kind, sheet.place, sheet.wrong, file)

@@ -61,3 +61,4 @@ class SheetSet:
     write: Callable[[Path, Corrections], None] | None = None  # the corrected annotations into a folder; None: no boxes
     needs_box: bool = False  # an image without any cannot be in it
     records: Records | None = None  # where these hold the images themselves
+    scaled: bool = False  # an image of another size than its annotation's is scaled to that (resdet.data.drawn)

@@ -7,6 +7,8 @@ held to their sizes instead (:func:`resdet.data.detection.open_annotated`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from resdet.data.image import decode_with_pil, read_bytes
@@ -32,11 +34,11 @@ def open_as_drawn_on(records: Records, index: int) -> StoredImage:
     width, height = records.sizes[index].tolist()
     if min(width, height) <= 0 or (image.width, image.height) == (width, height):
         return image
-    if _alike(image.width / width, image.height / height):
+    if same_shape((image.width, image.height), (width, height)):
         whole = View((0, 0, image.width, image.height), width, height)
         return of_pixels(image.view(whole), image.file)
     stored = _as_stored(image)
-    if not _alike(stored.shape[1] / width, stored.shape[0] / height):
+    if not same_shape(stored.shape[1::-1], (width, height)):
         raise InputError(
             f"{image.file}: the annotation is of an image of {width} x {height} pixels, the file has "
             f"{image.width} x {image.height}, which is another shape: its boxes would be in wrong places"
@@ -44,7 +46,9 @@ def open_as_drawn_on(records: Records, index: int) -> StoredImage:
     return of_pixels(cut(stored, View((0, 0, stored.shape[1], stored.shape[0]), width, height)), image.file)
 
 
-def _alike(across: float, down: float) -> bool:
+def same_shape(size: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether one of two pictures, of which width and height are given, may be the other scaled."""
+    across, down = size[0] / other[0], size[1] / other[1]
     return abs(across - down) <= ALIKE * max(across, down)
 
 

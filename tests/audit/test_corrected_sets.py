@@ -125,3 +125,15 @@ def test_images_that_are_left_out_of_voc_are_not_linked_either(tmp_path):
     assert [file.name for file in (tmp_path / "fixed/JPEGImages").iterdir()] == ["a.jpg"]
     assert corrected(tmp_path / "again", f"voc:{tmp_path / 'fixed'}:all") == []
     assert (tmp_path / "again/JPEGImages").is_symlink()
+
+
+def test_a_smaller_copy_of_localizations_images_is_nothing_to_correct(tmp_path):
+    """Its annotations give the size that boxes were drawn at, and it is opened so."""
+    spec = broken_sets.draw_loc(tmp_path / "set")
+    folder, half = tmp_path / "set", (broken_sets.WIDTH // 2, broken_sets.HEIGHT // 2)
+    broken_sets.image(folder / "Data/CLS-LOC/val/a0.JPEG", 0, size=half)
+    done = audit([spec], None, (), lambda items, count, what: items)
+    assert not [finding for finding in done.findings if "a0" in finding.place]
+    write_corrected(tmp_path / "fixed", done)
+    xml = "Annotations/CLS-LOC/val/a0.xml"
+    assert (tmp_path / "fixed" / xml).read_text() == (folder / xml).read_text()

@@ -55,7 +55,8 @@ def open_set(root: Path, split: str) -> SheetSet:
     if split == "test":
         return SheetSet(base, FRAME, lambda: (Sheet(path, str(base / path)) for _, path in found.images), count)
     if found.folder.is_dir():
-        return SheetSet(base, FRAME, partial(_of_xml, found), count, partial(_write_xml, found), split == "val")
+        write = partial(_write_xml, found)
+        return SheetSet(base, FRAME, partial(_of_xml, found), count, write, split == "val", scaled=True)
     if found.solution is None:
         raise InputError(
             f"{base}: no boxes of {split}: wanted {found.folder} or {folder_of(split)}'s LOC_*_solution.csv"
