@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -44,6 +44,22 @@ def _number(counted: Tensor) -> Tensor:
     count = count.float()
     distributed.all_reduce(count)
     return count.clamp(min=1) * (weight / processes)
+
+
+def shares_of_parts(counts: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """What the losses of a batch's parts are to be multiplied by, so that their sums are the whole batch's losses.
+
+    Within :func:`counted_over`, what counts in the part of every process is counted.
+
+    Args:
+        counts: how many count in each part, by the name of the loss that is divided by their number.
+    """
+    names = list(counts[0])
+    numbers = torch.stack([torch.stack([part[name] for name in names]) for part in counts]).float()  # (parts, losses)
+    if _SHARE.get()[0] > 1:
+        distributed.all_reduce(numbers)
+    shares = numbers.clamp(min=1) / numbers.sum(0).clamp(min=1)
+    return [dict(zip(names, part, strict=True)) for part in shares]
 
 
 def logistic(logits: Tensor, label: Tensor) -> Tensor:

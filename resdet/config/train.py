@@ -13,7 +13,9 @@ class TrainConfig:
     epochs: float = 120.0
     stop_epoch: float = 0.0  # end here though the schedule goes on: a first stage under a time limit; 0: never
     batch_size: int = 256  # images a step over all devices
-    accumulate: int = 1  # parts a step is computed in, one after another, for little memory
+    # parts a step is computed in, one after another, for little memory: the gradients are the batch's, but where batch
+    # norm learns it normalises a part by the part's own statistics
+    accumulate: int = 1
     lr: float = 0.1  # for `lr_batch` images
     lr_batch: int = 0  # another `batch_size` scales lr with it, linearly (Goyal et al. 2017); 0: lr is for `batch_size`
     momentum: float = 0.9

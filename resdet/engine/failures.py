@@ -45,7 +45,8 @@ def explaining(step: int, batch: ImageBatch, how: TrainConfig, size_settings: st
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        advice = f"raise train.accumulate (now {how.accumulate}: parts that a step is computed in)"
+        learns = "; batch norm learns from each alone" if how.batch_norm == "train" else ""
+        advice = f"raise train.accumulate (now {how.accumulate}: parts that a step is computed in{learns})"
         if how.accumulate == how.batch_size:  # an image at a time already
             advice = f"lower {size_settings}"
         elif how.batch_size > 1:

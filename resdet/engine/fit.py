@@ -240,7 +240,8 @@ class _State:
             self.log.close()
 
 
-# what only paces a run, or says where it ends, may be another when it is resumed
+# what only paces a run, or says where it ends, may be another when it is resumed; in how many parts a step is computed
+# too, as the number of processes: gradients stay the batch's, though a part draws other anchors and crops to learn from
 FREE = {
     "data.workers",
     "train.log_every",
@@ -262,8 +263,11 @@ def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
         counts = f"{len(saved.class_ids)}; now {len(now.class_ids)}"
         raise InputError(f"{file} was trained on other classes ({counts}): class {place} was {old_id}, now {new_id}")
     old, new = _flat(saved.config), _flat(now.config)
-    # where evaluations lower the learning rate, they do more than pace a run
-    free = FREE - {"train.eval_every"} if new.get("train.schedule") == "plateau" else FREE
+    free = set(FREE)
+    if new.get("train.schedule") == "plateau":  # evaluations lower the learning rate: they do more than pace a run
+        free.remove("train.eval_every")
+    if new.get("train.batch_norm") == "train":  # its statistics are those of a part
+        free.remove("train.accumulate")
     for key, value in new.items():
         # a setting that the saved run does not know came later: its default is what was done before
         if key in old and old[key] != value and key not in free and not key.startswith("test."):

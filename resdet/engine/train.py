@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resdet.backbones.resnet import freeze_batch_norm
 from resdet.config import TrainConfig
 from resdet.engine import distributed
 from resdet.engine.failures import NotFinite, explaining
 from resdet.engine.optim import AveragedWeights
-from resdet.losses import MEASURED, counted_over
+from resdet.losses import MEASURED, counted_over, shares_of_parts
 from resdet.structures import ImageBatch, split
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -39,7 +39,8 @@ def train(
 
     Args:
         model: ``model(batch)`` gives named losses, each a mean over the batch; their sum is minimised.  What has a
-            name that begins with :data:`~resdet.losses.MEASURED` is measured beside them and not minimised.
+            name that begins with :data:`~resdet.losses.MEASURED` is measured beside them and not minimised.  Losses
+            that are divided by another number than that of images, ``model.counted(batch)`` counts by name.
         rate: the learning rate after so many epochs.
         average: of the same model, updated after each step.
         scaler: keeps fp16 gradients from vanishing; disabled for other precisions.
@@ -96,22 +97,34 @@ def _backward(
 ) -> dict[str, float]:
     """Gradients of a batch's mean loss, computed in parts, one after another; what the model gave as numbers.
 
+    However many the parts are, the gradients are those of one, to rounding, of the same anchors, regions or crops: a
+    part draws its own, as many as one would draw of its images.  Batch norm that learns sees no more than a part.
+
     Args:
         weight: of this process's mean among those of all, which are averaged: 1 where the shares are equal.
     """
     sums: dict[str, float] = {}
     images = sum(map(len, parts))
-    for part in parts:
+    for part, shares in zip(parts, _shares(model, parts), strict=True):
         with autocast(device, precision):
             given = model(part.to(device))
-        share = len(part) / images
-        losses = [value.float() for name, value in given.items() if not name.startswith(MEASURED)]
-        total = torch.stack(losses).sum() * share
+        values = {name: value.float() for name, value in given.items()}
+        if len(parts) > 1:
+            values = {name: value * shares.get(name, len(part) / images) for name, value in values.items()}
+        total = torch.stack([value for name, value in values.items() if not name.startswith(MEASURED)]).sum()
         # the host waits for the device here, once: everything that follows is queued behind the backward pass
-        last, *values = torch.stack([total.detach(), *(value.detach().float() for value in given.values())]).tolist()
-        for name, value in zip(given, values, strict=True):
-            sums[name] = sums.get(name, 0.0) + value * share
+        last, *numbers = torch.stack([total.detach(), *(value.detach() for value in values.values())]).tolist()
+        for name, number in zip(given, numbers, strict=True):
+            sums[name] = sums.get(name, 0.0) + number
         if not math.isfinite(last):
             raise NotFinite(step, sums, part)
         scaler.scale(total * weight).backward()
     return sums
+
+
+def _shares(model: nn.Module, parts: Sequence[ImageBatch]) -> Sequence[Mapping[str, Tensor]]:
+    """By name, what those losses of each part weigh that are no means over images: those weigh by their images."""
+    counted = getattr(distributed.unwrap(model), "counted", None)
+    if len(parts) == 1 or counted is None:
+        return [{}] * len(parts)
+    return shares_of_parts([counted(part) for part in parts])

@@ -23,6 +23,7 @@ from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
 from resdet.engine import distributed, kept
 from resdet.engine.distributed import Process
+from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.jobs.proposing import open_proposer, write_proposals
@@ -38,6 +39,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
 
     The folder gets the resolved config, metrics, checkpoints and, if no other is named, the proposals.
     """
+    check_parts(config, me)
     kept.check_free(out, resume)  # before proposing, which takes a while
     check_enough(config.data.train, data.train, me)
     judged = evenly_spaced(data.val, config.test.images)
@@ -79,6 +81,22 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     )
     run_course("rcnn", config, model, data.train.classes, course, me, out=out, resume=resume)
     distributed.stop(me)
+
+
+def check_parts(config: RCNNConfig, me: Process) -> None:
+    """Each part of a step draws crops of its own: together they must have as many objects as those of one part.
+
+    Raises:
+        UsageError: they have fewer.
+    """
+    parts, share = config.train.accumulate, config.model.object_share
+    crops = config.train.batch_size // me.processes * config.model.crops_per_image
+    each, whole = int(crops // parts * share), int(crops * share)  # objects, at most
+    if parts * each < whole:
+        raise UsageError(
+            f"train.accumulate {parts}: parts of {crops // parts} crops draw {each} objects each, "
+            f"{crops} crops at once {whole} (model.object_share {share})"
+        )
 
 
 def evenly_spaced(records: Records, count: int) -> Records:

@@ -16,7 +16,7 @@ from resdet.boxes.anchors import anchor_grid, anchor_shapes
 from resdet.boxes.coder import decode, encode
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.structures import ImageBatch
-from resdet.targets.assign import assign_anchors
+from resdet.targets.assign import AnchorSample, assign_anchors
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,8 @@ class Localizer(nn.Module):
         how = self.loss
         maps = self.features(batch.images)
         hidden = self.rpn(maps[self.feature])
-        anchors = self.anchors(hidden)
-        labels = batch.labels
-        sample = assign_anchors(anchors, batch.targets, how.anchors_per_image, how.positive_iou, how.negative_iou)
+        anchors, labels = self.anchors(hidden), batch.labels
+        sample = self._sample(anchors, batch)
         logits, deltas = self.rpn.sampled(hidden, sample.index, labels)
         wanted = encode(sample.boxes, anchors[sample.index])
         found = {
@@ -95,6 +94,14 @@ class Localizer(nn.Module):
             smooth = how.label_smoothing
             found["class"] = how.class_weight * functional.cross_entropy(scores, labels, label_smoothing=smooth)
         return found
+
+    @torch.no_grad()
+    def counted(self, batch: ImageBatch) -> dict[str, Tensor]:
+        """How many anchors the losses ``object`` and ``box`` are divided by: whatever is drawn, as many are."""
+        stride = self.backbone.strides[self.feature]
+        height, width = (-(-side // stride) for side in batch.images.shape[-2:])
+        label = self._sample(anchor_grid(self.shapes, height, width, stride), batch).label
+        return {"object": (label >= 0).sum(), "box": (label == 1).sum()}
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The backbone's maps of ``(B, 3, H, W)`` uint8 RGB."""
@@ -130,6 +137,10 @@ class Localizer(nn.Module):
         """``(P, 4)`` anchors of a map."""
         height, width = hidden.shape[-2:]
         return anchor_grid(self.shapes, height, width, self.backbone.strides[self.feature])
+
+    def _sample(self, anchors: Tensor, batch: ImageBatch) -> AnchorSample:
+        how = self.loss
+        return assign_anchors(anchors, batch.targets, how.anchors_per_image, how.positive_iou, how.negative_iou)
 
     def _object_loss(self, hidden: Tensor, logits: Tensor, index: Tensor, label: Tensor, classes: Tensor) -> Tensor:
         if self.loss.class_loss == "true":

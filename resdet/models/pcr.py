@@ -83,6 +83,10 @@ class PCRLocalizer(nn.Module):
             found["class"] = how.class_weight * functional.cross_entropy(scores, labels, label_smoothing=smooth)
         return found
 
+    def counted(self, batch: ImageBatch) -> dict[str, Tensor]:
+        """How many images the loss ``box`` is divided by: those that have one."""
+        return {"box": dominant_boxes(batch.targets, self.mean.device)[1].sum()}
+
     def features(self, images: Tensor) -> dict[str, Tensor]:
         """The backbone's maps of ``(B, 3, H, W)`` uint8 RGB."""
         return self.backbone.features(normalise(images, self.mean, self.std))

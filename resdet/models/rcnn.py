@@ -93,6 +93,12 @@ class RCNN(nn.Module):
             "box": how.box_weight * boxes,
         }
 
+    @torch.no_grad()
+    def counted(self, batch: ImageBatch) -> dict[str, Tensor]:
+        """How many crops the losses ``object`` and ``box`` are divided by: whatever is drawn, as many are."""
+        label = self._sample(batch, self.mean.device).label
+        return {"object": (label >= 0).sum(), "box": (label == 1).sum()}
+
     def pixels(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """What crops are cut from: ``(B, 3, H, W)`` uint8 normalised, 0 (the mean colour) beyond each image's edge."""
         pixels = normalise(images, self.mean, self.std)

@@ -58,7 +58,14 @@ def test_weights_that_were_not_finite_before_are_what_is_to_blame(tmp_path):
 @pytest.mark.parametrize(
     ("how", "advice"),
     [
-        (HOW, "raise train.accumulate (now 1: parts that a step is computed in), or lower train.batch_size (now 8) or"),
+        (
+            replace(HOW, batch_norm="frozen"),
+            "raise train.accumulate (now 1: parts that a step is computed in), or lower train.batch_size (now 8) or",
+        ),
+        (
+            HOW,
+            "(now 1: parts that a step is computed in; batch norm learns from each alone), or lower train.batch_size",
+        ),
         (replace(HOW, accumulate=8), ": lower data.shorter and data.longer"),
         (replace(HOW, batch_size=1), ": lower data.shorter and data.longer"),
     ],

@@ -178,6 +178,24 @@ def test_an_evaluation_where_a_run_is_cut_short_is_none_of_the_schedules(tmp_pat
     assert checkpoint.load(tmp_path / "last.pt").resume["rate"][3:] == [0, 0]
 
 
+@pytest.mark.parametrize("batch_norm", ["frozen", "train"])
+def test_in_how_many_parts_a_step_is_computed_may_change_where_batch_norm_does_not_learn_from_them(
+    tmp_path, batch_norm
+):
+    how = replace(HOW, batch_norm=batch_norm)
+    whole, resumed = TinyNet(), TinyNet()
+    fit(run_of(tmp_path / "whole", whole, how), whole, ALONE, resume=False)
+    fit(run_of(tmp_path / "cut", resumed, how, steps=8), resumed, ALONE, resume=False)
+    again = run_of(tmp_path / "cut", resumed, replace(how, accumulate=4))
+    if batch_norm == "train":
+        with pytest.raises(InputError, match=r"trained with train\.accumulate = 1, now 4"):
+            fit(again, resumed, ALONE, resume=True)
+        return
+    fit(again, resumed, ALONE, resume=True)
+    for name, value in weights(resumed).items():
+        torch.testing.assert_close(value, whole.state_dict()[name])
+
+
 @pytest.mark.gpu
 def test_fp16_trains_resumes_and_keeps_its_scale_on_a_gpu(tmp_path):
     gpu = replace(ALONE, device=torch.device("cuda:0"))

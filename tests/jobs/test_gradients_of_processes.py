@@ -1,4 +1,4 @@
-"""Gradients of two processes are those of one with the batch of both: of every kind of model, to a millionth."""
+"""Gradients of two processes, and of parts of a step, are those of one with the whole batch: to a millionth."""
 
 import math
 import sys
@@ -93,6 +93,15 @@ def step(task, me, count, how=HOW, steps=1):
     return {name: before[name] - value.detach() for name, value in model.named_parameters()}
 
 
+def check_same(found, expected):
+    """To a millionth of the largest of them all."""
+    largest = max(gradient.abs().max().item() for gradient in expected.values())
+    assert math.isfinite(largest) and largest > 0.05
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).abs().max() <= 1e-6 * largest, name
+
+
 @pytest.mark.parametrize(
     ("task", "count"),
     [("cls", 4), ("cls", 3), ("loc", 4), ("loc", 3), ("pcr", 3), ("rcnn", 4), ("rcnn", 3), ("det", 4)],
@@ -105,13 +114,29 @@ def test_two_processes_give_the_gradients_of_one_with_the_doubled_batch(tmp_path
 
     together(2, work)
     expected = step(task, ALONE, count)
-    largest = max(gradient.abs().max().item() for gradient in expected.values())
-    assert math.isfinite(largest) and largest > 0.1
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt")
-        assert found.keys() == expected.keys()
-        for name, gradient in expected.items():
-            assert (found[name] - gradient).abs().max() <= 1e-6 * largest, name
+        check_same(torch.load(tmp_path / f"{rank}.pt"), expected)
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_parts_of_a_step_give_the_gradients_of_one(task):
+    """Of three images and of four, and the first has no object: parts count unequally many, one of them nothing."""
+    for count, parts in ((4, 2), (4, 4), (3, 2)):
+        expected = step(task, ALONE, count)
+        check_same(step(task, ALONE, count, replace(HOW, accumulate=parts)), expected)
+
+
+@pytest.mark.parametrize("task", ["cls", "loc", "pcr", "rcnn", "det"])
+def test_parts_of_two_processes_give_the_gradients_of_one_with_the_whole_batch(tmp_path, task):
+    """Of five images, one process has two parts of one and two, the other two of one."""
+
+    def work(rank):
+        torch.save(step(task, start("cpu"), 5, replace(HOW, accumulate=2)), tmp_path / f"{rank}.pt")
+
+    together(2, work)
+    expected = step(task, ALONE, 5)
+    for rank in range(2):
+        check_same(torch.load(tmp_path / f"{rank}.pt"), expected)
 
 
 def test_processes_go_on_together_and_nobody_is_told_of_layers_that_do_not_learn(tmp_path, capfd):
