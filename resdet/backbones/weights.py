@@ -53,11 +53,15 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str, sk
             ``("fc.",)`` for a new list of classes.
 
     Raises:
-        InputError: a key is missing, unexpected or of another shape; the module is as it was.
+        InputError: a key is missing, unexpected or of another shape, or a number is not finite, whose answers nobody
+            could use; the module is as it was.
     """
     report = compare(module, state, source=source, skip=skip)
     if not report.fits:
         raise InputError(str(report))
+    for key in report.loaded:
+        if bad := int((~state[key].isfinite()).sum()):
+            raise InputError(f"{source}: {key}: {bad} of {state[key].numel()} numbers are NaN or infinite")
     # strict would ask for what is left out
     module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -63,7 +64,8 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
         InputError: what is to be resumed is another run: other settings, classes or another task; or is damaged,
             and the checkpoint before it too.
         OSError: a checkpoint cannot be written; those before it are whole.
-        FloatingPointError: a loss is not finite; its images are named, and their batch is in ``not-finite.pt``.
+        FloatingPointError: a loss is not finite; its images are named, and their batch is in ``not-finite.pt``.  Or
+            an evaluation's is not, or the error it finds: the step is named, and neither best nor last is saved.
         MemoryError, ConnectionError: as :func:`resdet.engine.train.train`.
     """
     if me.device.type == "cpu":
@@ -198,7 +200,10 @@ class _State:
             self.model.load_state_dict(self.average.state)
         self.model.eval()
         try:
-            self.metrics = self.run.evaluate(self.step)
+            self.metrics = self._finite(self.run.evaluate(self.step))
+        except FloatingPointError as fault:
+            hint = "training has diverged, a lower train.lr or train.clip_norm helps"
+            raise FloatingPointError(f"step {self.step}: evaluated, {fault}; {hint}") from fault
         finally:
             if learning is not None:
                 self.model.load_state_dict(learning)
@@ -211,6 +216,13 @@ class _State:
         if error <= self.best:
             self.best = error
             checkpoint.save(self.run.out / "best.pt", self._checkpoint())
+
+    def _finite(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """The metrics, where the losses and what decides are numbers: of others a run learns nothing more."""
+        for name, value in metrics.items():
+            if (name == self.run.best_by or name.startswith("loss")) and not math.isfinite(value):
+                raise FloatingPointError(f"{name} is {value}")
+        return metrics
 
     def _checkpoint(self) -> Checkpoint:
         weights = self.model.state_dict() if self.average is None else self.average.state

@@ -21,10 +21,11 @@ def true_class_ranks(scores: Tensor, labels: Tensor) -> Tensor:
         ``(B,)`` int64: 0 where the true class is the first guess.
 
     Raises:
-        ValueError: a score is NaN, or a label is not a class.
+        FloatingPointError: a score is NaN: the network that gave it has diverged.
+        ValueError: a label is not a class.
     """
     if scores.isnan().any():
-        raise ValueError(f"{int(scores.isnan().any(1).sum())} of {len(scores)} images have a score that is NaN")
+        raise FloatingPointError(f"{int(scores.isnan().any(1).sum())} of {len(scores)} images have a score that is NaN")
     if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < scores.shape[1]):
         raise ValueError(f"labels must be 0 .. {scores.shape[1] - 1}, got {int(labels.min())} .. {int(labels.max())}")
     true_score = scores.gather(1, labels[:, None])  # (B, 1)

@@ -163,4 +163,4 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:
     """The most probable classes; a localizer draws one box for each, whose score is the class's probability."""
     best = every[every.scores.argsort(descending=True, stable=True)[:most]]
-    return best[best.scores >= score_threshold]
+    return best[~(best.scores < score_threshold)]  # NaN stays, and is told: it is no class that was not found

@@ -36,6 +36,14 @@ class ImageResult:
     detections: Detections
     error: str | None = None  # why there are no detections, in one line
 
+    def __post_init__(self) -> None:
+        found = self.detections
+        if not (found.boxes.isfinite().all() and found.scores.isfinite().all()):
+            raise FloatingPointError(
+                f"{self.file}: a score or a box found in it is not finite: the network has diverged, or overflows in "
+                "its train.precision"
+            )
+
 
 def failed(file: str, error: str) -> ImageResult:
     """The result of an image that could not be read."""

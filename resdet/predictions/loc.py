@@ -48,11 +48,13 @@ def to_inclusive(
         ``(..., 4)`` int64 xyxy inclusive pixels.
 
     Raises:
-        ValueError: a coordinate is not finite.
+        FloatingPointError: a coordinate is not finite: the network that gave it has diverged.
     """
     edges = np.asarray(boxes, dtype=np.float64)
     if not np.isfinite(edges).all():
-        raise ValueError(f"{int((~np.isfinite(edges)).any(-1).sum())} boxes have a coordinate that is not finite")
+        raise FloatingPointError(
+            f"{int((~np.isfinite(edges)).any(-1).sum())} boxes have a coordinate that is not finite"
+        )
     pixels = np.floor(edges + 0.5).astype(np.int64)  # halves go up, so moving a box by a pixel moves its rounding
     pixels[..., 2:] -= 1  # the far edge is one past the last pixel
     for axis, size in ((0, width), (1, height)):

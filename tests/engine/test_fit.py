@@ -75,12 +75,26 @@ def test_an_evaluation_that_fails_gives_the_weights_back(tmp_path):
 
 def test_best_is_the_lowest_error_and_of_equal_ones_the_later(tmp_path):
     errors = {4: 2.0, 8: 1.0, 12: 1.0}
-    for last_error, step in ((1.0, 12), (1.5, 8), (float("nan"), 8)):
+    for last_error, step in ((1.0, 12), (1.5, 8)):
         out, model = tmp_path / str(last_error), TinyNet()
         found = errors | {12: last_error}
         fit(run_of(out, model, evaluate=lambda s, f=found: {"error": f[s]}), model, ALONE, resume=False)
         assert checkpoint.load(out / "best.pt").step == step
         assert checkpoint.load(out / "last.pt").step == 12
+
+
+@pytest.mark.parametrize("name", ["error", "loss", "loss/box"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_evaluation_that_finds_no_number_ends_the_run_and_is_never_the_best(tmp_path, name, value):
+    found = {"error": 1.0, "loss": 1.0, "loss/box": 1.0, "of a kind that no image has": float("nan")}
+    model = TinyNet()
+
+    def evaluate(step):
+        return found | {"error": 0.5, name: value} if step == 8 else found
+
+    with pytest.raises(FloatingPointError, match=rf"step 8: evaluated, {name} is {value}; training has diverged"):
+        fit(run_of(tmp_path, model, evaluate=evaluate), model, ALONE, resume=False)
+    assert [checkpoint.load(tmp_path / file).step for file in ("best.pt", "last.pt")] == [4, 4]
 
 
 def test_what_was_measured_is_told_each_step_and_as_the_mean_since_the_last_evaluation(tmp_path):

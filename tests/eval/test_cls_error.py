@@ -22,7 +22,7 @@ def test_ranks_agree_with_a_sort():
 
 
 def test_nan_is_an_error_and_never_a_right_answer():
-    with pytest.raises(ValueError, match="1 of 2 images have a score that is NaN"):
+    with pytest.raises(FloatingPointError, match="1 of 2 images have a score that is NaN"):
         true_class_ranks(torch.tensor([[0.0, 1.0], [float("nan"), 1.0]]), torch.tensor([0, 0]))
 
 

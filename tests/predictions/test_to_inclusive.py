@@ -51,7 +51,7 @@ def test_no_boxes_stay_no_boxes():
 
 
 def test_a_coordinate_that_is_not_finite_is_refused():
-    with pytest.raises(ValueError, match="1 boxes have a coordinate that is not finite"):
+    with pytest.raises(FloatingPointError, match="1 boxes have a coordinate that is not finite"):
         to_inclusive([(0, 0, 5, 5), (0, 0, float("nan"), 5)], 10, 10)
 
 
