@@ -45,7 +45,7 @@ def keep(folder: Path, saved: Checkpoint, *, last_is_whole: bool = True) -> None
 
 
 def newest(folder: Path, tell: Callable[[str], None]) -> tuple[Path, Checkpoint] | None:
-    """The last checkpoint of a run, or where it is damaged, the one before it; None: the folder holds no run.
+    """The last checkpoint of a run, or where it cannot be used, the one before it; None: the folder holds no run.
 
     Args:
         tell: called with one line about a checkpoint that is passed over.
@@ -59,6 +59,8 @@ def newest(folder: Path, tell: Callable[[str], None]) -> tuple[Path, Checkpoint]
             continue
         try:
             saved = checkpoint.load(file)
+            if not saved.resume:  # as of best.pt, copied
+                raise InputError(f"{file}: has weights, but nothing of the run that could be gone on with")
         except InputError as error:
             faults.append(str(error))
             continue

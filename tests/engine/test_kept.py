@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -61,6 +62,22 @@ def test_a_damaged_last_checkpoint_is_told_in_a_line_and_the_one_before_is_gone_
     assert told[0].endswith("going on from the one before it, before-last.pt of step 4")
     same_run(cut, whole)
     assert checkpoint.load(cut / "before-last.pt").step == 8
+
+
+def test_weights_alone_in_the_last_ones_place_are_told_in_a_line_and_the_one_before_is_gone_on_from(cut, whole):
+    shutil.copy(cut / "best.pt", cut / "last.pt")
+    told = []
+    train(cut, tell=told.append)
+    assert len(told) == 1
+    assert told[0].startswith(f"{cut / 'last.pt'}: has weights, but nothing of the run")
+    same_run(cut, whole)
+
+
+def test_weights_alone_are_nothing_to_go_on_from(cut):
+    shutil.copy(cut / "best.pt", cut / "last.pt")
+    (cut / "before-last.pt").unlink()
+    with pytest.raises(InputError, match=r"/last\.pt: has weights, but nothing of the run that could be gone on with$"):
+        train(cut)
 
 
 def test_a_damaged_checkpoint_does_not_take_the_place_of_a_whole_one(cut):
