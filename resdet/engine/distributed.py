@@ -121,17 +121,19 @@ def mean(value: float, me: Process) -> float:
     if me.processes == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64, device=me.device)
-    distributed.all_reduce(total)
-    return total.item() / me.processes
+    with losing_others():
+        distributed.all_reduce(total)
+        return total.item() / me.processes
 
 
 def every(value: float, me: Process) -> list[float]:
     """Every process's value, by rank, the same list on all of them."""
     values = torch.zeros(me.processes, dtype=torch.float64, device=me.device)
     values[me.rank] = value
-    if me.processes > 1:
-        distributed.all_reduce(values)
-    return values.tolist()
+    with losing_others():
+        if me.processes > 1:
+            distributed.all_reduce(values)
+        return values.tolist()
 
 
 def gather(mine: T, me: Process) -> list[T]:
@@ -164,8 +166,9 @@ def from_main(numbers: list[float], me: Process) -> list[float]:
     if me.processes == 1:
         return numbers
     sent = torch.tensor(numbers, dtype=torch.float64, device=me.device)
-    distributed.broadcast(sent, src=0)
-    return sent.tolist()
+    with losing_others():
+        distributed.broadcast(sent, src=0)
+        return sent.tolist()
 
 
 def stop(me: Process) -> None:

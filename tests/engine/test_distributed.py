@@ -1,5 +1,6 @@
 """Several processes train one model: on the CPU, over gloo."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,30 @@ def test_a_schedule_that_follows_the_training_is_the_same_in_every_process_and_t
     expected, found = (checkpoint.load(folder / "last.pt").resume["rate"] for folder in (tmp_path, out / "following"))
     assert found == pytest.approx(expected)
     assert (found[0], found[4]) == (0, 2)  # warmed up, and dropped twice
+
+
+ASKS = {  # whatever asks the others for something
+    "wait": distributed.wait,
+    "mean": lambda me: distributed.mean(1.0, me),
+    "every": lambda me: distributed.every(1.0, me),
+    "gather": lambda me: distributed.gather("mine", me),
+    "from_main": lambda me: distributed.from_main([1.0], me),
+}
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
+def test_a_process_that_is_gone_is_told_in_a_line(ask):
+    """The first of two ends; the second one asks for what it will never get."""
+
+    def work(rank):
+        me = start("cpu")
+        distributed.wait(me)
+        if not me.is_main:
+            with pytest.raises(ConnectionError, match="another process of this run has failed or was killed"):
+                ask(me)
+        os._exit(0)  # without a word to the other
+
+    together(2, work)
 
 
 def test_alone_nothing_is_wrapped_or_waited_for():
