@@ -180,7 +180,7 @@ class _State:
         return self.step / self.run.steps_per_epoch
 
     def _log(self, values: dict[str, float]) -> None:
-        self.images += self.run.how.batch_size
+        self.images += self.run.images_per_step or self.run.how.batch_size
         losses = {name: value for name, value in values.items() if not name.startswith(MEASURED)}
         measured = {name: value for name, value in values.items() if name not in losses}
         self.measured.add(measured)

@@ -207,7 +207,7 @@ def run_course(
 ) -> None:
     """Train ``model`` from the first step of a course, or the one it had come to, to the last."""
     settings = to_dict(config)
-    progress = TrainingProgress(course.steps, config.train.batch_size)
+    progress = TrainingProgress(course.steps, course.images_per_step or config.train.batch_size)
     run = Run(
         out=out,
         how=config.train.at_its_batch(),

@@ -1,10 +1,14 @@
+import json
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny_training import ALONE, HOW, Cut, TinyNet, equal, rows, run_of, weights
 
 from resdet.engine import checkpoint
+from resdet.engine import fit as fit_module
 from resdet.engine.fit import fit
 from resdet.errors import InputError, UsageError
 
@@ -120,6 +124,20 @@ def test_fp16_on_the_cpu_is_refused(tmp_path):
     model = TinyNet()
     with pytest.raises(UsageError, match=r"train\.precision fp16 needs CUDA"):
         fit(run_of(tmp_path, model, replace(HOW, precision="fp16")), model, ALONE, resume=False)
+
+
+def test_the_rate_counts_the_images_that_a_step_has(tmp_path, monkeypatch):
+    """Three of a set that is smaller than a batch of eight; the clock goes on by a second at each look."""
+    rates = {}
+    for name, images in (("whole batches", 0), ("a small set", 3)):
+        seconds = count()
+        monkeypatch.setattr(fit_module, "time", SimpleNamespace(perf_counter=lambda seconds=seconds: next(seconds)))
+        model = TinyNet()
+        fit(replace(run_of(tmp_path / name, model), images_per_step=images), model, ALONE, resume=False)
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        rates[name] = [row["images_per_s"] for row in map(json.loads, lines) if "images_per_s" in row]
+    assert len(rates["a small set"]) == 12
+    assert rates["a small set"] == pytest.approx([rate * 3 / 8 for rate in rates["whole batches"]])
 
 
 def test_logging_is_every_so_many_steps_and_at_the_end(tmp_path):

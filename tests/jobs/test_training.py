@@ -76,3 +76,14 @@ def test_borders_are_filled_with_what_becomes_zero(tmp_path):
     model = build.build_classifier(each, 3)
     build.load_pixel_mean(model, each.data)
     assert training.mean_color(model) == pytest.approx([float(means[c].double().mean()) for c in range(3)], rel=1e-5)
+
+
+@pytest.mark.parametrize(("images", "shown"), [(0, 256), (42, 42)])
+def test_the_rate_that_is_shown_is_of_the_images_that_a_step_has(monkeypatch, tmp_path, images, shown):
+    """42: a set that is smaller than a batch."""
+    seen = []
+    monkeypatch.setattr(training, "fit", lambda run, model, me, resume: seen.append(run.report.images_per_step))
+    course = training.Course(1, 1, lambda start: [], lambda step: {}, "error", images_per_step=images)
+    me, classes = Process(0, 1, torch.device("cpu")), Classes(("a",), ("a",))
+    training.run_course("cls", CONFIG, torch.nn.Identity(), classes, course, me, out=tmp_path, resume=False)
+    assert seen == [shown]
