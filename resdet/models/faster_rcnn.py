@@ -105,23 +105,23 @@ class FasterRCNN(nn.Module):
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
         """Losses ``object`` and ``proposal`` of anchors, ``class`` and ``box`` of regions, weighted.
 
-        Regions are the RPN's own proposals, taken as constants (approximate joint training), or the batch's.
+        Regions are the RPN's own proposals, taken as constants (approximate joint training), or the batch's: then it is
+        not asked where it does not learn.
         """
         sizes = batch.full_sizes
         features = self.features(batch.images, sizes)
         objects = pad_objects(batch.targets, self.mean.device)
-        logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
         extent = self._extent(sizes)
         found: dict[str, Tensor] = {}
-        if self.learns != "regions":
-            found |= self.loss.of_anchors(logits, deltas, anchors, usable, extent, objects)
-        if self.learns != "rpn":
-            if batch.proposals:
-                proposals = pad_proposals(batch.proposals, self.mean.device)
-            else:
-                rule = self.loss.proposals
+        proposals = pad_proposals(batch.proposals, self.mean.device) if batch.proposals else None
+        if self.learns != "regions" or proposals is None:
+            logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
+            if self.learns != "regions":
+                found |= self.loss.of_anchors(logits, deltas, anchors, usable, extent, objects)
+            if self.learns != "rpn" and proposals is None:
                 logits, deltas = logits.detach(), deltas.detach()
-                proposals = select_proposals(logits, deltas, anchors, usable, extent, rule, levels)
+                proposals = select_proposals(logits, deltas, anchors, usable, extent, self.loss.proposals, levels)
+        if self.learns != "rpn" and proposals is not None:
             sample = self.loss.sample(proposals.boxes, proposals.present, objects, self.head.classes)
             class_logits, moves = self.head(self.vectors(features, list(sample.boxes), sizes))
             found |= self.loss.of_regions(class_logits, moves, sample)

@@ -1,5 +1,7 @@
 """What of the detector learns and what stays; and that it can learn."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_faster_rcnn import MIXED, SIZES, batch, detector, squares
@@ -45,6 +47,22 @@ def test_either_half_learns_alone(part, losses):
     assert reached == {"backbone", "rpn" if part == "rpn" else "head"}
     assert model.backbone.layer1[0].conv1.weight.grad.any()
     assert (model.backbone.layer4[0].conv1.weight.grad is None) == (part == "rpn")
+
+
+@pytest.mark.parametrize(("part", "asked"), [("regions", 0), ("rpn", 1), (None, 1)])
+def test_the_rpn_is_not_asked_where_others_propose_and_it_does_not_learn(part, asked):
+    """As in the second of the four alternating steps."""
+    model, calls = detector(), []
+    model.rpn.register_forward_hook(lambda *_: calls.append(1))
+    if part is not None:
+        model.learn_only(part)
+    boxes = torch.tensor([[2.0, 2, 30, 30], [10, 5, 40, 50]])
+    proposed = replace(batch(*MIXED, sizes=SIZES), proposals=(boxes,) * len(MIXED))
+    of_regions = set() if part == "rpn" else {"class", "box"}
+    assert set(model(proposed)) == of_regions | ({"object", "proposal"} if asked else set())
+    assert len(calls) == asked
+    model(replace(proposed, proposals=()))
+    assert len(calls) == asked + 1, "without proposals, it proposes"
 
 
 def test_learns_the_boxes_of_its_own_training_images():
