@@ -57,7 +57,8 @@ class Run:
 def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
     """Train to the last step; ``last.pt``, ``before-last.pt``, ``best.pt`` and ``metrics.jsonl`` lie in ``run.out``.
 
-    Killed at any moment and resumed, a run ends as it would have ended, to the bit.
+    Killed at any moment and resumed, a run ends as it would have ended: to the bit on a CPU with the same number of
+    threads and of processes, elsewhere but for what kernels round, or draw, otherwise.
 
     Raises:
         UsageError: the folder holds a run and ``resume`` is not set; or fp16 is to run on the CPU.
