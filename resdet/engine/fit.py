@@ -24,8 +24,8 @@ from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
 from resdet.engine.optim import AveragedWeights, sgd
 from resdet.engine.schedule import LearningRate, training_error
-from resdet.engine.train import set_training, train
-from resdet.errors import InputError, UsageError
+from resdet.engine.train import check_precision, set_training, train
+from resdet.errors import InputError
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
 
@@ -69,9 +69,8 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
             an evaluation's is not, or the error it finds: the step is named, and neither best nor last is saved.
         MemoryError, ConnectionError: as :func:`resdet.engine.train.train`.
     """
+    check_precision(me.device, run.how.precision)
     if me.device.type == "cpu":
-        if run.how.precision == "fp16":
-            raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
         keep_freed_memory()
     set_training(model, run.how)  # what is frozen must be so before the optimizer and DDP look for what learns
     state = _State(run, model, me)

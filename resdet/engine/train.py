@@ -13,6 +13,7 @@ from resdet.config import TrainConfig
 from resdet.engine import distributed
 from resdet.engine.failures import NotFinite, explaining
 from resdet.engine.optim import AveragedWeights
+from resdet.errors import UsageError
 from resdet.losses import MEASURED, counted_over, shares_of_parts
 from resdet.structures import ImageBatch, split
 
@@ -79,6 +80,16 @@ def set_training(model: nn.Module, how: TrainConfig) -> None:
     model.train()
     if how.batch_norm == "frozen":
         freeze_batch_norm(model)
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """Make sure that a device trains in a precision.
+
+    Raises:
+        UsageError: fp16 on the CPU.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -18,6 +18,7 @@ from resdet.engine.batch_norm import recompute
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import check_same
+from resdet.engine.train import check_precision
 from resdet.errors import InputError, UsageError
 from resdet.jobs.training import TrainingData, mean_color, validation_images
 from resdet.progress import follow
@@ -85,8 +86,7 @@ def _check_usable(config: ClsConfig, me: Process) -> None:
         raise UsageError("train.batch_norm is frozen: the weights were fitted to the statistics that they have")
     if not config.train.batch_norm_images:
         raise UsageError("train.batch_norm_images is 0: there is nothing to finish")
-    if config.train.precision == "fp16" and me.device.type == "cpu":
-        raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
+    check_precision(me.device, config.train.precision)
 
 
 def _trained(out: Path, identity: Checkpoint, steps: int) -> tuple[Path, Checkpoint]:
