@@ -169,9 +169,3 @@ def from_main(numbers: list[float], me: Process) -> list[float]:
     with losing_others():
         distributed.broadcast(sent, src=0)
         return sent.tolist()
-
-
-def stop(me: Process) -> None:
-    """Leave the run."""
-    if me.processes > 1 and distributed.is_initialized():
-        distributed.destroy_process_group()

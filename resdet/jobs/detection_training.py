@@ -147,7 +147,6 @@ def launch(config: DetConfig, data: TrainingData, me: Process, *, out: Path, res
         school.teach(school.new_detector(), out)
     else:
         _alternate(school)
-    distributed.stop(me)
 
 
 def _alternate(school: School) -> None:

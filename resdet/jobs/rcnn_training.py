@@ -21,7 +21,7 @@ from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
-from resdet.engine import distributed, kept
+from resdet.engine import kept
 from resdet.engine.distributed import Process
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
@@ -80,7 +80,6 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
         size_settings="data.shorter or model.size",
     )
     run_course("rcnn", config, model, data.train.classes, course, me, out=out, resume=resume)
-    distributed.stop(me)
 
 
 def check_parts(config: RCNNConfig, me: Process) -> None:

@@ -180,7 +180,6 @@ def launch(
     together = min(plan.batch_size, plan.images)
     course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, data.train.path, together)
     run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
-    distributed.stop(me)
 
 
 def check_enough(spec: str, records: Records, me: Process) -> None:

@@ -43,7 +43,6 @@ def train_as(rank, out):
         for steps, resume in ((8, False), (12, True)):
             fit(shares(run_of(out / name, model, how, steps=steps), rank), model, me, resume=resume)
         torch.save(model.state_dict(), out / f"{name}{rank}.pt")
-    distributed.stop(me)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,6 @@ def test_alone_nothing_is_wrapped_or_waited_for():
     model = TinyNet()
     assert distributed.wrap(model, me) is model
     distributed.wait(me)
-    distributed.stop(me)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:1", "meta", "cuda:-1"])
