@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from resdet.data.image import decode_with_pil, read_bytes
+from resdet.data.image import check_size, decode_with_pil, read_bytes
 from resdet.data.records import Records
 from resdet.data.stored_image import StoredImage, of_pixels
 from resdet.data.views import cut
@@ -28,12 +28,14 @@ def open_as_drawn_on(records: Records, index: int) -> StoredImage:
     EXIF turns is as its file holds it where the annotation's size says that EXIF was not heeded.
 
     Raises:
-        InputError: the annotation is of an image of another shape; as :meth:`resdet.data.records.Records.open`.
+        InputError: the annotation is of an image of another shape, or of more pixels than are read from any file; as
+            :meth:`resdet.data.records.Records.open`.
     """
     image = records.open(index)
     width, height = records.sizes[index].tolist()
     if min(width, height) <= 0 or (image.width, image.height) == (width, height):
         return image
+    check_size(image.file, width, height)
     if same_shape((image.width, image.height), (width, height)):
         whole = View((0, 0, image.width, image.height), width, height)
         return of_pixels(image.view(whole), image.file)

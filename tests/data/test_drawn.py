@@ -102,6 +102,12 @@ def test_another_shape_is_refused_by_name(tmp_path, size):
     assert file.exists()
 
 
+def test_an_annotation_that_claims_a_giant_picture_does_not_fill_the_memory(tmp_path):
+    put(tmp_path, with_square(50, 40, 0, 0, 9, 9), (0, 0, 9, 9), (50 * 2**17, 40 * 2**17))
+    with pytest.raises(InputError, match=r"a\.png: wanted at most 178956970 pixels, the file claims 6553600 x 5242880"):
+        open_as_drawn_on(read(tmp_path, "train"), 0)
+
+
 def test_what_is_found_is_in_the_annotations_pixels(tmp_path):
     """Of a small file with a large annotation as of a file that is as large: the same boxes."""
     small = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
