@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -102,6 +102,12 @@ def wrap(model: nn.Module, me: Process) -> nn.Module:
 def unwrap(model: nn.Module) -> nn.Module:
     """The model that :func:`wrap` was given."""
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+def averaging(model: nn.Module, *, now: bool) -> AbstractContextManager[None]:
+    """Whether gradients of what the model is asked within are averaged over the processes, or added up for later."""
+    is_shared = isinstance(model, nn.parallel.DistributedDataParallel)
+    return model.no_sync() if is_shared and not now else nullcontext()  # type: ignore[operator]
 
 
 def processes_of(model: nn.Module) -> int:

@@ -116,8 +116,9 @@ def _backward(
     """
     sums: dict[str, float] = {}
     images = sum(map(len, parts))
-    for part, shares in zip(parts, _shares(model, parts), strict=True):
-        with autocast(device, precision):
+    for place, (part, shares) in enumerate(zip(parts, _shares(model, parts), strict=True), 1):
+        # asked in the forward pass, done in the backward one
+        with distributed.averaging(model, now=place == len(parts)), autocast(device, precision):
             given = model(part.to(device))
         values = {name: value.float() for name, value in given.items()}
         if len(parts) > 1:
