@@ -55,7 +55,7 @@ def _image_numbers(names: list[str]) -> tuple[list[int], int]:
 
 def _read(file: Path, last: int) -> frozenset[int]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{file}: cannot be read as a blacklist (a file of image numbers, or 'none'): {error}"

@@ -44,7 +44,7 @@ def _is_whole_val(records: Records) -> bool:
 
 def _read(file: Path, records: Records) -> set[tuple[int, str]]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{file}: cannot be read as a blacklist (a file of lines 'image_index wnid', or 'none'): {error}"

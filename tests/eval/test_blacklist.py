@@ -43,6 +43,11 @@ def test_a_file_counts_other_images_in_alphabetical_order(tmp_path):
     assert blacklisted(records_named(["c", "a", "b"]), str(tmp_path / "list.txt")).tolist() == [True, True, False]
 
 
+def test_a_mark_before_the_first_number_is_no_part_of_it(tmp_path):
+    (tmp_path / "list.txt").write_text("1\n3\n", encoding="utf-8-sig")
+    assert blacklisted(records_named(["c", "a", "b"]), str(tmp_path / "list.txt")).tolist() == [True, True, False]
+
+
 def test_a_list_of_all_images_is_refused_before_they_are_looked_at(tmp_path):
     (tmp_path / "list.txt").write_text("1\n2\n3\n")
     with pytest.raises(InputError, match="all 3 images are blacklisted"):

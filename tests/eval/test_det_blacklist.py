@@ -34,6 +34,11 @@ def test_a_file_names_images_by_number_and_classes_by_wnid(tmp_path):
     assert left_out(records, str(tmp_path / "b.txt")).tolist() == [[0, 0], [2, 7]]
 
 
+def test_a_mark_before_the_first_number_is_no_part_of_it(tmp_path):
+    (tmp_path / "b.txt").write_text(f"13 {DET.ids[7]}\n", encoding="utf-8-sig")
+    assert left_out(val(3, first=11), str(tmp_path / "b.txt")).tolist() == [[2, 7]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
