@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from resdet.data.folder_tree import each_once, matches, walk
 from resdet.errors import InputError, UsageError
 
 WEIGHTS = (".pkl", ".pt", ".pth", ".safetensors")  # no image ends so
@@ -29,18 +30,13 @@ def find_images(inputs: Sequence[str], endings: Sequence[str] = ENDINGS) -> list
     A file that is named itself is taken whatever its ending.
 
     Raises:
-        InputError: a word names nothing, or nothing that is an image.
+        InputError: a word names nothing, or nothing that is an image, or a folder that cannot be read.
         UsageError: a word names a file of weights.
     """
-    found: dict[str, Path] = {}  # by absolute path; the first mention counts
-    tops = []
-    for word in inputs:
-        top, files = _meaning(word, tuple(endings))
-        tops.append(top)
-        for file in files:
-            found.setdefault(os.path.abspath(file), file)
-    common = _common(tops)
-    return [ImageFile(file, Path(os.path.relpath(path, common)).as_posix()) for path, file in found.items()]
+    meant = [_meaning(word, tuple(endings)) for word in inputs]
+    common = _common([top for top, _ in meant])
+    files = each_once(file for _, of_word in meant for file in of_word)  # the first mention counts
+    return [ImageFile(file, Path(os.path.relpath(file, common)).as_posix()) for file in files]
 
 
 def row_ids(names: Sequence[str]) -> list[str]:
@@ -93,25 +89,18 @@ def _meaning(word: str, endings: tuple[str, ...]) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     if not glob.has_magic(word):
         raise InputError(f"{word}: no such file or folder")
-    matches = sorted(Path(match) for match in glob.iglob(str(path), recursive=True))
-    found = (_below(match, endings) if match.is_dir() else _images([match], endings) for match in matches)
-    files = [file for of_match in found for file in of_match]
+    top, found = matches(path)
+    parts = (_below(match, endings) if os.path.isdir(match) else _images([match], endings) for match in found)
+    files = [file for of_match in parts for file in of_match]
     if not files:
-        what = f"matches {len(matches)} files, none of them an image" if matches else "matches nothing"
+        what = f"matches {len(found)} files, none of them an image" if found else "matches nothing"
         raise InputError(f"{word}: {what}; wanted files ending in {' '.join(endings)}")
-    fixed = [part for part in path.parts[: next(i for i, p in enumerate(path.parts) if glob.has_magic(p))]]
-    return Path(*fixed), files
+    shortest_first = sorted(files, key=lambda file: len(file.parts))  # an image's own name before one through a link
+    return top, sorted(each_once(shortest_first))
 
 
 def _below(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    files = []
-    seen: set[str] = set()
-    for here, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        if real not in seen:  # a link may lead back up
-            files += [Path(here, name) for name in names if not name.startswith(".")]
-        seen.add(real)
+    files = (listed.path / name for listed in walk(folder) for name in listed.files)
     return sorted(_images(files, endings))
 
 

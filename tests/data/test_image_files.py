@@ -1,8 +1,10 @@
+import glob
 import os
+from pathlib import Path
 
 import pytest
 
-from resdet.data.image_files import find_images, picture_names, row_ids
+from resdet.data.image_files import ENDINGS, find_images, picture_names, row_ids
 from resdet.errors import InputError, UsageError
 
 
@@ -57,6 +59,59 @@ def test_links_are_followed_but_not_in_circles(tree):
     os.symlink(tree / "y", tree / "x" / "linked")
     os.symlink(tree / "x", tree / "x" / "deep" / "back")
     assert names("x") == ["a.PNG", "b.jpg", "deep/a.jpg", "linked/a.jpg"]
+
+
+def test_globs_follow_links_but_not_in_circles(tree):
+    os.symlink(tree / "x", tree / "x" / "deep" / "back")
+    os.symlink(tree / "y", tree / "x" / "linked")
+    for word in ("x/**/*.*", "x/**", "x/**/*", "x/**/**/*.*"):
+        assert names(word) == ["a.PNG", "b.jpg", "deep/a.jpg", "linked/a.jpg"], word
+    assert names("x/**/deep/*.jpg") == ["deep/a.jpg"]
+    assert names("x/linked", "y") == ["x/linked/a.jpg"]
+
+
+def test_a_folder_that_is_linked_to_is_called_by_its_own_name(tree):
+    os.symlink(tree / "x" / "deep", tree / "x" / "another")
+    assert names("x") == ["a.PNG", "b.jpg", "deep/a.jpg"]
+
+
+def test_globs_find_what_pythons_own_finds(tree):
+    (tree / "x" / ".hidden").mkdir()
+    (tree / "x" / ".hidden" / "d.jpg").touch()
+    for word in ("x/*.jpg", "*/?.jpg", "./x/[ab].*", "x/.h*/*.jpg", "x/.*.jpg", "**/deep/a.jpg", "*/../y/*.jpg", "**"):
+        there = {os.path.realpath(name) for name in glob.glob(word, recursive=True) if name.lower().endswith(ENDINGS)}
+        assert {os.path.realpath(image.file) for image in find_images([word])} == there, word
+        absolute = f"{tree}/{word}"
+        assert {os.path.realpath(image.file) for image in find_images([absolute])} == there, absolute
+
+
+def test_an_unreadable_folder_is_named_and_not_left_out(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(folder):
+        if Path(folder).name == "deep":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for word in ("x", "x/deep", "**/*.jpg", "x/*", "x/*/*.jpg", "x/**"):
+        with pytest.raises(InputError, match=r"^x/deep: this folder cannot be read \(Permission denied\)"):
+            find_images([word])
+    assert names("x/*.jpg", "y") == ["x/b.jpg", "y/a.jpg"]  # it need not be looked into
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_really_unreadable_folder_is_named(tree):
+    os.symlink(tree / "x" / "deep", tree / "y" / "linked")
+    (tree / "x" / "deep").chmod(0)
+    try:
+        for word in ("x", "x/deep", "**/*.jpg", "x/*", "x/*/a.jpg"):
+            with pytest.raises(InputError, match="x/deep: this folder cannot be read"):
+                find_images([word])
+        with pytest.raises(InputError, match="y/linked: this folder cannot be read"):
+            find_images(["y"])
+    finally:
+        (tree / "x" / "deep").chmod(0o700)
 
 
 def test_a_word_that_means_no_image_is_an_error(tree):
