@@ -105,11 +105,14 @@ class Records:
         """The image's file name without its folder and ending: the id that ILSVRC's files use."""
         return Path(self.path(index)).stem
 
-    def names(self) -> list[str]:
-        """Every image's :meth:`name`, at once: matching a file of 50,000 rows asks for all of them."""
+    def paths(self) -> list[str]:
+        """Every image's :meth:`path`, at once: matching a file of 50,000 rows asks for all of them."""
         raw, ends = self.path_bytes.numpy().tobytes(), self.path_ends.tolist()
-        paths = (raw[start:end].decode(*CODEC) for start, end in pairwise([0, *ends]))
-        return [splitext(basename(path))[0] for path in paths]
+        return [raw[start:end].decode(*CODEC) for start, end in pairwise([0, *ends])]
+
+    def names(self) -> list[str]:
+        """Every image's :meth:`name`, at once."""
+        return [splitext(basename(path))[0] for path in self.paths()]
 
     def target(self, index: int) -> Target:
         """The image's class and boxes, in pixels of the whole image."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resdet.data.lists import clsloc_blacklist
 from resdet.data.records import Records
 from resdet.errors import InputError
-from resdet.predictions.match import alphabetical
+from resdet.predictions.match import alphabetical, image_names
 
 OFFICIAL_IMAGES = 50_000
 _OFFICIAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})")
@@ -30,7 +30,7 @@ def blacklisted(records: Records, choice: str | None = None) -> NDArray[np.bool_
     Raises:
         InputError: the file is missing, or holds something else than numbers of images, or those of all images.
     """
-    numbers, last = _image_numbers(records.names())
+    numbers, last = _image_numbers(records)
     if choice == "none":
         listed = frozenset[int]()
     elif choice is not None:
@@ -44,13 +44,14 @@ def blacklisted(records: Records, choice: str | None = None) -> NDArray[np.bool_
     return left_out
 
 
-def _image_numbers(names: list[str]) -> tuple[list[int], int]:
+def _image_numbers(records: Records) -> tuple[list[int], int]:
     """Each image's number, and the largest there can be."""
+    names = records.names()
     matches = [_OFFICIAL_NAME.fullmatch(name) for name in names]
     official = [int(match[1]) for match in matches if match]
     if names and len(official) == len(names):
         return official, OFFICIAL_IMAGES
-    return (np.argsort(alphabetical(names)) + 1).tolist(), len(names)
+    return (np.argsort(alphabetical(image_names(records).ids)) + 1).tolist(), len(names)
 
 
 def _read(file: Path, last: int) -> frozenset[int]:

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import count
-from os.path import basename, splitext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.predictions.det import DECIMALS, DetPredictions, predictions
 from resdet.predictions.jsonl import is_number
+from resdet.predictions.match import finder, image_names
 from resdet.predictions.numbering import class_numbers, image_numbers
 
 IMAGES_FILE = "images.json"  # what the numbers of a file mean, where tools/infer.py wrote it
@@ -72,16 +72,14 @@ def _numbers(beside: Path, records: Records) -> tuple[dict[int, int], dict[int, 
     """The image's index and the label that each number means."""
     image_of = {number: index for index, number in enumerate(image_numbers(records).tolist())}
     label_of = {number: label for label, number in enumerate(class_numbers(records.classes).tolist())}
-    images, classes = records.names(), records.classes.names
+    classes, find = records.classes.names, finder(image_names(records), of_files=True)
     try:
         told = json.loads(beside.read_text(encoding="utf-8", errors="surrogateescape"))
-        named = {row["id"]: splitext(basename(row["file_name"]))[0] for row in told["images"]}
+        named = {row["id"]: find(row["file_name"]) for row in told["images"]}
         called = {row["id"]: row["name"] for row in told["categories"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is something else
         return image_of, label_of
-    if len(set(images)) == len(images):
-        index = {name: place for place, name in enumerate(images)}
-        image_of = {number: index[name] for number, name in named.items() if name in index}
+    image_of = {number: index for number, index in named.items() if index is not None}
     if len(set(classes)) == len(classes):
         label = {name: place for place, name in enumerate(classes)}
         label_of = {number: label[name] for number, name in called.items() if name in label}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os.path import basename, splitext
 from pathlib import Path
 
 from resdet.data.records import Records
@@ -19,8 +18,8 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
     """
     names, places, found = [], [], []
     for place, result in results(file, text, records.classes):
-        names.append(splitext(basename(result.file))[0])
+        names.append(result.file)
         places.append(place)
         found.append(result.detections)
-    images = by_name(records.names(), names, places, file)
+    images = by_name(records, names, places, file, of_files=True)
     return collect(zip(images.tolist(), found, strict=True))

@@ -9,7 +9,7 @@ from resdet.data.records import Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.groups import MISSING, first_guesses, parse, write
 from resdet.predictions.loc import LocPredictions, to_inclusive
-from resdet.predictions.match import alphabetical, reorder
+from resdet.predictions.match import alphabetical, image_names, reorder
 from resdet.structures import Detections
 
 NO_GUESS = 0  # dlmread pads short lines with 0, which is no class and so never right
@@ -50,4 +50,4 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
     labels = {str(number): label for label, number in enumerate(class_numbers(records.classes))}
     labels[str(NO_GUESS)] = MISSING
     predictions = parse(lines, [f"{file}:{n}" for n in range(1, len(lines) + 1)], labels)
-    return reorder(predictions, alphabetical(records.names()))
+    return reorder(predictions, alphabetical(image_names(records).ids))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import basename, splitext
 from pathlib import Path
 from typing import TypeGuard
 
@@ -90,14 +89,14 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
     sizes = np.ones((lines, 2), dtype=np.int64)  # 1 x 1 where the image could not be read: there are no boxes
     names, places = [], []
     for row, (place, result) in enumerate(results(file, text, records.classes)):
-        names.append(splitext(basename(result.file))[0])
+        names.append(result.file)
         places.append(place)
         sizes[row] = result.width or 1, result.height or 1
         count = min(len(result.detections), MAX_GUESSES)
         labels[row, :count] = result.detections.labels[:count].numpy()
         boxes[row, :count] = result.detections.boxes[:count].numpy()
     pixels = to_inclusive(boxes, sizes[:, None, 0], sizes[:, None, 1]).astype(np.float64)
-    images = by_name(records.names(), names, places, file)
+    images = by_name(records, names, places, file, of_files=True)
     return reorder(LocPredictions(labels[: len(names)], pixels[: len(names)]), images)
 
 

@@ -54,7 +54,7 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
     for place, row in rows:
         if len(row) != 2:
             raise InputError(f"{place}: wanted ImageId,PredictionString, got {len(row)} columns")
-    images = by_name(records.names(), [row[0].strip() for _, row in rows[1:]], places, file)
+    images = by_name(records, [row[0].strip() for _, row in rows[1:]], places, file)
     return reorder(parse([row[1] for _, row in rows[1:]], places, _labels(records.classes)), images)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from resdet.data.lists import standard_numbers
 from resdet.data.records import Classes, Records
-from resdet.predictions.match import alphabetical
+from resdet.predictions.match import alphabetical, image_names
 
 
 def image_numbers(records: Records) -> NDArray[np.int64]:
@@ -19,7 +19,7 @@ def image_numbers(records: Records) -> NDArray[np.int64]:
     if (numbers >= 0).all() and len(np.unique(numbers)) == len(numbers):
         return numbers
     places = np.empty(len(records), dtype=np.int64)
-    places[alphabetical(records.names())] = np.arange(1, len(records) + 1)
+    places[alphabetical(image_names(records).ids)] = np.arange(1, len(records) + 1)
     return places
 
 

@@ -10,7 +10,7 @@ from resdet.data.records import Records
 from resdet.predictions import devkit, kaggle
 from resdet.predictions.groups import write
 from resdet.predictions.loc import MAX_GUESSES, LocPredictions
-from resdet.predictions.match import alphabetical
+from resdet.predictions.match import alphabetical, image_names
 
 
 def write_loc(folder: Path, predictions: LocPredictions, records: Records) -> None:
@@ -24,7 +24,7 @@ def write_loc(folder: Path, predictions: LocPredictions, records: Records) -> No
         folder: is made when it is not there.
         predictions: of ``records``; boxes that are whole pixels, as :func:`resdet.predictions.loc.to_inclusive` makes.
     """
-    names = records.names()
+    names = image_names(records).ids
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "predictions.txt").open("w", encoding="utf-8") as text:
         nothing = f"{devkit.NO_GUESS} 0 0 0 0"  # an empty line would not count as one

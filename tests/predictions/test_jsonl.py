@@ -73,6 +73,15 @@ def test_localizations_are_matched_by_file_name_and_rounded_like_every_written_f
     assert predictions.boxes[0, :2].tolist() == [[0, 0, 11, 19], [0, 3, 63, 29]]
 
 
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    records = records_of("cat/1", "dog/1", "1")
+    files = ["/photos/set/val/dog/1.JPEG", "val/1.JPEG", "cat/1.png"]  # one was made a PNG
+    (tmp_path / "p").write_text(
+        "".join(entry(file=file, detection={"label": i, "name": None}) for i, file in enumerate(files))
+    )
+    assert read_loc(tmp_path / "p", records).labels[:, 0].tolist() == [2, 0, 1]
+
+
 def test_only_the_first_five_detections_are_guesses(tmp_path):
     many = Detections(torch.ones(8, 4).cumsum(1), torch.ones(8), torch.arange(8) % 3)
     (tmp_path / "p").write_text(jsonl.format_line(jsonl.ImageResult("a", 9, 9, many), CLASSES.names))
@@ -98,8 +107,8 @@ def test_a_name_that_the_class_list_does_not_have_is_only_another_spelling(tmp_p
         (entry(detection={"box": [1, 2, 3]}), r"p:1: detection 1: wanted a box \[x1, y1, x2, y2\], got \[1, 2, 3\]"),
         (entry(detection={"box": [1, 2, 3, float("nan")]}), "p:1: detection 1: wanted a box"),
         (entry(detection={"name": "bee"}), "p:1: detection 1: label 2 is 'bee' there, but 'cat' in the data set"),
-        (entry(file="c.png"), "p:1: image 'c' is not among the data set's 1"),
-        (entry() + entry(), "p:2: image 'a' has a row already"),
+        (entry(file="c.png"), "p:1: image 'c.png' is not among the data set's 1, such as 'a'"),
+        (entry() + entry(), "p:2: image 'a.png' has a row already"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path, line, message):

@@ -134,10 +134,39 @@ def test_a_csv_without_the_header_is_refused(tmp_path):
         read(tmp_path, "a,bee 1 2 3 4\n", records_of(["a"]), "loc.csv")
 
 
-def test_two_images_of_one_name_cannot_be_matched_by_name(tmp_path):
-    records = pack(Path("set"), ANIMALS, [Record("p/a.JPEG", 0), Record("q/a.JPEG", 0)])
-    with pytest.raises(InputError, match="the data set has two images 'a'"):
+def test_images_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    paths = ["set/dog/1.jpg", "set/cat/2.jpg", "set/cat/1.jpg", "set/cat/deep/1.jpg"]
+    records = pack(Path("set"), ANIMALS, [Record(path, 0) for path in paths])
+    made = LocPredictions(np.array([[0], [1], [2], [1]]), np.arange(16.0).reshape(4, 1, 4))
+    write_loc(tmp_path, made, records)
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[1:] == [
+        "cat/1,cat 8 9 10 11",
+        "cat/2,bee 4 5 6 7",
+        "cat/deep/1,bee 12 13 14 15",
+        "dog/1,ant 0 1 2 3",
+    ]
+    for name in ("predictions.csv", "predictions.numbers.csv", "predictions.txt"):
+        back = read_loc(tmp_path / name, records)
+        assert back.labels[:, 0].tolist() == [0, 1, 2, 1], name
+        assert back.boxes[:, 0].tolist() == made.boxes[:, 0].tolist(), name
+    lines = "dog/1.jpg,ant 0 0 1 1\n/elsewhere/set/cat/2.jpg,\ncat/1.jpg,\nset/cat/deep/1,\n"
+    assert read(tmp_path, kaggle.HEADER + lines, records).labels[:, 0].tolist() == [0, -1, -1, -1]
+    with pytest.raises(InputError, match=r"loc\.txt:2: image '1' is not among the data set's 4, such as 'dog/1'"):
+        read(tmp_path, f"{kaggle.HEADER}1,\n", records)
+
+
+def test_an_image_that_is_in_the_set_twice_cannot_be_matched_by_name(tmp_path):
+    records = pack(Path("set"), ANIMALS, [Record("p/a.JPEG", 0), Record("p/a.JPEG", 0)])
+    with pytest.raises(InputError, match=r"the data set has two images 'a\.JPEG'"):
         read(tmp_path, "ImageId,PredictionString\na,\n", records)
+
+
+def test_a_row_may_name_its_image_with_folders_and_ending(tmp_path):
+    records = records_of(["a", "v1.5", "v1"])
+    lines = "photographs/a,ant 0 0 1 1\nv1.5,bee 0 0 1 1\nval/v1.JPEG,cat 0 0 1 1\n"
+    assert read(tmp_path, kaggle.HEADER + lines, records).labels[:, 0].tolist() == [0, 1, 2]
+    with pytest.raises(InputError, match=r"image 'v1\.6' is not among"):
+        read(tmp_path, f"{kaggle.HEADER}v1.6,\n", records)
 
 
 def test_written_lines_are_rounded_clipped_cut_to_five_and_never_empty():

@@ -220,3 +220,15 @@ def test_protocol_and_settings_are_not_for_predictions(tmp_path, capsys):
     spec = make_set(tmp_path / "set", IMAGES, ["n01", "n02", "n03"])
     assert evaluate("--predictions", tmp_path / "x.csv", "--data", spec, "--protocol", "dense") == 2
     assert "--protocol and --set are for --weights" in capsys.readouterr().err
+
+
+def test_guesses_of_images_with_one_name_in_several_folders_are_read_back(cls_weights, tmp_path):
+    for number, path in enumerate(("n01/1.png", "n02/1.png", "n02/2.png", "n03/1.png")):
+        (tmp_path / "set" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 32), (60 * number, 90, 0)).save(tmp_path / "set" / path)
+    spec = f"folder:{tmp_path / 'set'}"
+    assert evaluate("--weights", cls_weights, "--data", spec, "--out", tmp_path / "out") == 0
+    for name in ("predictions.txt", "predictions.csv", "predictions.numbers.csv"):
+        again = tmp_path / "again.json"
+        assert evaluate("--predictions", tmp_path / "out" / name, "--data", spec, "--json", again) == 0
+        assert json.loads(again.read_text())["top1_error"] == 50.0  # it says "n02" of every image
