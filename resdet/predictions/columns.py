@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,20 @@ class Table:
 
     file: Path
     text: str
-    words: NDArray[np.str_]  # (N,): the first column where it is a name, else empty words
+    words: NDArray[np.str_]  # (N,): the first column where it is a name, cut if it is too long; else empty words
     numbers: NDArray[np.float64]  # (N, C), all finite
 
     def place(self, row: int) -> str:
         """``file:line`` of a row, for an error's message."""
-        filled = (number for number, line in enumerate(self.text.split("\n"), 1) if line.strip())
-        return f"{self.file}:{next(number for index, number in enumerate(filled) if index == row)}"
+        return f"{self.file}:{self._line(row)[0]}"
+
+    def word(self, row: int) -> str:
+        """The whole first word of a row, for an error's message."""
+        return self._line(row)[1].split()[0]
+
+    def _line(self, row: int) -> tuple[int, str]:
+        filled = ((number, line) for number, line in enumerate(self.text.split("\n"), 1) if line.strip())
+        return next(islice(filled, row, None))
 
 
 def read_table(file: Path, text: str, columns: Sequence[str], word_length: int = 0) -> Table:

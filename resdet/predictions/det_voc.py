@@ -1,6 +1,7 @@
 """PASCAL VOC's result files: one a class, ``comp4_det_test_<class>.txt``, a line a detection: ``id score x1 y1 x2 y2``.
 
-The id is the image's name without its ending.  Boxes are inclusive pixels counted from 1, as in VOC's annotations.
+The id is the image's name without its ending; with it, it is read too.  Boxes are inclusive pixels counted from 1, as
+in VOC's annotations.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from resdet.errors import InputError
 from resdet.predictions.columns import read_table
 from resdet.predictions.det import DetPredictions, predictions
 from resdet.predictions.inclusive import as_inclusive, from_inclusive
+from resdet.predictions.match import image_names
 
 FILE_NAME = "comp4_det_test_{}.txt"
 PATTERN = re.compile(r"(?:.*_)?det_[^_]+_(.+)\.txt", re.DOTALL)  # of other competitions and splits too, such as comp3's
@@ -30,11 +32,10 @@ def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
         InputError: a malformed line, an image that the data set does not have, a file that names no class of it, or a
             class with two files.
     """
-    image_of = {name: index for index, name in enumerate(records.names())}
-    if len(image_of) < len(records):
-        raise InputError(
-            f"{records.root}: two of its images have one name, by which VOC's result files tell them apart"
-        )
+    names = image_names(records)
+    if len(set(names.ids)) < len(names.ids):
+        raise InputError(f"{records.root}: an image is in it twice, which VOC's result files cannot tell apart")
+    image_of = {name: index for each in (names.files, names.ids) for index, name in enumerate(each)}  # ids come first
     parts: list[DetPredictions] = []
     seen: dict[int, Path] = {}
     for file, text in files:
@@ -42,7 +43,7 @@ def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
         if label in seen:
             raise InputError(f"{file}: class {records.classes.ids[label]!r} has another file, {seen[label].name}")
         seen[label] = file
-        parts.append(_read_class(file, text, label, image_of))
+        parts.append(_read_class(file, text, label, image_of, names.ids))
     if not parts:
         return predictions([], [], [], [])
     fields = ([getattr(part, name) for part in parts] for name in ("images", "labels", "scores", "boxes"))
@@ -91,14 +92,13 @@ def format_lines(found: DetPredictions, names: Sequence[str]) -> str:
     )
 
 
-def _read_class(file: Path, text: str, label: int, image_of: dict[str, int]) -> DetPredictions:
+def _read_class(file: Path, text: str, label: int, image_of: dict[str, int], ids: list[str]) -> DetPredictions:
     longest = max(map(len, image_of), default=0)
     table = read_table(file, text, COLUMNS, word_length=longest + 1)  # cut to one more it is still none of them
     images = [image_of.get(name, -1) for name in table.words.tolist()]
     if -1 in images:
         row = images.index(-1)
-        raise InputError(
-            f"{table.place(row)}: image {table.words[row].item()!r} is none of the data set's {len(image_of)}"
-        )
+        such = f", such as {ids[0]!r}" if ids else ""
+        raise InputError(f"{table.place(row)}: image {table.word(row)!r} is none of the data set's {len(ids)}{such}")
     boxes = from_inclusive(table.numbers[:, 1:], FIRST_PIXEL)
     return predictions(images, np.full(len(images), label), table.numbers[:, 0], boxes)

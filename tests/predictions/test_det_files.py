@@ -85,9 +85,10 @@ def test_voc_files_hold_a_class_each_and_count_pixels_from_1(tmp_path):
         (
             "comp4_det_test_cat.txt",
             "a .5 1 1 9 9\nd .5 1 1 9 9\n",
-            r"cat\.txt:2: image 'd' is none of the data set's 3",
+            r"cat\.txt:2: image 'd' is none of the data set's 3, such as 'b'",
         ),
         ("comp4_det_test_cat.txt", "ab .5 1 1 9 9\n", r"cat\.txt:1: image 'ab' is none"),  # one letter more than any
+        ("comp4_det_test_cat.txt", "\na .5 1 1 9 9\n\nBlood_7.jpg 0 1 1 9 9\n", r"cat\.txt:4: image 'Blood_7\.jpg' is"),
         ("comp4_det_test_cat.txt", "a .5 1 1 9\n", r"cat\.txt:1: wanted 6 words \(image score .*\), got 5"),
         ("comp4_det_test_cat.txt", "a .5 1 1 9 9 9\n", r"cat\.txt:1: wanted 6 words .*, got 7"),
         ("comp4_det_test_cat.txt", "a .5 1 1 9 x\n", r"cat\.txt:1: wanted a finite number for ymax, got 'x'"),
@@ -107,8 +108,16 @@ def test_a_folder_without_voc_files_or_with_two_for_a_class_is_refused(tmp_path)
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match=r"comp4_det_test_cat\.txt: class 'cat' has another file, comp3_det_test_cat"):
         read_det(tmp_path, records_of(PLAIN))
-    with pytest.raises(InputError, match="two of its images have one name"):
+    with pytest.raises(InputError, match="an image is in it twice"):
         read(tmp_path, "", records_of(PLAIN, names=("a", "a", "b")), "comp4_det_test_ant.txt")
+
+
+def test_voc_ids_may_have_the_images_ending_and_the_folders_that_tell_images_apart(tmp_path):
+    name, lines = "comp4_det_test_cat.txt", "{} .5 1 1 9 9\n{} .5 1 1 9 9\n"
+    both = lines.format("c.jpg", "a")
+    assert read(tmp_path, both, records_of(PLAIN, numbers=WITHOUT_NUMBERS), name).images.tolist() == [2, 1]
+    both = lines.format("old/a", "new/a.jpg")
+    assert read(tmp_path, both, records_of(PLAIN, names=("new/a", "b", "old/a")), name).images.tolist() == [2, 0]
 
 
 def some_predictions():
