@@ -81,8 +81,8 @@ def main(argv: list[str] | None = None) -> None:
     print(det_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
-    if args.weights and args.out:  # last: a name that a form cannot hold must not cost the numbers
-        write_predictions(args.out, predictions, records, args.data)
+    if args.weights and args.out and (told := write_predictions(args.out, predictions, records, args.data)):
+        print(f"\n{told}")
 
 
 if __name__ == "__main__":

@@ -101,6 +101,18 @@ class Records:
             return open_image(self.file(index))
         return of_pixels(self.pixels[index].numpy(), self.file(index))
 
+    def whole_sizes(self) -> Tensor:
+        """``(N, 2)`` int64: width and height of every image: by its annotation, or where that does not say, opened.
+
+        Raises:
+            InputError: as :meth:`open`.
+        """
+        sizes = self.sizes.to(torch.int64)
+        for row in (sizes.amin(1) <= 0).nonzero()[:, 0].tolist():
+            image = self.open(row)
+            sizes[row] = torch.tensor([image.width, image.height])
+        return sizes
+
     def name(self, index: int) -> str:
         """The image's file name without its folder and ending: the id that ILSVRC's files use."""
         return Path(self.path(index)).stem

@@ -14,6 +14,7 @@ from resdet.eval.average_precision import averages
 from resdet.eval.det import det_metrics
 from resdet.eval.det_errors import error_costs
 from resdet.eval.det_rules import judge
+from resdet.predictions import det_voc
 from resdet.predictions.det import DetPredictions
 from resdet.predictions.write_det import FORMS, write_det
 from resdet.report import pictures
@@ -49,6 +50,13 @@ def evaluate(
     return metrics
 
 
-def write_predictions(folder: Path, predictions: DetPredictions, records: Records, spec: str) -> Path:
-    """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write_det`."""
-    return write_det(folder, predictions, records, FORMS.get(split_spec(spec)[0], "devkit"))
+def write_predictions(folder: Path, predictions: DetPredictions, records: Records, spec: str) -> str:
+    """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write_det`.
+
+    Returns:
+        Why they are in another form, and where, in one line; empty where they are not.
+    """
+    form = FORMS.get(split_spec(spec)[0], "devkit")
+    file = write_det(folder, predictions, records, form)
+    why = det_voc.fault(records) if form == "voc" else ""
+    return f"{why}: the detections are in {file}" if why else ""

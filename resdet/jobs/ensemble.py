@@ -64,10 +64,7 @@ def write_guesses(folder: Path, guesses: NDArray[np.int64], records: Records) ->
     Args:
         guesses: ``(N, k)`` labels of ``records``.
     """
-    sizes = records.sizes.numpy().astype(np.int64)  # (N, 2)
-    for row in (sizes.min(1) <= 0).nonzero()[0].tolist():  # annotations do not say
-        image = records.open(row)
-        sizes[row] = image.width, image.height
+    sizes = records.whole_sizes().numpy()
     whole = np.concatenate((np.zeros_like(sizes), sizes - 1), 1).astype(np.float64)
     write_loc(folder, LocPredictions(guesses, whole[:, None].repeat(guesses.shape[1], 1)), records)
 

@@ -1,13 +1,18 @@
-"""Our own jsonl, see :mod:`.jsonl`, as detections of a data set."""
+"""Our own jsonl, see :mod:`.jsonl`, as detections of a data set: it holds images and classes of whatever names."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from resdet.data.records import Records
 from resdet.predictions.det import DetPredictions, collect
-from resdet.predictions.jsonl import results
+from resdet.predictions.jsonl import ImageResult, format_line, results
 from resdet.predictions.match import by_name
+from resdet.structures import Detections
 
 
 def read(file: Path, text: str, records: Records) -> DetPredictions:
@@ -23,3 +28,20 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
         found.append(result.detections)
     images = by_name(records, names, places, file, of_files=True)
     return collect(zip(images.tolist(), found, strict=True))
+
+
+def format_lines(found: DetPredictions, records: Records) -> Iterator[str]:
+    """A line for each image of the data set, in order, each with its newline.
+
+    Raises:
+        InputError: an image whose annotation does not say its size cannot be read.
+    """
+    found = found[np.argsort(found.images, kind="stable")]
+    ends = np.searchsorted(found.images, np.arange(len(records) + 1))
+    boxes, scores = torch.from_numpy(found.boxes).float(), torch.from_numpy(found.scores).float()
+    labels = torch.from_numpy(found.labels)
+    for index, (width, height) in enumerate(records.whole_sizes().tolist()):
+        mine = slice(ends[index], ends[index + 1])
+        detections = Detections(boxes[mine], scores[mine], labels[mine])
+        result = ImageResult(str(records.file(index)), width, height, detections)
+        yield format_line(result, records.classes.names)

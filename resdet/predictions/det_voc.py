@@ -7,12 +7,13 @@ in VOC's annotations.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from resdet.data.records import Classes, Records
+from resdet.data.records import CODEC, Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.columns import read_table
 from resdet.predictions.det import DetPredictions, predictions
@@ -23,6 +24,7 @@ FILE_NAME = "comp4_det_test_{}.txt"
 PATTERN = re.compile(r"(?:.*_)?det_[^_]+_(.+)\.txt", re.DOTALL)  # of other competitions and splits too, such as comp3's
 COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
 FIRST_PIXEL = 1
+LONGEST_NAME = 255  # bytes, of a file on most disks
 
 
 def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
@@ -73,7 +75,27 @@ def file_name(class_id: str) -> str:
     """
     if not class_id or set(class_id) & set('/\\:*?"<>|\0\n'):
         raise InputError(f"class {class_id!r} cannot be in a file's name, as VOC's form wants it")
-    return FILE_NAME.format(class_id)
+    name = FILE_NAME.format(class_id)
+    if len(name.encode(*CODEC)) > LONGEST_NAME:
+        raise InputError(f"class {class_id!r} is too long to be in a file's name, as VOC's form wants it")
+    return name
+
+
+def fault(records: Records) -> str:
+    """What of a data set this form cannot hold, in one line; empty where it can hold all."""
+    ids = image_names(records).ids
+    if twice := next((name for name, times in Counter(ids).items() if times > 1), None):
+        return f"two images are called {twice!r}, which VOC's form could not tell apart"
+    if broken := next((name for name in ids if len(name.split()) != 1), None):
+        return f"image {broken!r}: VOC's form takes no spaces in names"
+    if broken := next((name for name in ids if not _is_text(name)), None):
+        return f"image {broken!r}: its name is not UTF-8, as VOC's form wants it"
+    try:
+        for class_id in records.classes.ids:
+            file_name(class_id)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def format_lines(found: DetPredictions, names: Sequence[str]) -> str:
@@ -90,6 +112,14 @@ def format_lines(found: DetPredictions, names: Sequence[str]) -> str:
         f"{names[image]} {score:.9g} {x1:.10g} {y1:.10g} {x2:.10g} {y2:.10g}\n"
         for image, score, (x1, y1, x2, y2) in rows
     )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of a file's name that are no UTF-8
+        return False
+    return True
 
 
 def _read_class(file: Path, text: str, label: int, image_of: dict[str, int], ids: list[str]) -> DetPredictions:
