@@ -36,7 +36,7 @@ class Checked:
     sketches: bytearray = field(default_factory=bytearray)
     labels: list[str] = field(default_factory=list)
     looked_at: int = 0
-    without_image: int = 0  # of them: annotations of an image that the set does not have
+    without_image: int = 0  # of them: annotations of an image that the set does not have, names without either
     seen: set[str] = field(default_factory=set)
 
     @property
@@ -64,7 +64,6 @@ def check_images(found: Checked) -> Iterator[None]:
         for sheet, seen in zip(some, looks, strict=True):
             _check(found, sheet, seen)
             found.looked_at += 1
-            found.without_image += not sheet.image
             yield
     if not found.image_count:
         found.add("refused", found.spec, "no images, which training would refuse")
@@ -77,9 +76,13 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     if is_scaled and same_shape(sheet.size, (seen.width, seen.height)):
         seen = seen._replace(width=sheet.size[0], height=sheet.size[1])
     file = f"{found.opened.root}/{sheet.image}" if sheet.image else ""
-    if sheet.wrong:
+    only_listed = seen.is_missing and sheet.kind == "no-annotation"
+    if only_listed:
+        found.add("no-image", sheet.place, f"neither this annotation nor its image {file} is there", file)
+    elif sheet.wrong:
         found.add(sheet.kind, sheet.place, sheet.wrong, file)
-    if not sheet.image:
+    if only_listed or not sheet.image:
+        found.without_image += 1
         found.corrections[sheet.place] = Correction((), (0, 0), leave_out=True)
         return
     again = sheet.image in found.seen
@@ -89,9 +92,9 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     unusable = bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation")
     if seen.error:
         unusable = True
-        if seen.is_missing and sheet.kind != "no-annotation":
+        if seen.is_missing:
             found.add("no-image", sheet.place, f"its image {file} is not there", file)
-        elif not seen.is_missing:
+        else:
             found.add("unreadable", file, seen.error)
     else:
         if not again:

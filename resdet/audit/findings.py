@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 KINDS = {
     "refused": "the data set's own reader gives up, and so would training",
     "annotation": "what an annotation says cannot be read, or it says it twice",
-    "no-image": "an annotation whose image is not there",
+    "no-image": "an annotation, or a listed name, whose image is not there",
     "no-annotation": "an image without annotation",
     "unreadable": "an image that is damaged, cut off, too large or no image",
     "mislabelled": "an image whose name ends as another format's do",

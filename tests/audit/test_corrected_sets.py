@@ -99,6 +99,45 @@ def test_an_ending_that_is_listed_without_annotation_leaves_vocs_list(tmp_path):
         assert names_of(f"voc:{tmp_path / split}:train") == ["b"]
 
 
+def gone(image, annotation):
+    return f"neither this annotation nor its image {image} is there", str(annotation)
+
+
+def audited(spec):
+    done = audit([spec], None, (), lambda items, count, what: items)
+    return done, [(finding.kind, finding.text, finding.place) for finding in done.findings]
+
+
+def test_a_listed_name_with_neither_annotation_nor_image_is_no_image(tmp_path):
+    root = tmp_path / "set"
+    draw_voc(root, {"train": "a\nb\ngone\n"}, "abc")
+    (root / "Annotations/b.xml").unlink()
+    done, found = audited(f"voc:{root}:train")
+    there = root / "Annotations"
+    assert found == [
+        ("no-annotation", "not found, though the image is", str(there / "b.xml")),
+        ("no-image", *gone(root / "JPEGImages/gone.jpg", there / "gone.xml")),
+    ]
+    assert done.images == 2
+    assert corrected(tmp_path / "fixed", f"voc:{root}:train") == ["no-annotation", "no-image"]
+    assert names_of(f"voc:{tmp_path / 'fixed'}:train") == ["a"]
+
+
+def test_neither_is_told_of_ilsvrcs_lists_too(tmp_path):
+    loc, det = tmp_path / "loc", tmp_path / "det"
+    spec = broken_sets.draw_loc(loc)
+    with (loc / "ImageSets/CLS-LOC/val.txt").open("a") as file:
+        file.write("gone 10\n")
+    done, found = audited(spec)
+    wanted = gone(loc / "Data/CLS-LOC/val/gone.JPEG", loc / "Annotations/CLS-LOC/val/gone.xml")
+    assert [row for row in found if "gone" in row[2]] == [("no-image", *wanted)]
+    assert done.images == len(broken_sets.NAMES) + 1  # "odd"
+    done, found = audited(broken_sets.draw_det(det))  # whose list has "lost", and "none", which needs no XML
+    wanted = gone(det / "Data/DET/val/lost.JPEG", det / "Annotations/DET/val/lost.xml")
+    assert [row for row in found if "lost" in row[2] or "none" in row[2]] == [("no-image", *wanted)]
+    assert done.images == len(broken_sets.NAMES) + 2
+
+
 @pytest.mark.parametrize("order", [("train", "val"), ("val", "train")])
 def test_what_one_split_of_voc_leaves_out_the_other_does_not_bring_back(tmp_path, order):
     draw_voc(tmp_path / "set", {"train": "a\nb\nc\n", "val": "d\ne\n"}, "abcde")

@@ -43,7 +43,9 @@ def _sheets(base: Path, names: list[str]) -> Iterator[Sheet]:
 
     def sheet(name: str) -> Sheet:
         image, file = f"Data/DET/{name}.JPEG", _file(base, name)
-        return read_sheet(file, image, FRAME, known) if os.path.exists(file) else Sheet(image, file)
+        if os.path.exists(file):
+            return read_sheet(file, image, FRAME, known)
+        return Sheet(image, file, kind="no-annotation")  # which it needs not have, with an image
 
     return read_each(sheet, names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,8 @@ def open_set(root: Path, split: str) -> SheetSet:
 
 def _sheets(tree: Tree, names: list[str], annotated: dict[str, str], images: dict[str, str]) -> Iterator[Sheet]:
     def sheet(name: str) -> Sheet:
-        image = f"{tree.images}/{images.get(name, f'{name}.jpg')}"
+        stem = name if name in images else os.path.splitext(name)[0]  # a list may have the image's ending
+        image = f"{tree.images}/{images.get(stem, f'{name}.jpg')}"
         file = f"{tree.base / tree.annotations / annotated.get(name, f'{name}.xml')}"
         if name not in annotated:
             return Sheet(image, file, wrong=f"{file}: not found, though the image is", kind="no-annotation")
