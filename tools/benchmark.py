@@ -15,6 +15,7 @@ import torch
 from resdet import cli
 from resdet.benchmarks import data, det, loc, ops
 from resdet.benchmarks import eval as evaluation
+from resdet.jobs import trained
 from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
+    trained.check_alone()
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     print(line_of_machine(measured_on(device)), flush=True)

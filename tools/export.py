@@ -38,6 +38,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
+    trained.check_alone()
 
     from resdet.jobs.export import export  # here: --help answers without waiting for torch
 

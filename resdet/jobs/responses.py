@@ -12,7 +12,7 @@ from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, test_loader
 from resdet.errors import InputError, UsageError
 from resdet.inference.responses import layer_responses
-from resdet.jobs.trained import check_alone, open_trained
+from resdet.jobs.trained import open_trained
 from resdet.progress import follow
 
 
@@ -29,7 +29,6 @@ def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) ->
         UsageError: not a classifier's.
     """
     weights = run / "last.pt"
-    check_alone()
     loaded, how = open_trained(weights, args.settings, args)
     if not isinstance(loaded.config, ClsConfig):
         raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
