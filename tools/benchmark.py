@@ -48,10 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     for suite in args.suite or SUITES:
         of_data = {"images": args.images} if suite == "data" else {}
         for row in SUITES[suite](device, **of_data):
-            print(line_of(row), flush=True)
             rows.append(row)
-    if args.json:
-        cli.write_json(args.json, benchmark_file(rows, device))
+            if args.json:  # after each: what is measured is kept, whatever comes
+                cli.write_json(args.json, benchmark_file(rows, device))
+            print(line_of(row), flush=True)
 
 
 def line_of_machine(on: dict[str, Any]) -> str:

@@ -56,14 +56,13 @@ def main(argv: list[str] | None = None) -> None:
         audit_report.check_empty(args.fix)
     ignored = [word.strip() for word in args.ignore.split(",") if word.strip()]
     done = audit.audit(args.specs, args.config, ignored, lambda items, count, what: follow(items, count, what, "image"))
-    for line in audit_report.summary(done, args.show):
-        print(line.encode("utf-8", "backslashreplace").decode())  # names may hold bytes that are no UTF-8
     if args.json:
         cli.write_json(args.json, audit_report.content(done))
     if args.html:
         audit_report.write_page(args.html, done)
-    if args.fix:
-        print("\n".join(audit_report.write_corrected(args.fix, done)))
+    corrected = audit_report.write_corrected(args.fix, done) if args.fix else []
+    for line in (*audit_report.summary(done, args.show), *corrected):  # last: whoever listens may have gone
+        print(line.encode("utf-8", "backslashreplace").decode())  # names may hold bytes that are no UTF-8
     if done.findings:
         raise InputError(f"{len(done.findings)} findings")
 

@@ -75,11 +75,11 @@ def main(argv: list[str] | None = None) -> None:
         metrics = cls_metrics(guess_ranks(read_loc(args.predictions, records).labels, records.labels), "predictions")
     if not trained.tells():
         return  # under torchrun the first process does the rest
-    print(table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
     if args.weights and args.out:
         write_guesses(args.out, guesses, records)
+    print(table(metrics))  # last: whoever listens may have gone
 
 
 if __name__ == "__main__":

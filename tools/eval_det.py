@@ -73,16 +73,15 @@ def main(argv: list[str] | None = None) -> None:
         predictions = read_det(args.predictions, records)
     if not trained.tells():
         return  # under torchrun the first process does the rest
-    if pairs is not None and len(pairs):
-        print(f"{len(pairs)} pairs of image and class are blacklisted")
-    print("\n".join(sanity_lines(predictions, records)) + "\n")
     how = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
     metrics = evaluate(predictions, records, metric, pairs, **how)
-    print(det_table(metrics))
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
-    if args.weights and args.out and (told := write_predictions(args.out, predictions, records, args.data)):
-        print(f"\n{told}")
+    why = write_predictions(args.out, predictions, records, args.data) if args.weights and args.out else ""
+    if pairs is not None and len(pairs):  # what is printed comes last: whoever listens may have gone
+        print(f"{len(pairs)} pairs of image and class are blacklisted")
+    print("\n".join(sanity_lines(predictions, records)) + "\n")
+    print(det_table(metrics) + (f"\n\n{why}" if why else ""))
 
 
 if __name__ == "__main__":

@@ -78,10 +78,10 @@ def main(argv: list[str] | None = None) -> None:
         panels += response_panels(values, [h.name for h in histories if h.plain])
     save(args.out, page(panels, columns=2))
     rows = {history.name: numbers(history) for history in histories}
-    print(table(rows, args.metric))
     if args.json:
         content = {"metric": args.metric, "runs": rows, "responses": responses}
         cli.write_json(args.json, content)
+    print(table(rows, args.metric))  # last: whoever listens may have gone
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import benchmark
 
+from resdet import cli
 from resdet.benchmarks import loc
 from resdet.timing import alone, row_of
 
@@ -25,6 +26,17 @@ def test_rows_are_printed_and_written(tmp_path, monkeypatch, capsys):
     assert f"cpu (1 threads); python {platform.python_version()}, torch {torch.__version__}" in machine
     assert all("K 6, A 2" in line for line in lines[:2])
     assert [row["suite"] for row in json.loads(file.read_text())["rows"]] == ["loc"] * 4
+
+
+def test_rows_are_kept_where_a_later_one_fails(tmp_path, monkeypatch):
+    def failing(device: torch.device):
+        yield row_of("loc", "first", [1.0], "peer", [2.0])
+        raise MemoryError
+
+    monkeypatch.setattr(benchmark, "SUITES", {"loc": failing})
+    file = tmp_path / "loc.json"
+    assert cli.run(benchmark.main, ["--device", "cpu", "--threads", "1", "--json", str(file)]) == 1
+    assert [row["name"] for row in json.loads(file.read_text())["rows"]] == ["first"]
 
 
 def test_a_row_says_its_ratio_or_why_it_has_none():

@@ -1,6 +1,8 @@
 """tools/plot_runs.py on runs that tools/train_cls.py has made."""
 
 import json
+import sys
+from io import StringIO
 
 import cv2
 import pytest
@@ -31,6 +33,15 @@ def runs(tmp_path_factory):
         words = [str(folder / "tiny.yaml"), *data, f"model.backbone.shortcut={shortcut}", "--out", str(folder / name)]
         assert cli.run(TRAIN, words) == 0
     return folder / "plain", folder / "residual"
+
+
+def test_numbers_are_written_where_nobody_reads_the_table(runs, tmp_path, monkeypatch):
+    gone = StringIO()
+    gone.close()
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="closed file"):
+        patch.setattr(sys, "stdout", gone)
+        plot(*runs, "--out", tmp_path / "curves.png", "--json", tmp_path / "n.json")
+    assert set(json.loads((tmp_path / "n.json").read_text())["runs"]) == {"plain", "residual"}
 
 
 def test_curves_and_responses_become_a_picture_a_table_and_numbers(runs, tmp_path, capsys):
