@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -54,14 +56,21 @@ def make_room(*, files: Iterable[Path | None] = (), folders: Iterable[Path | Non
     """Make the folders that results go into before the work is done, not after; None: not asked for.
 
     Raises:
-        OSError, UsageError: one cannot be made, or what is to be a file is a folder.
+        OSError, UsageError: one cannot be made, or may not be written into; what is to be a file is a folder.
     """
     for file in filter(None, files):
         if file.is_dir():
             raise UsageError(f"{file}: a folder, where a file is to be written")
         file.parent.mkdir(parents=True, exist_ok=True)
+        _check_writable(file if file.exists() else file.parent)
     for folder in filter(None, folders):
         folder.mkdir(parents=True, exist_ok=True)
+        _check_writable(folder)
+
+
+def _check_writable(place: Path) -> None:
+    if not os.access(place, os.W_OK):
+        raise PermissionError(errno.EACCES, "may not be written" + " into" * place.is_dir(), str(place))
 
 
 def _leave_others() -> None:

@@ -1,4 +1,5 @@
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,26 @@ def test_success_is_0_and_main_gets_the_arguments():
     seen = []
     assert cli.run(seen.append, ["a", "--b"]) == 0
     assert seen == [["a", "--b"]]
+
+
+def test_what_may_not_be_written_is_told_before_the_work(tmp_path, monkeypatch):
+    locked, file = tmp_path / "locked", tmp_path / "file.json"
+    locked.mkdir()
+    file.touch()
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) not in (locked, file))  # root may write anywhere
+    for results in ({"files": [None, locked / "new.json"]}, {"folders": [locked]}, {"files": [file]}):
+        with pytest.raises(PermissionError, match="may not be written"):
+            cli.make_room(**results)
+    cli.make_room(files=[tmp_path / "deep" / "new.json"], folders=[None, tmp_path / "out"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "file.json", "locked", "out"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_really_may_not_be_written_is_told_before_the_work(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError, match="may not be written"):
+        cli.make_room(files=[tmp_path / "new.json"])
+    tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("script", sorted((Path(__file__).parents[1] / "tools").glob("*.py")), ids=lambda p: p.name)

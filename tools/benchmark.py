@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
     trained.check_alone()
+    cli.make_room(files=(args.json,))
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     print(line_of_machine(measured_on(device)), flush=True)

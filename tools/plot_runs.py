@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     trained.check_alone()
     if not args.responses and (args.settings or args.data):
         raise UsageError("--set and --data are for --responses: curves are drawn from metrics.jsonl alone")
+    cli.make_room(files=(args.out, args.json))
     histories = read_histories(args.runs, args.metric)
     panels = error_panels(histories, LABELS.get(args.metric, args.metric))
     responses: dict[str, dict[str, float]] = {}
