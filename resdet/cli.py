@@ -45,6 +45,17 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
+def works_alone() -> bool:
+    """Whether this process has to work, where there is nothing to share out.
+
+    Of several that ``torchrun`` started the first works as if it were started alone, and the others end quietly.
+    """
+    is_first = os.environ.get("RANK", "0") == "0"
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # or it would wait for the others
+        os.environ.pop(name, None)
+    return is_first
+
+
 def write_json(file: Path, content: Any) -> None:
     """Write plain types as JSON for people and programs, with the folders above the file."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ import torch
 from resdet import cli
 from resdet.benchmarks import data, det, loc, ops
 from resdet.benchmarks import eval as evaluation
-from resdet.jobs import trained
 from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -40,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
-    trained.check_alone()
+    if not cli.works_alone():
+        return
     cli.make_room(files=(args.json,))
     torch.set_num_threads(args.threads)
     device = torch.device(args.device)

@@ -47,10 +47,11 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.jobs import audit, audit_report, trained  # here: --help answers without waiting for torch
+    from resdet.jobs import audit, audit_report  # here: --help answers without waiting for torch
     from resdet.progress import follow
 
-    trained.check_alone()
+    if not cli.works_alone():
+        return
     cli.make_room(files=(args.json, args.html))
     if args.fix:
         audit_report.check_empty(args.fix)

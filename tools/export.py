@@ -38,7 +38,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
-    trained.check_alone()
+    if not cli.works_alone():
+        return
 
     from resdet.jobs.export import export  # here: --help answers without waiting for torch
 

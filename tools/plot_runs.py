@@ -64,7 +64,8 @@ def table(rows: dict[str, dict[str, float | None]], metric: str) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
-    trained.check_alone()
+    if not cli.works_alone():
+        return
     if not args.responses and (args.settings or args.data):
         raise UsageError("--set and --data are for --responses: curves are drawn from metrics.jsonl alone")
     cli.make_room(files=(args.out, args.json))

@@ -209,16 +209,6 @@ def tells() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def check_alone() -> None:
-    """For what there is no sharing out.
-
-    Raises:
-        UsageError: ``torchrun`` started several of us.
-    """
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise UsageError("runs as one process: start it with python, not with torchrun")
-
-
 def finite_number(text: str) -> float:
     """A type for argparse: any number but NaN, which no score is above, and infinity."""
     try:
