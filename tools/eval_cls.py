@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -38,19 +37,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write DIR/eval.json, and the guesses of weights as eval_loc.py does"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write DIR/eval.json, confusion.csv, and the guesses of weights as eval_loc.py does",
     )
     trained.add_options(parser)
     return parser
-
-
-def table(metrics: dict[str, Any]) -> str:
-    networks = f", {n} networks" if (n := metrics.get("networks", 1)) > 1 else ""
-    lines = [f"{metrics['images']} images, {metrics['protocol']}{networks}; errors in %, 95 % intervals", ""]
-    for key, name in (("top1_error", "top-1"), ("top5_error", "top-5")):
-        low, high = metrics["ci95"][key]
-        lines.append(f"{name:<12}{metrics[key]:5.2f} [{low:.2f}, {high:.2f}]")
-    return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,6 +53,8 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.data.relabel import check_labelled
     from resdet.errors import UsageError
     from resdet.eval.cls import cls_metrics, guess_ranks
+    from resdet.eval.cls_table import cls_table
+    from resdet.jobs.cls_report import confusion_of
     from resdet.predictions.read import read_loc
 
     cli.make_room(files=(args.json,), folders=(args.out,))
@@ -72,14 +67,16 @@ def main(argv: list[str] | None = None) -> None:
     else:
         if args.protocol or args.settings:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")
-        metrics = cls_metrics(guess_ranks(read_loc(args.predictions, records).labels, records.labels), "predictions")
+        guesses = read_loc(args.predictions, records).labels
+        metrics = cls_metrics(guess_ranks(guesses, records.labels), "predictions")
     if not trained.tells():
         return  # under torchrun the first process does the rest
+    metrics["confused"] = confusion_of(guesses, records, args.out)
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
     if args.weights and args.out:
         write_guesses(args.out, guesses, records)
-    print(table(metrics))  # last: whoever listens may have gone
+    print(cls_table(metrics))  # last: whoever listens may have gone
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ def arguments() -> argparse.ArgumentParser:
         help="lines 'image_index wnid' to leave out, for ilsvrc (default: the official list for the official val set)",
     )
     parser.add_argument("--coco-backend", choices=("pycocotools", "faster-coco-eval"), default="pycocotools")
-    parser.add_argument("--errors", action="store_true", help="also: the mAP that each kind of error costs")
+    parser.add_argument("--errors", action="store_true", help="also: what kinds of error cost, and what is confused")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/eval.json, pr.png and what weights predict")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write numbers, pictures and what weights find there")
     trained.add_options(parser)
     return parser
 
@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.errors import UsageError
+    from resdet.eval.confusion import confused_line
     from resdet.eval.det import check_boxes, default_metric
     from resdet.eval.det_blacklist import left_out
     from resdet.eval.det_sanity import sanity_lines
@@ -81,7 +82,8 @@ def main(argv: list[str] | None = None) -> None:
     if pairs is not None and len(pairs):  # what is printed comes last: whoever listens may have gone
         print(f"{len(pairs)} pairs of image and class are blacklisted")
     print("\n".join(sanity_lines(predictions, records)) + "\n")
-    print(det_table(metrics) + (f"\n\n{why}" if why else ""))
+    confused = [confused_line(metrics["confused"])] if args.errors else []
+    print("\n\n".join([det_table(metrics), *confused, *([why] if why else [])]))
 
 
 if __name__ == "__main__":

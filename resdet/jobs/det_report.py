@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from resdet.data.formats import split_spec
 from resdet.data.records import Records
 from resdet.eval.average_precision import averages
+from resdet.eval.confusion import box_confusion, most_confused, write_matrix
 from resdet.eval.det import det_metrics
 from resdet.eval.det_errors import error_costs
 from resdet.eval.det_rules import judge
@@ -31,10 +32,11 @@ def evaluate(
     errors: bool = False,
     pictures_to: Path | None = None,
 ) -> dict[str, Any]:
-    """The metrics of :func:`resdet.eval.det.det_metrics`, with ``errors`` among them where they are asked for.
+    """The metrics of :func:`resdet.eval.det.det_metrics`, with ``errors`` and ``confused`` where they are asked for.
 
     Args:
-        pictures_to: a folder for ``pr.png``, precision against recall of each class; at an IoU of 0.5 for COCO.
+        pictures_to: a folder for ``pr.png``, precision against recall of each class; at an IoU of 0.5 for COCO; and,
+            with ``errors``, for ``confusion.csv``.
     """
     metrics = det_metrics(predictions, records, metric, left_out=left_out, backend=backend)
     if not errors and pictures_to is None:
@@ -42,6 +44,10 @@ def evaluate(
     judged = judge(predictions, records, metric, left_out)  # once more: seconds, where a million boxes were read
     if errors:
         metrics["errors"] = error_costs(judged)
+        matrix = box_confusion(predictions, records)
+        metrics["confused"] = most_confused(matrix, records.classes.names)
+        if pictures_to is not None:
+            write_matrix(pictures_to / "confusion.csv", matrix, records.classes.names)
     if pictures_to is not None:
         curves = judged.curves()
         ap = (100 * averages(curves, judged.average)).tolist()

@@ -56,7 +56,10 @@ def test_a_classifier_that_always_says_n02_is_wrong_on_the_rest(cls_weights, tmp
     }
     low, high = metrics["ci95"]["top1_error"]
     assert low < 50 < high
-    assert "50.00" in capsys.readouterr().out
+    assert "50.00" in (out := capsys.readouterr().out)
+    assert sum(one["count"] for one in metrics["confused"]) == 2
+    assert {one["found"] for one in metrics["confused"]} == {"n02"}
+    assert "most often taken for another: n0" in out
 
 
 def test_guesses_are_written_and_score_the_same_from_there(cls_weights, tmp_path):
@@ -67,6 +70,7 @@ def test_guesses_are_written_and_score_the_same_from_there(cls_weights, tmp_path
         again = tmp_path / "again.json"
         assert evaluate("--predictions", tmp_path / "out" / name, "--data", spec, "--json", again) == 0
         assert json.loads(again.read_text())["top1_error"] == metrics["top1_error"] == 50.0
+    assert (tmp_path / "out" / "confusion.csv").read_text().splitlines()[0] == "true \\ found,n01,n02,n03,(nothing)"
     assert (tmp_path / "out" / "predictions.txt").read_text().splitlines()[0].split()[1:5] == ["0", "0", "31", "31"]
 
 

@@ -81,7 +81,9 @@ def test_errors_and_pictures_are_made_where_they_are_asked_for(tmp_path, val, ca
     assert "background" in capsys.readouterr().out
     assert json.loads((tmp_path / "out/eval.json").read_text()) == metrics
     assert cv2.imread(str(tmp_path / "out/pr.png")).shape == (360, 2 * 480, 3)
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["eval.json", "pr.png"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["confusion.csv", "eval.json", "pr.png"]
+    mistakes = [("airplane", "(nothing)"), ("(nothing)", "accordion"), ("(nothing)", "airplane")]
+    assert [tuple(one.values()) for one in metrics["confused"]] == [(*pair, 1) for pair in mistakes]
 
 
 def test_a_blacklist_takes_a_class_out_of_an_image(tmp_path, val, capsys):
