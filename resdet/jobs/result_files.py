@@ -128,7 +128,7 @@ class ResultFiles:
         for form in self._new_forms():
             form.close(done=False)
         self._clear()
-        for name in (name for form in self.forms if afresh for name in WRITTEN.get(form, ())):
+        for name in (name for form in self.forms if afresh and form in WRITTEN for name in self._names(form)):
             for file in self.folder.glob(name):
                 file.unlink()
 
@@ -137,9 +137,13 @@ class ResultFiles:
 
         An earlier run's, whose weights may have been others, or somebody's own: it is not removed, and to be told.
         """
-        mine = {name for form in self.forms for name in WRITTEN.get(form, (form,))}
+        mine = {name for form in self.forms for name in self._names(form)}
         names = {name for names in (*WRITTEN.values(), (PICTURES,)) for name in names} - mine
         return sorted(str(file.relative_to(self.folder)) for name in names for file in self.folder.glob(name))
+
+    def _names(self, form: str) -> tuple[str, ...]:
+        names = WRITTEN.get(form, (form,))
+        return names[:1] if self.task == "loc" else names  # a localizer's forms are a file each
 
     def draw(self, found: Found) -> None:
         """Draw what came of an image or a frame, where pictures are asked for; a video's frames in their order."""

@@ -262,3 +262,13 @@ def test_pictures_never_replace_photographs(loc_weights, tmp_path, capsys):
     assert infer("--weights", loc_weights, tmp_path, "--out", tmp_path) == 2
     assert "choose another --out" in capsys.readouterr().err
     assert file.read_bytes() == before
+
+
+def test_a_file_of_the_users_that_only_detections_forms_have_stays(photographs, loc_weights, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "images.txt").write_text("mine")
+    words = ["--weights", loc_weights, photographs / "grey.jpg", "--out", out, "--format", "devkit"]
+    assert infer(*words) == 0
+    assert (out / "images.txt").read_text() == "mine"
+    assert len((out / "predictions.txt").read_text().splitlines()) == 1
