@@ -22,6 +22,14 @@ def test_boxes_too_far_apart_stay_as_they_are() -> None:
     torch.testing.assert_close(score, torch.tensor([0.6]))
 
 
+def test_the_distance_of_centres_counts_beside_the_overlap() -> None:
+    boxes = torch.tensor([[[0.0, 0, 30, 40], [0, 0, 45, 60]]])
+    # IoU 1200 / 2700; centres 12.5 apart, diagonals of 50 and 75: 1 - 0.4444 + 12.5 / 62.5 = 0.7556
+    scores = torch.tensor([[0.6, 0.3]])
+    assert greedy_merge(scores, boxes, 1 - 0.75)[0].tolist() == [[0, 0, 30, 40]]
+    assert greedy_merge(scores, boxes, 1 - 0.76)[0].tolist() == [[0, 0, 37.5, 50]]
+
+
 def test_one_candidate_and_boxes_without_area_give_finite_answers() -> None:
     box, _ = greedy_merge(torch.tensor([[0.1]]), torch.tensor([[[1.0, 2, 3, 4]]]), 0.5)
     assert box.tolist() == [[1, 2, 3, 4]]
