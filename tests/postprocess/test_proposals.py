@@ -35,7 +35,12 @@ def slow(logits, deltas, usable, size, rule, anchors=ANCHORS):
 
 @pytest.mark.parametrize(
     "rule",
-    [ProposalRule(60, 20, 0.7, 8.0), ProposalRule(6000, 300, 0.5, 16.0), ProposalRule(40, 10, 0.3, 0.0)],
+    [
+        ProposalRule(60, 20, 0.7, 8.0),
+        ProposalRule(6000, 300, 0.5, 16.0),
+        ProposalRule(40, 10, 0.3, 0.0),
+        ProposalRule(12, 300, 0.5, 0.0),  # so few take part that not all that could be kept are there
+    ],
     ids=str,
 )
 def test_proposals_are_those_of_the_slow_computation(rule):
