@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from resdet.eval.cls import cls_metrics, true_class_ranks
+from resdet.eval.cls import cls_metrics, guess_ranks, true_class_ranks
 
 
 def test_ranks_worked_by_hand():
@@ -37,3 +37,12 @@ def test_errors_are_percent_of_images():
     assert metrics["protocol"] == "1-crop"
     low, high = metrics["ci95"]["top5_error"]
     assert 0 <= low < 25 < high < 100
+
+
+@pytest.mark.parametrize(("width", "missed"), [(1, 5), (2, 5), (5, 5), (7, 7)])
+def test_a_class_that_was_not_guessed_counts_for_neither_error_however_few_the_guesses(width, missed):
+    guesses = np.array([[3, 1, 2, 4, 5, 6, 7], [1, 2, 3, 4, 5, 6, 7]])[:, :width]
+    ranks = guess_ranks(guesses, torch.tensor([3, 0]))
+    assert ranks.tolist() == [0, missed]
+    metrics = cls_metrics(ranks, "predictions")
+    assert (metrics["top1_error"], metrics["top5_error"]) == (50.0, 50.0)
