@@ -51,6 +51,14 @@ def test_nothing_counted_is_zero_with_gradients_of_zero():
     assert not deltas.grad.any()
 
 
+def test_parts_weigh_by_what_counts_in_them_and_one_is_the_least_a_loss_is_divided_by():
+    counts = [{"box": torch.tensor(box), "object": torch.tensor(0)} for box in (2, 3, 0)]
+    shares = [{name: share.item() for name, share in part.items()} for part in losses.shares_of_parts(counts)]
+    # boxes: sums over 2, 3 and 1 become sums over 5; objects: sums over 1 stay that
+    assert [part["box"] for part in shares] == pytest.approx([2 / 5, 3 / 5, 1 / 5])
+    assert [part["object"] for part in shares] == [1, 1, 1]
+
+
 def test_losses_of_bfloat16_are_computed_in_float32():
     logits, deltas = torch.randn(5).bfloat16(), torch.randn(5, 4).bfloat16()
     label, wanted = torch.tensor([0, 1, 1, 0, -1]), torch.randn(5, 4)
