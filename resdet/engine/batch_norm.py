@@ -92,10 +92,12 @@ def _adder(pool: _Pool) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
 
 
 def _store(pools: dict[nn.BatchNorm2d, _Pool]) -> None:
-    for pool in pools.values():
-        if not (pool.mean.isfinite().all() and pool.squares.isfinite().all()):
-            raise FloatingPointError("batch norm's recomputed statistics are not finite: the weights have diverged")
+    stored = []
     for layer, pool in pools.items():
         assert layer.running_mean is not None and layer.running_var is not None  # both are there where it tracks
-        layer.running_mean.copy_(pool.mean)
-        layer.running_var.copy_(pool.squares / pool.count)
+        for buffer, value in ((layer.running_mean, pool.mean), (layer.running_var, pool.squares / pool.count)):
+            stored.append((buffer, value.to(buffer.dtype)))  # a float64 may be finite where no float32 is
+            if not stored[-1][1].isfinite().all():
+                raise FloatingPointError("batch norm's recomputed statistics are not finite: the weights have diverged")
+    for buffer, value in stored:
+        buffer.copy_(value)

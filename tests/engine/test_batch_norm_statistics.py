@@ -146,6 +146,15 @@ def test_no_images_are_refused_and_the_net_is_as_it_was(net):
     assert net.bn1.track_running_stats
 
 
+def test_one_channel_whose_variance_no_float32_holds_is_enough_to_leave_all_as_they_were(net):
+    before = [s.clone() for s in statistics(net)]
+    with torch.no_grad():
+        net.conv1.weight[0, 0] = 1e25  # the mean is a float32, and the variance a float64
+    with pytest.raises(FloatingPointError, match="not finite"):
+        recompute(net, batches(4, 4), CPU)
+    torch.testing.assert_close(statistics(net), before, rtol=0, atol=0)
+
+
 def test_diverged_weights_leave_the_statistics_alone(net):
     before = [s.clone() for s in statistics(net)]
     with torch.no_grad():
