@@ -139,6 +139,13 @@ def test_true_class_error_is_unknown_where_one_images_class_was_not_guessed():
     assert metrics_of(images, predicted, blacklist=[False, True])["gt_class_loc_error"] == 100
 
 
+def test_a_class_counts_as_found_from_the_first_guess_to_the_fifth():
+    predicted = [[*[(2, FAR)] * place, (1, box)] for place, box in enumerate((WHOLE, FAR, FAR, WHOLE, FAR))]
+    metrics = metrics_of([(1, [WHOLE])] * 5, predicted)
+    assert metrics["gt_class_loc_error_class_found"] == 60
+    assert metrics["gt_class_loc_error_class_missed"] is None
+
+
 def test_true_class_error_of_a_file_is_that_of_the_first_guess_of_the_class():
     assert metrics_of([(1, [WHOLE])], [[(2, FAR), (1, FAR), (1, WHOLE)]])["gt_class_loc_error"] == 100
 
