@@ -67,6 +67,12 @@ def test_background_may_have_to_overlap_a_little_and_may_leave_a_gap_below_objec
     assert rows(found) == {BOX: (0, BOX), near: (3, NOTHING)}
 
 
+def test_background_begins_at_its_lower_overlap_and_ends_before_its_upper_one():
+    lower, upper = (0.0, 0.0, 20.0, 5.0), (0.0, 0.0, 20.0, 10.0)  # a quarter and a half
+    found = sampled([target(BOX)], [[lower, upper]], foreground=0.75, background=(0.25, 0.5))
+    assert rows(found) == {BOX: (0, BOX), lower: (3, NOTHING)}
+
+
 def test_regions_in_what_is_ignored_are_neither_objects_nor_background_and_its_box_is_none():
     inside, mostly_out = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 60.0, 60.0)
     found = sampled([target(BOX, ignored=[True])], [[inside, BOX, mostly_out]])
