@@ -97,6 +97,12 @@ def test_a_lucky_batch_does_not_end_the_warm_up():
     assert rate.warming
 
 
+def test_an_error_at_the_limit_is_not_below_it():
+    rate = LearningRate(TrainConfig(warmup_until_error=98.0))
+    rate.saw_batch(0.0)  # a fiftieth of the way from 100
+    assert (rate.training_error, rate.warming) == (98.0, True)
+
+
 def test_after_the_warm_up_the_schedule_goes_by_the_clock_from_the_start():
     rate = LearningRate(TrainConfig(epochs=10, lr=0.8, lr_drop_epochs=(4.0,), warmup_until_error=80.0))
     rate.warming = False
