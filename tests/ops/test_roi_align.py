@@ -52,6 +52,16 @@ def test_equals_torchvision_forward_and_gradient(rois, sampling, aligned):
         )
 
 
+def test_two_samples_a_cell_wherever_a_region_far_larger_than_the_map_begins():
+    # bins a little longer than a cell have two samples each, the densest there are; of these few lie on the map
+    features = distinct_map()[:, :, :4, :4]
+    begin = -torch.arange(0.0, 24.0, 0.23)[:, None] * STRIDE
+    rois = torch.cat((torch.zeros_like(begin), begin, begin, begin + 24.3 * STRIDE, begin + 24.3 * STRIDE), 1)
+    torch.testing.assert_close(roi_align(features, rois, 24, STRIDE), peer(features, rois, 24))
+    rois[:, 3:] -= 12.1 * STRIDE
+    torch.testing.assert_close(roi_align(features, rois, 12, STRIDE), peer(features, rois, 12))
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 @each_rule
 def test_equals_the_reference_in_either_memory_format(sampling, aligned, channels_last):
