@@ -118,10 +118,11 @@ def test_a_padded_crop_worked_by_hand():
 
 
 def test_a_padded_crop_of_a_larger_image_moves_its_middle_square_in_the_views_pixels():
-    drawn = views(PADDED, width=400, height=300, size=30, count=400)
-    assert {v.window[0] for v in drawn} == {50 + move for move in range(-40, 41, 10)}
-    assert {v.window[1] for v in drawn} == set(range(-40, 41, 10))
-    assert all(v.window[2] - v.window[0] == v.window[3] - v.window[1] == 300 for v in drawn)
+    for width, height, left, top in ((400, 300, 50, 0), (300, 400, 0, 50)):
+        drawn = views(PADDED, width=width, height=height, size=30, count=400)
+        assert {v.window[0] for v in drawn} == {left + move for move in range(-40, 41, 10)}
+        assert {v.window[1] for v in drawn} == {top + move for move in range(-40, 41, 10)}
+        assert all(v.window[2] - v.window[0] == v.window[3] - v.window[1] == 300 for v in drawn)
 
 
 def test_boxes_move_with_a_padded_crop():
