@@ -124,6 +124,27 @@ def test_no_more_than_a_hundred_detections_of_a_class_in_an_image_are_looked_at(
     assert judged.right.sum() == 1
 
 
+def test_of_boxes_that_a_detection_overlaps_equally_coco_takes_the_last_and_ilsvrc_the_first(tmp_path):
+    left, middle, right = (0, 0, 99, 99), (20, 0, 119, 99), (40, 0, 139, 99)
+    truth = [[(0, left), (0, right)]]
+    for second, of_coco, of_ilsvrc in ((left, [True, True], [True, False]), (right, [True, False], [True, True])):
+        found = [[(0, 0.9, middle), (0, 0.8, second)]]
+        check(tmp_path, truth, found)
+        assert judge(found_in(found), records_of(truth), "coco").right.tolist() == of_coco
+        assert judge(found_in(found), records_of(truth), "ilsvrc").right.tolist() == of_ilsvrc
+
+
+def test_the_hundred_that_are_looked_at_are_the_surest_of_each_class(tmp_path):
+    truth = [[(0, WHOLE), (1, FAR)], [(1, WHOLE)]]
+    nothing = [(label, 0.9 - i / 1000, (200, 0, 209, 9)) for i in range(120) for label in (0, 1)]
+    nothing[2 * 99] = (0, 0.9 - 99 / 1000, WHOLE)  # the hundredth of its class; that of the other is the next one
+    nothing[2 * 100 + 1] = (1, 0.9 - 100 / 1000, FAR)
+    found = [nothing, nothing]
+    check(tmp_path, truth, found)
+    judged = judge(found_in(found), records_of(truth), "coco")
+    assert (len(judged.found), judged.right.sum()) == (400, 1)
+
+
 def test_a_perfect_and_a_half_perfect_set_worked_by_hand():
     truth = [[(0, WHOLE)], [(0, WHOLE), (1, FAR)]]
     metrics = det_metrics(found_in([[(0, 0.9, WHOLE)], [(1, 0.9, FAR)]]), records_of(truth), "coco")
