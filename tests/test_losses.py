@@ -66,6 +66,15 @@ def test_losses_of_bfloat16_are_computed_in_float32():
     torch.testing.assert_close(losses.logistic(logits, label), losses.logistic(logits.float(), label))
     found = losses.smooth_l1(deltas, wanted, label == 1, 0.1)
     torch.testing.assert_close(found, losses.smooth_l1(deltas.float(), wanted, label == 1, 0.1))
+    rows, labels, used = deltas[None], label[None], label[None] >= 0
+    for sampled, given in (
+        (losses.sampled_logistic, (logits[None], labels)),
+        (losses.sampled_softmax, (rows, labels)),
+        (losses.sampled_smooth_l1, (rows, wanted[None], labels == 1, used, 0.1)),
+    ):
+        found, expected = sampled(*given), sampled(given[0].float(), *given[1:])
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected)
 
 
 def test_a_samples_loss_is_a_mean_of_images_whatever_each_has_used():
