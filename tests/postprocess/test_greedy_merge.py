@@ -23,11 +23,11 @@ def test_boxes_too_far_apart_stay_as_they_are() -> None:
 
 
 def test_the_distance_of_centres_counts_beside_the_overlap() -> None:
-    boxes = torch.tensor([[[0.0, 0, 30, 40], [0, 0, 45, 60]]])
+    boxes = torch.tensor([[[5.0, 7, 35, 47], [5, 7, 50, 67]]])
     # IoU 1200 / 2700; centres 12.5 apart, diagonals of 50 and 75: 1 - 0.4444 + 12.5 / 62.5 = 0.7556
     scores = torch.tensor([[0.6, 0.3]])
-    assert greedy_merge(scores, boxes, 1 - 0.75)[0].tolist() == [[0, 0, 30, 40]]
-    assert greedy_merge(scores, boxes, 1 - 0.76)[0].tolist() == [[0, 0, 37.5, 50]]
+    assert greedy_merge(scores, boxes, 1 - 0.75)[0].tolist() == [[5, 7, 35, 47]]
+    assert greedy_merge(scores, boxes, 1 - 0.76)[0].tolist() == [[5, 7, 42.5, 57]]
 
 
 def test_one_candidate_and_boxes_without_area_give_finite_answers() -> None:
