@@ -84,6 +84,13 @@ def test_gradient_of_the_reference_and_ours_is_the_slope_in_float64():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_regions_in_half_precision_are_computed_with_in_float32(dtype):
+    rois = random_rois(60).to(dtype)
+    pooled, expected = (roi_align(distinct_map(), given, 4, 13.0) for given in (rois, rois.float()))
+    torch.testing.assert_close(pooled, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_half_precision_is_the_float32_answer_rounded_once(dtype, channels_last):
     memory = torch.channels_last if channels_last else torch.contiguous_format
