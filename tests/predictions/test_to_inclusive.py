@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resdet.predictions.inclusive import as_inclusive, from_inclusive
 from resdet.predictions.loc import LocPredictions, to_inclusive
 
 
@@ -44,6 +45,13 @@ def test_every_result_is_a_box_inside_the_image(edges):
     x1, y1, x2, y2 = to_inclusive([edges], 30, 20)[0].tolist()
     assert 0 <= x1 <= x2 <= 29
     assert 0 <= y1 <= y2 <= 19
+
+
+def test_in_files_of_detections_edges_are_hundredths_and_the_last_pixel_is_inside():
+    box = np.array([[10.123, 20.457, 30.0, 40.999]])
+    assert as_inclusive(box, 0).tolist() == [[10.12, 20.46, 29, 40]]  # ILSVRC counts from 0
+    assert as_inclusive(box, 1).tolist() == [[11.12, 21.46, 30, 41]]  # VOC from 1
+    assert from_inclusive(np.array([[11, 21, 30, 41]]), 1).tolist() == [[10, 20, 30, 41]]
 
 
 def test_no_boxes_stay_no_boxes():
