@@ -172,7 +172,7 @@ class Batches:
         except InputError as error:  # a worker's: torch has put its whole traceback before the message
             raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if "DataLoader worker (pid" not in str(error):  # what a worker raised is told with "worker process" in it
                 raise
             raise MemoryError(
                 "a loader worker was killed, most often for want of memory, or of room in /dev/shm: lower data.workers"

@@ -17,6 +17,7 @@ from resdet.data.loading import (
     TrainingImages,
     ViewedImages,
     collate,
+    make_loader,
     test_loader,
     training_loader,
     view_loader,
@@ -184,6 +185,17 @@ def test_viewed_images_carry_the_image_size_and_one_picture_a_view(records):
     third = batches[0][2]
     assert (third.index, third.width, third.height) == (2, 48, 32)
     assert [p.shape for p in third.pixels] == [(28, 28, 3), (32, 48, 3)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_that_is_no_workers_death_stays_what_it_is(workers):
+    with pytest.raises(RuntimeError, match="out of ideas"):
+        list(make_loader(Failing(), workers, batch_sampler=[[0]]))
+
+
+class Failing:
+    def __getitem__(self, index):
+        raise RuntimeError("out of ideas")
 
 
 def test_an_image_that_cannot_be_read_stops_or_is_told_as_asked(tmp_path, records):
