@@ -1,5 +1,7 @@
 """Random views: their bounds, the box rules, and the windows themselves where they can be counted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,13 @@ def test_a_box_stays_when_the_asked_share_of_it_is_seen(box, kept):
     seen = visible(target(box), VIEW, min_visible=0.4)
     assert len(seen.boxes) == len(seen.labels) == int(kept)
     assert seen.label == 3
+
+
+def test_boxes_of_a_mirrored_view_are_counted_from_its_right_edge():
+    mirrored = replace(VIEW, mirror=True)
+    two = target((12, 14, 16, 18), (8, 12, 16, 16))
+    assert visible(two, mirrored, 0.1).boxes.tolist() == [[8, 8, 16, 16], [8, 4, 20, 12]]
+    assert visible(two, mirrored, 0.1, clip=False).boxes.tolist() == [[8, 8, 16, 16], [8, 4, 24, 12]]
 
 
 def test_boxes_end_at_the_views_edge_unless_they_are_to_reach_outside():
