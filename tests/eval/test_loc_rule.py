@@ -92,6 +92,11 @@ def test_the_blacklist_holds_for_localization_and_not_for_classes():
     assert metrics["all_images"]["gt_class_loc_error"] is None  # the third's box for its class is not known
     assert "with the blacklisted images too: top-1 66.67, top-5 66.67\n" in loc_table(metrics)
     assert "all_images" not in metrics_of(images, predicted)
+    predicted[2] = [(1, WHOLE)]  # its class, but it has nothing to hit
+    known = metrics_of(images, predicted, blacklist=[False, True, True])
+    assert (known["gt_class_loc_error"], known["loc_top1_error"]) == (0, 0)
+    assert known["all_images"]["gt_class_loc_error"] == pytest.approx(200 / 3)
+    assert known["all_images"]["loc_top1_error"] == pytest.approx(200 / 3)
 
 
 def test_ground_truth_as_predictions_scores_zero():
