@@ -59,6 +59,13 @@ def test_parts_weigh_by_what_counts_in_them_and_one_is_the_least_a_loss_is_divid
     assert [part["object"] for part in shares] == [1, 1, 1]
 
 
+def test_counting_over_processes_ends_where_it_was_asked_for():
+    before = losses.shares_of_parts([{"box": torch.tensor(2)}])
+    with pytest.raises(ArithmeticError), losses.counted_over(2, 0.5):
+        raise ArithmeticError
+    assert losses.shares_of_parts([{"box": torch.tensor(2)}]) == before  # two processes would have to meet
+
+
 def test_losses_of_bfloat16_are_computed_in_float32():
     logits, deltas = torch.randn(5).bfloat16(), torch.randn(5, 4).bfloat16()
     label, wanted = torch.tensor([0, 1, 1, 0, -1]), torch.randn(5, 4)
