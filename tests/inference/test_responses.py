@@ -56,7 +56,7 @@ def by_hand(net, x):
 @pytest.mark.parametrize("shortcut", ["A", "none"])
 def test_responses_are_the_deviations_of_what_each_layer_gives_over_all_images(shortcut, opened):
     model = classifier(shortcut)
-    batches = [ImageBatch(images(3)), ImageBatch(images(2))]
+    batches = [ImageBatch(images(n)[:, :, :4, :4]) for n in (3, 2)]  # so few that one more or less would show
     pixels = torch.cat([batch.images for batch in batches]).float()
     x = (pixels - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
     expected = [layer.std(correction=0).item() for layer in by_hand(model.backbone, x)]
