@@ -108,3 +108,4 @@ def test_proposals_from_elsewhere_lie_side_by_side():
     padded = pad_proposals([torch.ones(2, 4), torch.zeros(0, 4)], torch.device("cpu"))
     assert padded.present.tolist() == [[True, True], [False, False]]
     assert [len(p) for p in padded.unpadded()] == [2, 0]
+    assert padded.unpadded()[0].scores.tolist() == [0, 0]
