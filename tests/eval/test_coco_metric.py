@@ -161,6 +161,14 @@ def test_detections_inside_a_crowd_do_not_count():
     assert det_metrics(found_in(found), records_of(truth), "coco")["AP"] == pytest.approx(100)
 
 
+def test_a_hit_counts_though_it_lies_inside_a_crowd(tmp_path):
+    truth = [[(0, FAR), (0, (0, 0, 499, 499), True)]]
+    found = [[(0, 0.9, FAR)]]
+    check(tmp_path, truth, found)
+    judged = judge(found_in(found), records_of(truth), "coco")
+    assert (judged.right.tolist(), judged.counted.tolist()) == ([True], [True])
+
+
 def test_no_detections_at_all_score_0():
     metrics = det_metrics(found_in([[], []]), records_of([[(0, WHOLE)], []]), "coco")
     assert (metrics["AP"], metrics["AR100"], metrics["per_class"]["ant"]) == (0, 0, 0)
