@@ -147,8 +147,10 @@ def test_coordinates_that_are_no_pixels_hit_nothing_and_warn_of_nothing():
 def test_a_set_without_boxes_cannot_be_evaluated():
     with pytest.raises(InputError, match="not one of the 2 images has a box"):
         det_metrics(found_in([[], []]), records_of([[], []]), "ilsvrc")
+    difficult = records_of([[(ANT, WHOLE, True)]])
     with pytest.raises(InputError, match="not one of the 1 images has a box"):
-        det_metrics(found_in([[]]), records_of([[(ANT, WHOLE, True)]]), "voc12")
+        det_metrics(found_in([[]]), difficult, "voc12")
+    assert det_metrics(found_in([[(ANT, 0.9, WHOLE)]]), difficult, "ilsvrc")["mAP"] == 100  # there every box counts
     with pytest.raises(InputError, match="no images"):
         det_metrics(found_in([]), records_of([]), "voc12")
 
@@ -208,6 +210,7 @@ def test_ground_truth_as_predictions_scores_100(metric):
     [
         ("ilsvrc-det:/data/ILSVRC:val", "ilsvrc"),
         ("coco:/data/val2017:/data/instances.json", "coco"),
+        ("coco:/data/VOC2007:/data/instances.json", "coco"),
         ("voc:/data/VOCdevkit/VOC2007:test", "voc07"),
         ("voc:/data/VOCdevkit/VOC2007/:test", "voc07"),
         ("voc:C:\\data\\VOC2007:test", "voc07"),
