@@ -115,3 +115,11 @@ def test_a_malformed_line_is_named(tmp_path, line, message):
     (tmp_path / "p").write_text(line)
     with pytest.raises(InputError, match=message):
         read_loc(tmp_path / "p", records_of("a"))
+
+
+@pytest.mark.parametrize("broken", ["a box", "a score"])
+def test_a_result_that_is_not_finite_is_none(broken):
+    boxes, scores = BOXES.clone(), FOUND.scores.clone()
+    (boxes if broken == "a box" else scores).view(-1)[1] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"a\.png: a score or a box found in it is not finite"):
+        jsonl.ImageResult("a.png", 64, 48, Detections(boxes, scores, FOUND.labels))
