@@ -65,6 +65,12 @@ def test_degenerate_boxes_have_finite_deltas_both_ways(box):
     assert decode(encode(box, anchor), anchor).isfinite().all()
 
 
+def test_sides_below_a_thousandth_of_a_pixel_count_as_that():
+    box, anchor = torch.tensor([8.0, 8, 8, 9]), torch.tensor([0.0, 0, 16, 16])
+    expected = torch.tensor([0.0, 0.5 / 16, math.log(1e-3 / 16), math.log(1 / 16)])
+    torch.testing.assert_close(encode(box, anchor), expected)
+
+
 def test_wild_deltas_stay_finite_and_grow_62_and_a_half_fold():
     anchor = torch.tensor([0.0, 0.0, 16.0, 32.0])
     out = decode(torch.tensor([0.0, 0.0, 1e6, 1e6]), anchor)
