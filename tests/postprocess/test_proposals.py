@@ -59,8 +59,9 @@ def test_levels_take_their_own_best_and_suppress_nothing_of_each_other(pre_nms):
     logits, deltas, usable = answers(1)
     rule, levels = ProposalRule(pre_nms, 25, 0.5, 4.0), (120, 60, 30)
     of_image = ANCHORS + torch.tensor([0.0, 3.0, -2.0])[:, None, None]  # other anchors in each image
-    found = select_proposals(logits, deltas, of_image, usable, SIZES, rule, levels).unpadded()
-    for i, proposals in enumerate(found):
+    found = select_proposals(logits, deltas, of_image, usable, SIZES, rule, levels)
+    assert found.counts.max() == (25 if pre_nms == 30 else found.present.sum(1).max())
+    for i, proposals in enumerate(found.unpadded()):
         parts = []
         for places in torch.arange(len(ANCHORS)).split(levels):
             each = slow(logits[i, places], deltas[i, places], usable[i, places], SIZES[i], rule, of_image[i, places])
