@@ -31,6 +31,10 @@ def test_a_label_beyond_the_classes_is_refused():
         true_class_ranks(torch.zeros(2, 2), torch.tensor([0, 2]))
 
 
+def test_no_images_have_no_ranks():
+    assert true_class_ranks(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)).tolist() == []
+
+
 def test_errors_are_percent_of_images():
     metrics = cls_metrics(np.array([0, 0, 0, 1, 4, 5, 9, 0]), "1-crop")
     assert (metrics["images"], metrics["top1_error"], metrics["top5_error"]) == (8, 50.0, 25.0)

@@ -66,3 +66,7 @@ def test_a_coordinate_that_is_not_finite_is_refused():
 def test_predictions_must_have_a_box_for_each_guess():
     with pytest.raises(ValueError, match=r"boxes must be \(3, 5, 4\), got \(3, 4, 4\)"):
         LocPredictions(np.zeros((3, 5), dtype=np.int64), np.zeros((3, 4, 4)))
+    with pytest.raises(ValueError, match=r"labels must be \(N, k\), got \(3,\)"):
+        LocPredictions(np.zeros(3, dtype=np.int64), np.zeros((3, 4)))
+    with pytest.raises(ValueError, match=r"gt_class_boxes must be \(3, 4\), got \(2, 4\)"):
+        LocPredictions(np.zeros((3, 5), dtype=np.int64), np.zeros((3, 5, 4)), np.zeros((2, 4)))
