@@ -144,6 +144,7 @@ FAULTS = {
     "category twice": (changed(category_1={"id": 18}), "category 18 is listed twice"),
     "name twice": (changed(category_1={"name": "dog "}), "category 18: category 1 is named 'dog' too"),
     "no name": (changed(category_1={"name": " "}), "category 1: wanted a name, got ' '"),
+    "a name of two lines": (changed(category_1={"name": "a\nb"}), r"category 1: wanted a name, got 'a\\nb'"),
     "no categories": ({"images": [], "annotations": []}, "wanted a list of categories, got none"),
     "a row": (GOOD | {"images": [7]}, "images: number 1: wanted an object, got 7"),
     "results": ([{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}], "wanted an object .* a list"),

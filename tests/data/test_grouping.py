@@ -60,6 +60,7 @@ def test_the_first_batches_worked_by_hand():
     assert len(expected) == 1  # seven wide and three tall
     assert indices(PLAN)[:1] == expected
     assert (PLAN.steps_per_epoch, len(PLAN)) == (2, 40)
+    assert replace(PLAN, batch_size=11).steps_per_epoch == 1
 
 
 def queued(groups, batch_size, seed, steps):

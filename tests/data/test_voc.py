@@ -7,6 +7,7 @@ import pytest
 
 from resdet.data.formats import open_records
 from resdet.data.formats.voc import read
+from resdet.data.formats.voc_files import stems
 from resdet.data.image import image_size
 from resdet.errors import InputError
 
@@ -154,6 +155,15 @@ def test_the_image_may_be_told_by_the_xml_where_none_has_its_name(tree):
     put(tree, "Annotations/other.xml", xml(("cat", 1, 1, 2, 2), filename="000002"))
     put(tree, "Annotations/000003.xml", xml(filename="/home/me/000001.jpg"))  # its own name comes first
     assert [row[0] for row in rows(read(tree, "all"))][2:] == ["JPEGImages/000003.jpg", "JPEGImages/000002.png"]
+
+
+def test_of_files_with_one_stem_the_first_by_name_counts(tmp_path):
+    for number in range(40):
+        for ending in ("png", "bmp", "JPG", "jpeg"):
+            (tmp_path / f"{number}.{ending}").touch()
+    found = stems(tmp_path, (".jpg", ".jpeg", ".png"))
+    assert found == {str(number): f"{number}.JPG" for number in range(40)}
+    assert list(found) == sorted(found)
 
 
 def test_of_several_sets_one_must_be_named(tree, tmp_path_factory):

@@ -211,6 +211,7 @@ def test_an_op_that_torch_can_compile_whole_check_and_cast():
         ({"features": torch.zeros(3, 6, 9)}, r"features must be \(B, C, H, W\) of floats, got .*\(3, 6, 9\)"),
         ({"features": torch.zeros(2, 3, 6, 9, dtype=torch.uint8)}, "got torch.uint8"),
         ({"features": torch.zeros(2, 3, 6, 0)}, r"must have a cell at least, got \(2, 3, 6, 0\)"),
+        ({"features": torch.zeros(2, 3, 0, 6)}, r"must have a cell at least, got \(2, 3, 0, 6\)"),
         ({"rois": torch.zeros(4, 4)}, r"rois must be \(R, 5\) float rows of \(image, x1, y1, x2, y2\).*\(4, 4\)"),
         ({"rois": torch.zeros(4, 5, dtype=torch.int64)}, "float rows .* got torch.int64"),
         ({"size": 0}, "size must be 1 or more bins a side, got 0"),
