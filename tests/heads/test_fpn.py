@@ -94,3 +94,14 @@ def test_an_images_levels_are_the_same_alone_and_in_a_batch():
     for level, expected in zip(together, fpn.maps(backbone, small, None), strict=True):
         height, width = expected.shape[2:]
         torch.testing.assert_close(level[:1, :, :height, :width], expected)
+
+
+def test_a_new_pyramid_is_drawn_as_torchvisions():
+    torch.manual_seed(0)
+    ours = FPN(ResNet(18, 1, width=8), channels=64, box_channels=10).state_dict()
+    theirs = FeaturePyramidNetwork([8, 16, 32, 64], 64).state_dict()
+    for name, value in theirs.items():
+        if name.endswith("bias"):
+            assert not ours[name].any()
+        else:  # evenly from a range: its ends tell
+            torch.testing.assert_close(ours[name].aminmax(), value.aminmax(), rtol=0.03, atol=0)

@@ -127,3 +127,11 @@ def test_a_window_covers_the_pixels_of_its_cells():
     grid = window_grid(3, 4, (2, 3), 16, torch.zeros(()))
     assert grid.tolist() == [[0, 0, 48, 32], [16, 0, 64, 32], [0, 16, 48, 48], [16, 16, 64, 48]]
     assert grid.dtype == torch.float32
+
+
+def test_new_layers_are_drawn_with_the_deviation_of_a_hundredth_and_no_bias():
+    torch.manual_seed(0)
+    made = PerClassBox(300, 200, 50)
+    for layer in (made.neck, made.reg):
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.02)
+        assert not layer.bias.any()

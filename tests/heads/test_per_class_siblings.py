@@ -72,3 +72,12 @@ def test_half_precision_vectors_are_answered_in_float32(siblings):
     with torch.autocast("cpu", torch.bfloat16):
         logits, deltas = siblings.of_class(torch.randn(2, 6).bfloat16(), torch.tensor([0, 1]))
     assert logits.dtype == deltas.dtype == torch.float32
+
+
+def test_new_siblings_are_drawn_as_fast_rcnns_without_a_bias():
+    torch.manual_seed(0)
+    made = PerClassSiblings(600, 100)
+    assert made.cls.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert made.reg.weight.std().item() == pytest.approx(0.001, rel=0.02)
+    assert not made.cls.bias.any()
+    assert not made.reg.bias.any()

@@ -24,6 +24,12 @@ def crops(scores, boxes, **rule):
     return shared_crops(torch.tensor(scores), torch.tensor(boxes), SIZE, rule)
 
 
+def test_crops_are_cut_from_the_image_at_its_shorter_side_unless_the_longer_one_is_too_long():
+    for longer, size in ((100, (100, 50)), (60, (60, 30))):
+        (view,) = Rescoring(shorter=50, longer=longer).views(*SIZE)
+        assert (view.window, view.width, view.height) == ((0, 0, *SIZE), *size)
+
+
 def test_without_sharing_every_proposal_is_a_crop_of_its_own_class():
     found = crops([[0.9, 0.2], [0.1, 0.8]], [[A, B], [NEAR_A, B]])
     assert len(found.boxes) == 4
