@@ -29,6 +29,8 @@ def test_nan_is_an_error_and_never_a_right_answer():
 def test_a_label_beyond_the_classes_is_refused():
     with pytest.raises(ValueError, match=r"labels must be 0 \.\. 1, got 0 \.\. 2"):
         true_class_ranks(torch.zeros(2, 2), torch.tensor([0, 2]))
+    with pytest.raises(ValueError, match=r"labels must be 0 \.\. 1, got -1 \.\. 1"):
+        true_class_ranks(torch.zeros(2, 2), torch.tensor([1, -1]))
 
 
 def test_no_images_have_no_ranks():

@@ -9,6 +9,8 @@ from det_sets import as_rows, read, records_of
 
 from resdet.errors import InputError
 from resdet.predictions import jsonl
+from resdet.predictions.det import predictions
+from resdet.predictions.det_coco import format_entries
 from resdet.predictions.jsonl import ImageResult, failed
 from resdet.structures import Detections
 
@@ -24,6 +26,12 @@ def test_coco_results_have_widths_and_ids(tmp_path):
         (0, 0, 1, 1, 2, 11, 22.5),
     ]
     assert len(read(tmp_path, " [ ] \n", records_of(), "r.json")) == 0
+
+
+def test_what_is_written_for_coco_has_hundredths_of_a_pixel():
+    found = predictions([1], [0], [0.123456789], [(1.004, 2.499, 11.0, 22.999)])
+    (text,) = format_entries(found, np.array([3, 20]), np.array([7, 90]))
+    assert json.loads(text) == {"image_id": 20, "category_id": 7, "bbox": [1, 2.5, 10, 20.5], "score": 0.123456789}
 
 
 @pytest.mark.parametrize(
