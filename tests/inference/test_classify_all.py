@@ -25,6 +25,7 @@ class Logits(nn.Module):
         return images[:, 0].flatten(1)[:, : self.classes].float()
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
+        assert not self.training
         return {"a": batch.images.float().mean() + torch.rand(()), "b": torch.tensor(1.0)}
 
 

@@ -131,6 +131,7 @@ class Proposes(torch.nn.Module):
         self.probabilities = torch.tensor(probabilities)
 
     def features(self, images):
+        assert not self.training
         return {"conv5": images.float()}
 
     def class_logits(self, maps):
