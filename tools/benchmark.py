@@ -15,6 +15,8 @@ import torch
 from resdet import cli
 from resdet.benchmarks import data, det, loc, ops
 from resdet.benchmarks import eval as evaluation
+from resdet.engine.distributed import find_device
+from resdet.jobs.trained import whole_number
 from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -34,16 +36,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default %(default)s)"
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="on the CPU (default %(default)s)")
+    parser.add_argument(
+        "--threads", type=whole_number(1), default=torch.get_num_threads(), help="on the CPU (default %(default)s)"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="JPEGs for the suite data (default: drawn ones)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
     if not cli.works_alone():
         return
+    device = find_device(args.device)
     cli.make_room(files=(args.json,))
     torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
     print(line_of_machine(measured_on(device)), flush=True)
     rows: list[Row] = []
     for suite in args.suite or SUITES:

@@ -19,6 +19,7 @@ from resdet.report.axes import page
 from resdet.report.pictures import save
 from resdet.report.runs import History, error_panels, read_histories, response_panels
 
+RISING = ("mAP", "median_AP", "AP", "AR")  # the better the higher; other metrics are errors and losses
 LABELS = {"top1_error": "top-1 error, %", "top5_error": "top-5 error, %"}
 
 EXAMPLE = """example, the degradation experiment:
@@ -42,20 +43,18 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def numbers(history: History) -> dict[str, float | None]:
+def numbers(history: History, metric: str) -> dict[str, float | None]:
     """What the run came to, null where it is not known."""
-    best = min((v for v in history.validation if math.isfinite(v)), default=math.nan)
+    best_of = max if metric.startswith(RISING) else min
+    best = best_of((v for v in history.validation if math.isfinite(v)), default=math.nan)
     found = {"epochs": history.epochs[-1], "training": history.training[-1], "validation": history.validation[-1]}
     return {name: v if math.isfinite(v) else None for name, v in (found | {"best validation": best}).items()}
 
 
 def table(rows: dict[str, dict[str, float | None]], metric: str) -> str:
     width = max(len(name) for name in rows)
-    lines = [
-        f"{metric} at the end of each run",
-        "",
-        " " * width + "".join(f"{c:>17}" for c in next(iter(rows.values()))),
-    ]
+    columns = "".join(f"{column:>17}" for column in next(iter(rows.values())))
+    lines = [f"{metric} at the end of each run", "", " " * width + columns]
     for name, row in rows.items():
         cells = ("-" if value is None else f"{value:.2f}" for value in row.values())
         lines.append(f"{name:<{width}}" + "".join(f"{cell:>17}" for cell in cells))
@@ -79,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
         values = {name: list(found.values()) for name, found in responses.items()}
         panels += response_panels(values, [h.name for h in histories if h.plain])
     save(args.out, page(panels, columns=2))
-    rows = {history.name: numbers(history) for history in histories}
+    rows = {history.name: numbers(history, args.metric) for history in histories}
     if args.json:
         content = {"metric": args.metric, "runs": rows, "responses": responses}
         cli.write_json(args.json, content)

@@ -5,6 +5,7 @@ import torch
 
 from resdet.benchmarks import det
 from resdet.benchmarks.detections import learn_alike, near, same
+from resdet.heads.region import RegionHead
 from resdet.structures import Detections
 
 
@@ -23,6 +24,20 @@ def test_there_is_a_row_for_each_precision_of_testing_and_training(rows):
 
 def test_detections_losses_and_gradients_are_those_of_torchvisions_parts(rows):
     assert [row.agree for row in rows] == [True] * 12
+
+
+def test_no_ratio_is_given_where_the_answers_differ(monkeypatch):
+    """Ours with its classes reversed, in either precision alike."""
+    right = RegionHead.forward
+
+    def reversed_classes(self, *args):
+        logits, deltas = right(self, *args)
+        return logits.flip(-1), deltas
+
+    monkeypatch.setattr(RegionHead, "forward", reversed_classes)
+    rows = det.rows(torch.device("cpu"), depth=18, width=96, height=96, regions=8, runs=1)
+    detecting = [row for row, _ in zip(rows, range(3), strict=False)]
+    assert [(row.agree, row.ratio) for row in detecting] == [(False, None)] * 3
 
 
 def found(*rows):

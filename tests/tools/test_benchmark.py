@@ -52,3 +52,17 @@ def test_unknown_suite_is_wrong_usage(capsys):
     with pytest.raises(SystemExit, match="2"):
         benchmark.main(["--suite", "lok"])
     assert "invalid choice: 'lok'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--threads", "0"], "--threads"), (["--device", "blah"], "--device blah: this machine has cpu")],
+)
+def test_wrong_usage_is_a_line_and_a_code(monkeypatch, capsys, words, said):
+    monkeypatch.setattr(benchmark, "SUITES", {"loc": None})
+    try:
+        code = cli.run(benchmark.main, words)
+    except SystemExit as end:  # argparse's
+        code = end.code
+    assert code == 2
+    assert said in capsys.readouterr().err

@@ -88,3 +88,15 @@ def test_what_cannot_be_drawn_is_one_line_and_a_code(runs, tmp_path, capsys, wor
     told = capsys.readouterr().err.splitlines()
     assert line in told[-1]
     assert not (tmp_path / "a.png").exists()
+
+
+def test_the_best_of_a_metric_that_rises_is_its_highest(runs, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_bytes((runs[0] / "config.yaml").read_bytes())
+    first, *_ = (json.loads(line) for line in (runs[0] / "metrics.jsonl").read_text().splitlines())
+    rows = [{**first, "step": step, "epoch": float(step), "val/mAP": ap} for step, ap in enumerate((1.0, 9.0, 4.0), 1)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert plot(run, "--out", tmp_path / "a.png", "--metric", "mAP", "--json", tmp_path / "n.json") == 0
+    found = json.loads((tmp_path / "n.json").read_text())["runs"]["run"]
+    assert (found["validation"], found["best validation"]) == (4.0, 9.0)
