@@ -41,6 +41,17 @@ KINDS = {
 }  # fmt: skip  # samples are as large as what they are drawn from: two processes draw other numbers than one
 
 
+DET = KINDS["det"][2]
+PYRAMID = ("model.neck=fpn", "model.fpn.channels=16", "model.fpn.box_channels=32", "model.anchor_sizes=[8,16,32,48,64]")
+ALSO = {  # of which other layers learn
+    "det, pyramid": (DetConfig, build_detector, (*DET, *PYRAMID)),
+    "det, context": (DetConfig, build_detector, (*DET, "model.context=true")),
+    "det, its RPN": (DetConfig, build_detector, DET),
+    "det, its regions": (DetConfig, build_detector, DET),
+}
+ALTERNATING = {"det, its RPN": "rpn", "det, its regions": "regions"}
+
+
 def images(count):
     """One without an object, where boxes are learnt in whole images; others with one or two."""
     draw = torch.Generator().manual_seed(3)
@@ -66,9 +77,11 @@ def share(batch, rank, processes):
 
 def step(task, me, count, how=HOW, steps=1):
     """The weights' change in one step: their gradients, at a learning rate of 1; or in several of the same images."""
-    kind, build, words = KINDS[task]
+    kind, build, words = (KINDS | ALSO)[task]
     torch.manual_seed(0)
     model = build(override(kind, {}, words, "test"), 3)
+    if task in ALTERNATING:
+        model.learn_only(ALTERNATING[task])
     batch = images(count)
     if task == "rcnn":
         batch = replace(batch, proposals=tuple(some_boxes(10 + i) for i in range(count)))
@@ -144,11 +157,11 @@ def test_processes_go_on_together_and_nobody_is_told_of_layers_that_do_not_learn
 
     def work(rank):
         me = start("cpu")
-        for task in KINDS:
+        for task in KINDS | ALSO:
             torch.save(step(task, me, 4, steps=2), tmp_path / f"{rank} {task}.pt")
 
     together(2, work)
-    for task in KINDS:
+    for task in KINDS | ALSO:
         one, other = (torch.load(tmp_path / f"{rank} {task}.pt") for rank in range(2))
         assert all(torch.equal(one[name], change) for name, change in other.items())
     assert "Warning" not in capfd.readouterr().err
