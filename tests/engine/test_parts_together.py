@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import torch
 from several import together
-from tiny_training import HOW, TinyNet, batch_of
+from tiny_training import HOW, TinyNet, batches, take_steps
 
 from resdet.engine import distributed
-from resdet.engine.optim import sgd
-from resdet.engine.train import set_training, train
+from resdet.engine.train import set_training
 
 
 def test_gradients_are_averaged_after_the_last_part(tmp_path):
@@ -30,19 +29,7 @@ def test_gradients_are_averaged_after_the_last_part(tmp_path):
             )
 
         wrapped.register_comm_hook(None, counted)
-        train(
-            wrapped,
-            [batch_of(step) for step in range(3)],
-            sgd(model, how),
-            torch.amp.GradScaler("cpu", enabled=False),
-            how,
-            device=me.device,
-            start=0,
-            steps_per_epoch=1,
-            rate=lambda epoch: 0.1,
-            average=None,
-            after_step=lambda step, values: None,
-        )
+        take_steps(wrapped, batches(0, 3), how, rate=lambda epoch: 0.1)
         (tmp_path / str(rank)).write_text(str(sum(asked)))
 
     together(2, work)

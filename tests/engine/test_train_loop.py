@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import HOW, STEPS_PER_EPOCH, TinyNet, batch_of, batches
+from tiny_training import HOW, STEPS_PER_EPOCH, TinyNet, batch_of, batches, take_steps
 
 from resdet.engine.optim import AveragedWeights, sgd
 from resdet.engine.schedule import LearningRate, learning_rate
@@ -18,22 +18,9 @@ THREE = batches(0, 3)
 
 def trained(net, how=HOW, batches=THREE, start=0, average=None):
     """Train ``net``; the losses of each step."""
-    losses = []
     set_training(net, how)
-    train(
-        net,
-        batches,
-        sgd(net, how),
-        torch.amp.GradScaler("cpu", enabled=False),
-        how,
-        device=CPU,
-        start=start,
-        steps_per_epoch=STEPS_PER_EPOCH,
-        rate=LearningRate(how),
-        average=average,
-        after_step=lambda step, values: losses.append((step, values)),
-    )
-    return losses
+    rate = LearningRate(how)
+    return take_steps(net, batches, how, rate, start=start, steps_per_epoch=STEPS_PER_EPOCH, average=average)
 
 
 def weights(net):

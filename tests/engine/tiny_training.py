@@ -12,6 +12,8 @@ from resdet.config import ClsConfig, TrainConfig, to_dict
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
+from resdet.engine.optim import sgd
+from resdet.engine.train import train
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch, Target
 
@@ -61,6 +63,26 @@ def batch_of(step, images=8):
 
 def batches(start, steps=12):
     return [batch_of(step) for step in range(start, steps)]
+
+
+def take_steps(model, batches, how, rate, *, start=0, steps_per_epoch=1, average=None, images_per_step=0):
+    """One step a batch, on the CPU; what was told after each: its number and the losses."""
+    told = []
+    train(
+        model,
+        batches,
+        sgd(model, how),
+        torch.amp.GradScaler("cpu", enabled=False),
+        how,
+        device=torch.device("cpu"),
+        start=start,
+        steps_per_epoch=steps_per_epoch,
+        rate=rate,
+        average=average,
+        after_step=lambda step, values: told.append((step, values)),
+        images_per_step=images_per_step,
+    )
+    return told
 
 
 def run_of(out, model, how=HOW, *, report=lambda step, row: None, evaluate=None, steps=12):

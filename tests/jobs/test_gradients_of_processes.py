@@ -12,13 +12,13 @@ from resdet.build import build_classifier, build_detector, build_localizer, buil
 from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, TrainConfig
 from resdet.engine import distributed
 from resdet.engine.distributed import Process, start
-from resdet.engine.optim import sgd
-from resdet.engine.train import set_training, train
+from resdet.engine.train import set_training
 from resdet.settings import override
 from resdet.structures import ImageBatch, Target
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from several import together
+from tiny_training import take_steps
 
 HOW = TrainConfig(batch_size=4, lr=1.0, momentum=0.0, weight_decay=0.0, batch_norm="frozen", channels_last=False)
 NO_BOXES = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
@@ -89,20 +89,8 @@ def step(task, me, count, how=HOW, steps=1):
         batch = replace(batch, targets=(Target(-(task == "det"), *NO_BOXES), *batch.targets[1:]))
     set_training(model, how)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    train(
-        distributed.wrap(model, me),
-        [share(batch, me.rank, me.processes)] * steps,
-        sgd(model, how),
-        torch.amp.GradScaler("cpu", enabled=False),
-        how,
-        device=me.device,
-        start=0,
-        steps_per_epoch=1,
-        rate=lambda epoch: 1.0,
-        average=None,
-        after_step=lambda step, values: None,
-        images_per_step=count,
-    )
+    shares = [share(batch, me.rank, me.processes)] * steps
+    take_steps(distributed.wrap(model, me), shares, how, rate=lambda epoch: 1.0, images_per_step=count)
     return {name: before[name] - value.detach() for name, value in model.named_parameters()}
 
 
