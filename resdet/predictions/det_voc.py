@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from resdet.data.formats.named_files import LONGEST_NAME
 from resdet.data.records import CODEC, Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.columns import read_table
@@ -24,7 +25,6 @@ FILE_NAME = "comp4_det_test_{}.txt"
 PATTERN = re.compile(r"(?:.*_)?det_[^_]+_(.+)\.txt", re.DOTALL)  # of other competitions and splits too, such as comp3's
 COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
 FIRST_PIXEL = 1
-LONGEST_NAME = 255  # bytes, of a file on most disks
 
 
 def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
