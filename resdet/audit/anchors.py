@@ -42,8 +42,8 @@ def anchors_of_det(config: DetConfig, name: str) -> Anchors:
 def anchors_of_loc(config: LocConfig, name: str) -> Anchors:
     """Those of a per-class RPN, on images as large as in the 1-crop test, but whole."""
     how = config.model
-    is_thin = how.backbone.family == "cifar"
-    maps = cifar.STRIDES if is_thin else strides_of(how.backbone.stem, how.backbone.dilate_conv5)
+    of_cifar = how.backbone.family == "cifar"
+    maps = cifar.STRIDES if of_cifar else strides_of(how.backbone.stem, how.backbone.dilate_conv5)
     shapes = _sides(anchor_shapes(how.anchor_sizes, how.anchor_ratios).numpy())
     return Anchors(name, shapes, np.full(len(shapes), float(maps[how.feature])), 0.5, config.data.resize, math.inf)
 

@@ -31,8 +31,6 @@ _TRUE_CLASS = {
     "gt_class_loc_error_class_found": "  where it is among the guesses",
     "gt_class_loc_error_class_missed": "  where it is not",
 }
-
-
 _OF_ALL = {"loc_top1_error": "top-1", "loc_top5_error": "top-5", "gt_class_loc_error": "true class given"}
 
 
