@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def runs_triton(tensor: Tensor) -> bool:
@@ -18,15 +18,6 @@ def runs_triton(tensor: Tensor) -> bool:
 @cache
 def _is_installed() -> bool:
     return find_spec("triton") is not None
-
-
-def is_traced(tensor: Tensor) -> bool:
-    """Whether torch looks at what is done with a tensor in place of doing it (``torch.compile``, ``torch.export``).
-
-    Only then an operator of torch's is needed.  Elsewhere it costs the host time that a GPU waits for: RoI align and
-    its gradient, with no work in them, took 0.99 ms through operators and 0.38 ms without (a busy core of an EPYC).
-    """
-    return torch.compiler.is_compiling() or type(tensor) not in (Tensor, nn.Parameter)
 
 
 def device_of(tensor: Tensor) -> AbstractContextManager[object]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from resdet.ops.kernels import is_traced, runs_triton
+from resdet.ops.kernels import runs_triton
 from resdet.ops.nms import cpu
+from resdet.tracing import is_traced
 
 
 def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
@@ -24,7 +25,7 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: in
 
 
 def run(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most: int | None) -> Tensor:
-    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    """The operator where torch traces, else its work alone: see :func:`resdet.tracing.is_traced`."""
     if is_traced(boxes):
         return batched_nms(boxes, scores, groups, iou, most)
     with torch.no_grad():

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from resdet.ops.kernels import is_traced, runs_triton
+from resdet.ops.kernels import runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
 from resdet.ops.roi_align import cpu
+from resdet.tracing import is_traced
 
 
 def forward(
@@ -52,7 +53,7 @@ def backward(
 
 
 def run(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int) -> Tensor:
-    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    """The operator where torch traces, else its work alone: see :func:`resdet.tracing.is_traced`."""
     rule = size, stride, sampling, aligned, step
     if is_traced(features):
         return roi_align(features, rois, *rule)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from resdet.ops.kernels import is_traced, runs_triton
+from resdet.ops.kernels import runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
 from resdet.ops.roi_pool import cpu
+from resdet.tracing import is_traced
 
 
 def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
@@ -37,7 +38,7 @@ def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, ch
 
 
 def run(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
-    """The operator where torch traces, else its work alone: see :func:`resdet.ops.kernels.is_traced`."""
+    """The operator where torch traces, else its work alone: see :func:`resdet.tracing.is_traced`."""
     if is_traced(features):
         return roi_pool(features, rois, size, stride)
     if features.requires_grad and torch.is_grad_enabled():
