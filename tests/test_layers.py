@@ -9,8 +9,8 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "devices", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: what everyone speaks
-    ("config", "losses", "boxes", "backbones"),  # ground
+    ("errors", "devices", "tracing", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: all speak it
+    ("config", "losses", "boxes", "convolution", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report", "audit"),  # third
@@ -22,6 +22,7 @@ SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: importe
     "array_pickle": ("errors",),
     "tensor_file": ("errors", "array_pickle"),
     "settings": ("errors",),
+    "backbones": ("convolution",),  # most of what they do
     "eval": ("data", "predictions"),  # ground truth is Records, what is judged comes from a file
     "predictions": ("data",),  # files name images and classes as the data set does
     "zoo": ("data",),  # the names of the classes that published weights leave out

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import join, shortcut_path, transform_gate
+from resdet.convolution import Conv3x3
 
 
-def conv3x3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
+def conv3x3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> Conv3x3:
     """A 3x3 convolution that keeps the map's size at stride 1; no bias, batch norm follows."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation, bias=False)
+    return Conv3x3(inputs, outputs, stride, dilation, bias=False)
 
 
 def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

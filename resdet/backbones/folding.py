@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.convolution import Conv3x3
+
 
 def stands_still(norm: nn.Module) -> bool:
     """Whether it gives the same whatever else is in the batch: frozen or evaluating batch norm, or one folded away."""
@@ -43,6 +45,8 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     if not (isinstance(norm, nn.BatchNorm2d) and _frozen(norm)):
         return norm(conv(x))  # type: ignore[no-any-return]
     weight, bias = folded(conv, norm)
+    if isinstance(conv, Conv3x3):
+        return conv.convolve(x, weight, bias, (conv.weight, norm.weight, norm.running_var))  # type: ignore[arg-type]
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ from resdet import ops
 from resdet.backbones import ResNet
 from resdet.backbones.edges import covered
 from resdet.boxes.geometry import area
+from resdet.convolution import Conv3x3
 
 STAGES = ("conv2", "conv3", "conv4", "conv5")
 CANONICAL_SIDE, CANONICAL_LEVEL = 224.0, 2  # a region as large as a picture of pre-training is cut from conv4's level
@@ -133,7 +134,7 @@ def box_head(channels: int, size: int, convs: int, layers: int, width: int) -> n
 
 
 def _conv(inputs: int, outputs: int, kernel: int, norm: bool) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=not norm)
+    conv = Conv3x3(inputs, outputs, bias=not norm) if kernel == 3 else nn.Conv2d(inputs, outputs, 1, bias=not norm)
     if norm:
         return nn.Sequential(conv, nn.BatchNorm2d(outputs))
     nn.init.zeros_(conv.bias)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.convolution import Conv3x3
 from resdet.devices import all_digits
 from resdet.heads.sharing import share_over_classes
 
@@ -33,7 +34,7 @@ class PerClassRPN(nn.Module):
     def __init__(self, channels: int, neck: int, anchors: int, classes: int, *, share_classes: bool = False) -> None:
         super().__init__()
         self.anchors, self.classes, self.share_classes = anchors, classes, share_classes
-        self.neck = nn.Conv2d(channels, neck, 3, padding=1)
+        self.neck = Conv3x3(channels, neck)
         self.cls = nn.Conv2d(neck, anchors * classes, 1)
         self.reg = nn.Conv2d(neck, anchors * classes * 4, 1)
         for conv in (self.neck, self.cls, self.reg):

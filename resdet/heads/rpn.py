@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from resdet.convolution import Conv3x3
 from resdet.devices import all_digits
 
 
@@ -22,8 +23,8 @@ class RPN(nn.Module):
 
     def __init__(self, channels: int, neck: int, anchors: int, depth: int = 1) -> None:
         super().__init__()
-        self.neck = nn.Conv2d(channels, neck, 3, padding=1)
-        self.deeper = nn.ModuleList(nn.Conv2d(neck, neck, 3, padding=1) for _ in range(depth - 1))
+        self.neck = Conv3x3(channels, neck)
+        self.deeper = nn.ModuleList(Conv3x3(neck, neck) for _ in range(depth - 1))
         self.cls = nn.Conv2d(neck, anchors, 1)
         self.reg = nn.Conv2d(neck, anchors * 4, 1)
         for conv in (self.neck, *self.deeper, self.cls, self.reg):

@@ -1,0 +1,187 @@
+"""When a 3x3 convolution goes by points, and that what it holds for that is never stale, copied or in the way."""
+
+import copy
+import io
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from resdet.backbones.folding import conv_norm
+from resdet.convolution import Conv3x3, layer
+
+CHANNELS = 256
+
+
+def conv(**settings):
+    torch.manual_seed(0)
+    return Conv3x3(CHANNELS, CHANNELS, **settings).to(memory_format=torch.channels_last)
+
+
+def maps(images=4, side=9):
+    torch.manual_seed(1)
+    return torch.randn(images, CHANNELS, side, side).contiguous(memory_format=torch.channels_last)
+
+
+def directly(module, x):
+    """Torch's, in float64."""
+    bias = None if module.bias is None else module.bias.double()
+    return functional.conv2d(x.double(), module.weight.double(), bias, padding=1).float()
+
+
+def assert_right(module, x):
+    expected = directly(module, x)
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
+def holds(module):
+    return module._held is not None
+
+
+def test_it_is_torch_s_convolution_with_torch_s_weights_of_the_same_draw():
+    torch.manual_seed(0)
+    other = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+    for name, value in conv().state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    assert isinstance(conv(), nn.Conv2d)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("images, side", [(4, 9), (40, 7)], ids=["tiles", "whole maps"])
+def test_large_work_goes_by_points(bias, images, side):
+    module = conv(bias=bias)
+    assert_right(module, maps(images, side))
+    assert holds(module)
+
+
+OTHERWISE = {
+    "few tiles": lambda: (conv(), maps(3)),
+    "channels outermost": lambda: (conv(), maps().contiguous()),
+    "few channels": lambda: (Conv3x3(CHANNELS, 8), maps()),
+    "striding": lambda: (conv(stride=2), maps()),
+    "dilated": lambda: (conv(dilation=2), maps()),
+    "float64": lambda: (conv().double(), maps().double()),
+    "bfloat16": lambda: (conv().bfloat16(), maps().bfloat16()),
+    "one row of cells": lambda: (conv(), maps()[:, :, :1].contiguous(memory_format=torch.channels_last)),
+}
+
+
+@pytest.mark.parametrize("make", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_what_would_not_gain_is_torch_s_own_to_the_bit(make):
+    module, x = make()
+    settings = module.weight, module.bias, module.stride, module.padding, module.dilation
+    assert torch.equal(module(x), functional.conv2d(x, *settings))
+    assert not holds(module)
+
+
+def test_autocast_has_its_type():
+    module = conv()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(maps()).dtype == torch.bfloat16
+    assert not holds(module)
+
+
+def test_the_weight_is_brought_to_the_points_once_for_all_calls(monkeypatch):
+    calls = []
+    real = layer.at_points
+    monkeypatch.setattr(layer, "at_points", lambda *arguments: calls.append(0) or real(*arguments))
+    module = conv()
+    for images, side in ((4, 9), (5, 9), (2, 30)):  # any large map has the same tiles
+        module(maps(images, side))
+    assert len(calls) == 1
+    module(maps(40, 7))
+    assert len(calls) == 2
+
+
+CHANGES = {
+    "a step": lambda module: module.weight.sub_(0.3),
+    "another parameter": lambda module: setattr(module, "weight", nn.Parameter(torch.randn_like(module.weight))),
+    "a state dict": lambda module: module.load_state_dict({k: v + 1 for k, v in module.state_dict().items()}),
+    "another map size": lambda module: module(maps(40, 7)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_what_is_held_follows_the_weight(change):
+    module = conv()
+    module(maps())
+    with torch.no_grad():
+        change(module)
+    assert_right(module, maps())
+
+
+def test_memory_is_written_again_where_it_fits():
+    module = conv()
+    module(maps())
+    place = module._held.points.data_ptr()
+    with torch.no_grad():
+        module.weight.add_(1)
+    module(maps())
+    assert module._held.points.data_ptr() == place
+
+
+def test_what_is_held_is_let_go_where_it_is_no_use_any_more():
+    module = conv()
+    module(maps())
+    module.bfloat16()(maps().bfloat16())
+    assert not holds(module)
+
+
+def test_copies_and_files_are_without_it():
+    module = conv()
+    module(maps())
+    assert not holds(copy.deepcopy(module))
+    file = io.BytesIO()
+    torch.save(module, file)
+    assert len(file.getvalue()) < 1.1 * module.weight.numel() * 4
+    assert "_held" not in module.state_dict()
+
+
+def test_training_goes_on_from_what_testing_has_left():
+    module, x = conv(), maps()
+    with torch.inference_mode():
+        expected = module(x)
+    module(x).sum().backward()
+    with torch.no_grad():
+        module.weight.zero_()
+    assert not torch.equal(module(x), expected)
+    with torch.inference_mode():
+        assert torch.equal(module(x), module.bias[:, None, None].expand_as(expected))
+
+
+def test_weights_born_in_inference_mode_have_no_versions_and_go_directly():
+    with torch.inference_mode():
+        module = conv()
+        assert_right(module, maps())
+    assert not holds(module)
+
+
+def test_a_step_learns_what_torch_s_would():
+    ours, x = conv(), maps()
+    theirs = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).double()
+    theirs.load_state_dict(ours.state_dict())
+    for module, inputs in ((ours, x), (theirs, x.double())):
+        optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9)
+        for _ in range(3):
+            optimizer.zero_grad()
+            module(inputs).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other.float(), rtol=0, atol=1e-5)
+
+
+def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
+    module, norm, x = conv(bias=False), nn.BatchNorm2d(CHANNELS).eval().requires_grad_(False), maps()
+    for variance in (1.0, 0.25, 4.0):
+        norm.running_var.fill_(variance)
+        expected = norm(directly(module, x))
+        found = conv_norm(x, module, norm)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+        assert holds(module)
+
+
+def test_torch_compile_sees_a_convolution_alone():
+    module = conv()
+    graph = torch.export.export(module, (maps(),)).graph
+    assert [str(node.target) for node in graph.nodes if node.op == "call_function"] == ["aten.conv2d.default"]
