@@ -74,7 +74,7 @@ class C4(nn.Module):
         On a CPU only so many that none of their maps is above what the C library (glibc) keeps for the next one: it
         returns a larger one to the kernel and faults it in again, a tenth of the time for 300 regions.
         """
-        if conv4.device.type != "cpu" or torch.is_grad_enabled():
+        if conv4.device.type != "cpu":
             return MANY
         largest = self.vector_channels * self.cells_left**2 * conv4.element_size()  # of one region
         return max(1, KEPT // largest)
