@@ -73,6 +73,22 @@ def write_pooled(pooled: Tensor, bins: Tensor) -> None:
         pooled.permute(1, 2, 0).copy_(bins)
 
 
+def as_pooled(parts: Sequence[Tensor], features: Tensor, size: int) -> Tensor:
+    """Bins ``(size * size of some regions, C)``, part after part, as operators return them: ``(R, C, size, size)``."""
+    channels, bins = features.shape[1], sum(len(part) for part in parts)
+    shape = bins // (size * size), channels, size, size
+    if len(parts) == 1 and is_channels_last(features) and parts[0].dtype == features.dtype:
+        strides = (size * size * channels, 1, size * channels, channels)
+        rows = parts[0].contiguous()  # as a tensor of its own: what an operator returns must not be a view
+        return rows.new_empty(0).set_(rows.untyped_storage(), rows.storage_offset(), shape, strides)
+    memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
+    pooled = torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=memory)
+    regions = (bins for part in parts for bins in part.unflatten(0, (-1, size, size)))
+    for into, bins in zip(pooled, regions, strict=True):
+        write_pooled(into, bins)
+    return pooled
+
+
 def empty_map(like: Tensor, shape: Sequence[int], channels_last: bool, dtype: torch.dtype | None = None) -> Tensor:
     """``(B, C, H, W)`` to be written to, of the device of ``like`` and, if not given, its type."""
     memory = torch.channels_last if channels_last else torch.contiguous_format

@@ -18,7 +18,7 @@ from regions_to_try import (
 )
 
 from resdet.ops import roi_align
-from resdet.ops.roi_align import op, reference
+from resdet.ops.roi_align import cpu, op, reference
 
 each_rule = pytest.mark.parametrize(("sampling", "aligned"), [(0, True), (0, False), (2, True), (3, False)])
 
@@ -110,6 +110,29 @@ def test_two_backward_runs_give_equal_bits():
     weight = some_weights((200, 64, 7, 7))
     first, second = (gradient_of(lambda f: roi_align(f, rois, 7, STRIDE), features, weight) for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_regions_in_parts_are_as_all_at_once(channels_last, monkeypatch):
+    features, rois = distinct_map(8), torch.cat((random_rois(30), UNREADABLE, random_rois(5)))
+    features = features.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    weight = some_weights((len(rois), 8, 3, 3))
+    whole = roi_align(features, rois, 3, STRIDE)
+    slope = gradient_of(lambda f: roi_align(f, rois, 3, STRIDE), features, weight)
+    for readings in (1, 100, 1000):
+        monkeypatch.setattr(cpu, "AT_ONCE", readings)
+        assert torch.equal(roi_align(features, rois, 3, STRIDE), whole)
+        torch.testing.assert_close(gradient_of(lambda f: roi_align(f, rois, 3, STRIDE), features, weight), slope)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_bins_may_be_written_to_in_place_while_they_are_learnt_through(channels_last):
+    memory = torch.channels_last if channels_last else torch.contiguous_format
+    features, rois = distinct_map(8).contiguous(memory_format=memory), random_rois(6)
+    weight = some_weights((6, 8, 3, 3))
+    slope = gradient_of(lambda f: roi_align(f, rois, 3, STRIDE).mul_(2).relu_(), features, weight)
+    expected = gradient_of(lambda f: (roi_align(f, rois, 3, STRIDE) * 2).relu(), features, weight)
+    torch.testing.assert_close(slope, expected)
 
 
 def test_regions_that_cannot_be_read_are_zero_and_leave_the_others_alone():
