@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -73,20 +73,32 @@ def write_pooled(pooled: Tensor, bins: Tensor) -> None:
         pooled.permute(1, 2, 0).copy_(bins)
 
 
-def as_pooled(parts: Sequence[Tensor], features: Tensor, size: int) -> Tensor:
+def as_pooled(parts: Iterable[Tensor], features: Tensor, regions: int, size: int) -> Tensor:
     """Bins ``(size * size of some regions, C)``, part after part, as operators return them: ``(R, C, size, size)``."""
-    channels, bins = features.shape[1], sum(len(part) for part in parts)
-    shape = bins // (size * size), channels, size, size
-    if len(parts) == 1 and is_channels_last(features) and parts[0].dtype == features.dtype:
-        strides = (size * size * channels, 1, size * channels, channels)
-        rows = parts[0].contiguous()  # as a tensor of its own: what an operator returns must not be a view
-        return rows.new_empty(0).set_(rows.untyped_storage(), rows.storage_offset(), shape, strides)
-    memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
-    pooled = torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=memory)
-    regions = (bins for part in parts for bins in part.unflatten(0, (-1, size, size)))
-    for into, bins in zip(pooled, regions, strict=True):
+    channels, count = features.shape[1], regions * size * size
+    rows, begin = features.new_empty((0, channels)), 0
+    for part in parts:
+        if len(part) == count and part.dtype == features.dtype:
+            rows = part
+            break
+        if not begin:
+            rows = features.new_empty((count, channels))
+        rows[begin : begin + len(part)] = part
+        begin += len(part)
+    if is_channels_last(features):
+        return of_rows(rows, size, size)
+    pooled = features.new_empty((regions, channels, size, size))
+    for into, bins in zip(pooled, rows.unflatten(0, (-1, size, size)), strict=True):
         write_pooled(into, bins)
     return pooled
+
+
+def of_rows(rows: Tensor, height: int, width: int) -> Tensor:
+    """Rows ``(B * H * W, C)`` as ``(B, C, H, W)``, channels_last, and no view: operators return none."""
+    rows, (count, channels) = rows.contiguous(), rows.shape
+    shape = count // (height * width), channels, height, width
+    strides = height * width * channels, 1, width * channels, channels
+    return rows.new_empty(0).set_(rows.untyped_storage(), rows.storage_offset(), shape, strides)
 
 
 def empty_map(like: Tensor, shape: Sequence[int], channels_last: bool, dtype: torch.dtype | None = None) -> Tensor:

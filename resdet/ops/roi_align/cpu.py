@@ -12,6 +12,7 @@ warning).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,10 +20,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from resdet.ops.regions import accumulator, as_map, as_pooled, empty_map
+from resdet.ops.regions import accumulator, as_map, as_pooled, empty_map, of_rows
 from resdet.ops.roi_align.sampling import axis_weights
 
 AT_ONCE = 2**20  # readings of a cell by a bin: tables of so many are made of them
+WIDENED_AT_ONCE = 2**23 - 2**12  # numbers of bins in float32 that have half of its bits elsewhere: glibc keeps 32 MiB
 
 
 def forward(
@@ -31,9 +33,11 @@ def forward(
     """See :func:`resdet.ops.roi_align`."""
     maps = features.permute(0, 2, 3, 1).to(accumulator(features)).contiguous()  # (B, H, W, C)
     cells = maps.flatten(0, 2)  # (B * H * W, C)
-    read = _readings(rois, _shape(maps), size, stride, sampling, aligned, step)
-    bins = [_sums(cells, part.cell, part.weight.to(maps.dtype), part.edges) for _, part in read]
-    return as_pooled(bins, features, -(-size // step))
+    shape = maps.shape[0], maps.shape[1], maps.shape[2]
+    many = _regions_at_once(features, size, step)
+    readings = _readings(rois, shape, size, stride, sampling, aligned, step, many)
+    bins = (_sums(cells, read.cell, read.weight.to(maps.dtype), read.edges) for _, read in readings)
+    return as_pooled(bins, features, len(rois), -(-size // step))
 
 
 def backward(
@@ -48,15 +52,18 @@ def backward(
     channels_last: bool,
 ) -> Tensor:
     """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, n, n)``."""
-    held = accumulator(gradient)
-    total = empty_map(gradient, shape, True, held).zero_()
-    maps = total.permute(0, 2, 3, 1)  # (B, H, W, C), contiguous
-    for some, read in _readings(rois, _shape(maps), size, stride, sampling, aligned, step):
+    held, (images, channels, height, width) = accumulator(gradient), shape
+    total = gradient.new_zeros((0, channels), dtype=held)  # (B * H * W, C) from the first part on
+    many = _regions_at_once(gradient, size, step)
+    for some, read in _readings(rois, (images, height, width), size, stride, sampling, aligned, step, many):
         bins = gradient[some].permute(0, 2, 3, 1).to(held).flatten(0, 2)  # (bins, C)
         order = read.cell.argsort(stable=True)
-        edges = _edges(torch.bincount(read.cell, minlength=shape[0] * shape[2] * shape[3]))
-        maps += _sums(bins, read.bin[order], read.weight.to(held)[order], edges).view_as(maps)
-    return as_map(total, gradient.dtype, channels_last)
+        edges = _edges(torch.bincount(read.cell, minlength=images * height * width))
+        cells = _sums(bins, read.bin[order], read.weight.to(held)[order], edges)
+        total = total.add_(cells) if len(total) else cells
+    if not len(total):
+        return empty_map(gradient, shape, channels_last).zero_()
+    return as_map(of_rows(total, height, width), gradient.dtype, channels_last)
 
 
 def _sums(rows: Tensor, index: Tensor, weight: Tensor, edges: Tensor) -> Tensor:
@@ -64,8 +71,11 @@ def _sums(rows: Tensor, index: Tensor, weight: Tensor, edges: Tensor) -> Tensor:
     return functional.embedding_bag(index, rows, edges, mode="sum", per_sample_weights=weight, include_last_offset=True)
 
 
-def _shape(maps: Tensor) -> tuple[int, int, int]:
-    return maps.shape[0], maps.shape[1], maps.shape[2]
+def _regions_at_once(tensor: Tensor, size: int, step: int) -> int:
+    """Of a map's or of bins' channels and type."""
+    if tensor.dtype == accumulator(tensor):
+        return sys.maxsize
+    return max(1, WIDENED_AT_ONCE // max(1, tensor.shape[1] * (-(-size // step)) ** 2))
 
 
 class _Readings(NamedTuple):
@@ -78,14 +88,21 @@ class _Readings(NamedTuple):
 
 
 def _readings(
-    rois: Tensor, shape: tuple[int, int, int], size: int, stride: float, sampling: int, aligned: bool, step: int
+    rois: Tensor,
+    shape: tuple[int, int, int],
+    size: int,
+    stride: float,
+    sampling: int,
+    aligned: bool,
+    step: int,
+    many: int,
 ) -> Iterator[tuple[slice, _Readings]]:
-    """Of as many regions at a time as have no more than ``AT_ONCE`` together, of one at least."""
+    """Of ``many`` regions at a time or as many as have no more than ``AT_ONCE`` together, of one at least."""
     images, y, x = axis_weights(rois, shape, size, stride, sampling, aligned)
     y, x = y[:, ::step], x[:, ::step]  # (R, n, H), (R, n, W)
     (top, rows), (left, columns) = _support(y), _support(x)  # (R, n) each
     counts = rows[:, :, None] * columns[:, None, :]  # (R, n, n)
-    for some in _parts(counts.sum((1, 2)).cumsum(0).tolist()):
+    for some in _parts(counts.sum((1, 2)).cumsum(0).tolist(), many):
         edges = _edges(counts[some].flatten())
         bins = torch.arange(len(edges) - 1, device=rois.device).repeat_interleave(counts[some].flatten())
         n = y.shape[1]
@@ -110,11 +127,11 @@ def _edges(counts: Tensor) -> Tensor:
     return functional.pad(counts.cumsum(0), (1, 0))
 
 
-def _parts(readings: Sequence[int]) -> Iterator[slice]:
+def _parts(readings: Sequence[int], many: int) -> Iterator[slice]:
     """Consecutive regions, from how many readings there are up to each one's end."""
     begin, before = 0, 0
     for region, total in enumerate(readings):
-        if total - before > AT_ONCE and region > begin:
+        if region > begin and (total - before > AT_ONCE or region - begin == many):
             yield slice(begin, region)
             begin, before = region, readings[region - 1]
     if begin < len(readings):
