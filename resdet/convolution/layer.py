@@ -36,7 +36,7 @@ class Conv3x3(nn.Conv2d):
         ===================================  =========  ==========
 
     The weight is brought to the points once and kept until it changes: 4 times its memory for large maps, up to 9
-    times for maps of 7x7 or less.
+    times for maps of 7x7 or less.  Its gradient has no gradient.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1, *, bias: bool = True) -> None:
@@ -77,7 +77,9 @@ class Conv3x3(nn.Conv2d):
         state = (cut.side, cut.read, *((t.data_ptr(), t._version) for t in source))
         held = self._held
         if held is None or held.state != state:
-            place = held.points if held is not None and held.points.shape[1] == cut.points else None
+            place = None
+            if held is not None and torch.is_grad_enabled():  # else another thread may be reading what is there
+                place = held.points if held.points.shape[1] == cut.points else None
             with torch.inference_mode(False), torch.no_grad():  # a step of training may use what testing has left
                 points = at_points(weight, cut, place)
             held = self._held = _Held(state, tuple(t.detach() for t in source), points)

@@ -49,7 +49,7 @@ def along_a_side(outputs: int) -> Product:
     interpolation = _transposed(_inverse(_values(points, count)))
     taps, give = _values(points, TAPS), _transposed(_values(points, outputs))
     matrices = [[[float(v) for v in row] for row in rows] for rows in (interpolation, taps, give)]
-    return _balanced(*(torch.tensor(matrix, dtype=torch.float64) for matrix in matrices))
+    return _balanced(*(torch.tensor(matrix, dtype=torch.float64, device="cpu") for matrix in matrices))
 
 
 def _values(points: Sequence[Fraction], terms: int) -> list[list[Fraction]]:

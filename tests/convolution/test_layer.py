@@ -2,6 +2,7 @@
 
 import copy
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -112,13 +113,18 @@ def test_what_is_held_follows_the_weight(change):
 
 
 def test_memory_is_written_again_where_it_fits():
+    """In training; in testing another thread may be reading there."""
     module = conv()
     module(maps())
-    place = module._held.points.data_ptr()
+    first = module._held.points
     with torch.no_grad():
         module.weight.add_(1)
     module(maps())
-    assert module._held.points.data_ptr() == place
+    assert module._held.points is first
+    with torch.no_grad():
+        module.weight.add_(1)
+        module(maps())
+    assert module._held.points is not first
 
 
 def test_what_is_held_is_let_go_where_it_is_no_use_any_more():
@@ -179,6 +185,22 @@ def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
         found = conv_norm(x, module, norm)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
         assert holds(module)
+
+
+def test_threads_that_test_one_network_at_once_do_not_disturb_each_other():
+    module = conv().eval()
+    inputs = [maps(70, side=7)[:, :, :5], maps(70, side=7)[:, :, :, :5]]  # as many points, but other ones
+    inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
+    expected = [directly(module, x) for x in inputs]
+
+    @torch.inference_mode()
+    def test(i):
+        return [module(inputs[i % 2]) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as threads:
+        for i, found in enumerate(threads.map(test, range(4))):
+            for one in found:
+                torch.testing.assert_close(one, expected[i % 2], rtol=0, atol=1e-4 * expected[i % 2].abs().max().item())
 
 
 def test_torch_compile_sees_a_convolution_alone():
