@@ -50,7 +50,7 @@ class C4(nn.Module):
         """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): conv5, averaged over its positions."""
         (conv4,) = maps
         conv5 = self._conv5(backbone, conv4, len(rois))
-        parts = rois.split(self._at_once(conv4))
+        parts = rois.tensor_split(max(1, -(-len(rois) // self._at_once(conv4))))  # as few as can be, and as equal
         means = [conv5(partial(self._cut, part)).mean((2, 3), dtype=torch.float32) for part in parts]
         return means[0] if len(means) == 1 else torch.cat(means)
 

@@ -153,12 +153,22 @@ def test_few_regions_of_a_large_map_are_cut_first_and_none_has_no_vectors(short_
     assert none.shape == (0, net.channels["conv5"])
 
 
-def test_regions_in_parts_are_as_all_at_once(monkeypatch):
+def test_regions_in_parts_are_as_all_at_once_and_learn_the_same(monkeypatch):
     net = network()
+    weight = next(iter(net.layer4.parameters()))
+
+    def learn():
+        net.zero_grad()
+        vectors = C4(net).vectors(net, [conv4_map(net)], regions())
+        (vectors * torch.linspace(-1, 2, vectors.numel()).view_as(vectors)).sum().backward()
+        return vectors.detach(), weight.grad
+
+    expected = learn()
+    monkeypatch.setattr(c4, "KEPT", 5 * net.channels["conv5"] * 7 * 7 * 4)  # five regions at a time
     with torch.no_grad():
-        expected = C4(net).vectors(net, [conv4_map(net)], regions())
-        monkeypatch.setattr(c4, "KEPT", 5 * net.channels["conv5"] * 7 * 7 * 4)  # five regions at a time
-        close(C4(net).vectors(net, [conv4_map(net)], regions()), expected)
+        close(C4(net).vectors(net, [conv4_map(net)], regions()), expected[0])
+    for found, whole in zip(learn(), expected, strict=True):
+        close(found, whole)
 
 
 def test_autocast_gives_float32_vectors_near_those_without():

@@ -24,7 +24,8 @@ from resdet.ops.regions import accumulator, as_map, as_pooled, empty_map, of_row
 from resdet.ops.roi_align.sampling import axis_weights
 
 AT_ONCE = 2**20  # readings of a cell by a bin: tables of so many are made of them
-WIDENED_AT_ONCE = 2**23 - 2**12  # numbers of bins in float32 that have half of its bits elsewhere: glibc keeps 32 MiB
+# numbers of bins in float32 that have half of its bits elsewhere: few stay in the cache, each part of a gradient is added
+WIDENED_AT_ONCE, WIDENED_BACK_AT_ONCE = 2**20, 2**22
 
 
 def forward(
@@ -34,7 +35,7 @@ def forward(
     maps = features.permute(0, 2, 3, 1).to(accumulator(features)).contiguous()  # (B, H, W, C)
     cells = maps.flatten(0, 2)  # (B * H * W, C)
     shape = maps.shape[0], maps.shape[1], maps.shape[2]
-    many = _regions_at_once(features, size, step)
+    many = _regions_at_once(features, size, step, WIDENED_AT_ONCE)
     readings = _readings(rois, shape, size, stride, sampling, aligned, step, many)
     bins = (_sums(cells, read.cell, read.weight.to(maps.dtype), read.edges) for _, read in readings)
     return as_pooled(bins, features, len(rois), -(-size // step))
@@ -54,7 +55,7 @@ def backward(
     """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, n, n)``."""
     held, (images, channels, height, width) = accumulator(gradient), shape
     total = gradient.new_zeros((0, channels), dtype=held)  # (B * H * W, C) from the first part on
-    many = _regions_at_once(gradient, size, step)
+    many = _regions_at_once(gradient, size, step, WIDENED_BACK_AT_ONCE)
     for some, read in _readings(rois, (images, height, width), size, stride, sampling, aligned, step, many):
         bins = gradient[some].permute(0, 2, 3, 1).to(held).flatten(0, 2)  # (bins, C)
         order = read.cell.argsort(stable=True)
@@ -71,11 +72,11 @@ def _sums(rows: Tensor, index: Tensor, weight: Tensor, edges: Tensor) -> Tensor:
     return functional.embedding_bag(index, rows, edges, mode="sum", per_sample_weights=weight, include_last_offset=True)
 
 
-def _regions_at_once(tensor: Tensor, size: int, step: int) -> int:
+def _regions_at_once(tensor: Tensor, size: int, step: int, widened: int) -> int:
     """Of a map's or of bins' channels and type."""
     if tensor.dtype == accumulator(tensor):
         return sys.maxsize
-    return max(1, WIDENED_AT_ONCE // max(1, tensor.shape[1] * (-(-size // step)) ** 2))
+    return max(1, widened // max(1, tensor.shape[1] * (-(-size // step)) ** 2))
 
 
 class _Readings(NamedTuple):

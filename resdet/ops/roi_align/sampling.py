@@ -1,7 +1,7 @@
 """Where RoI align samples, along one axis: as a matrix from cells to bins.
 
 Bilinear interpolation is a product of two linear ones and a bin's samples form a grid, so a region is
-``bins = Wy @ map @ Wx.T`` with two small matrices that this file makes.
+``bins = Wy @ map @ Wx.T`` with two small matrices that this file makes, most of whose numbers are 0.
 """
 
 from __future__ import annotations
