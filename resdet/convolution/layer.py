@@ -67,12 +67,9 @@ class Conv3x3(nn.Conv2d):
         down, across = cut_of(x.shape[2], x.shape[3]).tiles
         if len(x) * down * across < LEAST_TILES:
             return False
-        return not (
-            torch.is_autocast_enabled("cpu")
-            or is_traced(x)
-            or is_traced(weight)
-            or any(t.is_inference() for t in source)
-        )
+        if torch.is_autocast_enabled("cpu") or is_traced(x) or is_traced(weight):
+            return False
+        return not any(tensor.is_inference() for tensor in source)  # they have no version to be known by
 
     def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor]) -> Tensor:
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.

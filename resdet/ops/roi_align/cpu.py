@@ -24,7 +24,7 @@ from resdet.ops.regions import accumulator, as_map, as_pooled, empty_map, of_row
 from resdet.ops.roi_align.sampling import axis_weights
 
 AT_ONCE = 2**20  # readings of a cell by a bin: tables of so many are made of them
-# numbers of bins in float32 that have half of its bits elsewhere: few stay in the cache, each part of a gradient is added
+# numbers of bins in float32 that have half of its bits elsewhere: few stay in the cache, each part's map is added
 WIDENED_AT_ONCE, WIDENED_BACK_AT_ONCE = 2**20, 2**22
 
 
