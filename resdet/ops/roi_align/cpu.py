@@ -6,7 +6,7 @@ bins that read it, in the same order each time: two runs give equal bits, and no
 
 Measured beside what was here before, two small matrix products a region (``Wy @ map @ Wx.T``): 303 regions of 300
 cells, 2048 channels to 7x7 bins and 512 to 14x14, took 244 ms and 283 ms back in a training step, two cores of an EPYC
-(Zen 4), and take 35 and 65 ms now.  Tried and left: torch's sparse matrices (1.3 to 1.7 times as long, and their beta
+(Zen 4), and take 75 and 76 ms now.  Tried and left: torch's sparse matrices (1.3 to 1.7 times as long, and their beta
 warning).
 """
 
