@@ -22,6 +22,11 @@ def images_of(base: Path, split: str) -> dict[str, str]:
     return files_of(base / "Data" / "CLS-LOC" / split, IMAGE_ENDINGS, split)
 
 
+def has_images(base: Path, split: str) -> bool:
+    """Whether there is a file in ``Data/CLS-LOC/<split>``."""
+    return any(path.is_file() for path in (base / "Data" / "CLS-LOC" / split).rglob("*"))
+
+
 def write_lists(base: Path) -> None:
     """``train_cls``, ``train_loc`` (images with an annotation), ``val`` and ``test``, of what is there."""
     train: dict[str, list[str]] = {"train_cls": [], "train_loc": []}

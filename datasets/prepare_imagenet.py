@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from imagenet_archives import KINDS, TABLE, TREE, Kind, kind_of, read_text, unpack
-from imagenet_tree import classes_by_boxes, classes_by_list, faults, images_of, sort_val, write_lists
+from imagenet_tree import classes_by_boxes, classes_by_list, faults, has_images, images_of, sort_val, write_lists
 
 from resdet import cli
 from resdet.errors import InputError
@@ -101,7 +101,9 @@ def finish(out: Path, found: list[str], *, allowed: bool) -> None:
     if found and not allowed:
         more = f", {len(found)} faults in all" if len(found) > SHOWN else ""
         raise InputError(f"{out}: not all of ImageNet is there{more}; --allow-incomplete takes it as it is")
-    print(f"{out}: ready: ilsvrc-loc:{out}:train, :train_cls, :val")
+    splits = [split for split in ("train", "val", "test") if has_images(out / "ILSVRC", split)]
+    each = [*splits[:1], "train_cls", *splits[1:]] if "train" in splits else splits
+    print(f"{out}: ready: ilsvrc-loc:{out}:{', :'.join(each)}" if each else f"{out}: no images")
 
 
 if __name__ == "__main__":

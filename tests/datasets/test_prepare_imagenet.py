@@ -167,7 +167,7 @@ def tree_files() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("form", ["tar.gz in zip", "files in zip", "tar.gz and tables"])
-def test_kaggles_archive_in_each_of_its_forms(tmp_path, form):
+def test_kaggles_archive_in_each_of_its_forms(tmp_path, capsys, form):
     packed, table = "imagenet_object_localization_patched2019.tar.gz", "LOC_synset_mapping.txt"
     files = {**tree_files(), "ILSVRC/readme.md": b"left out"}
     names = f"{TENCH} tench\n{SHARK} great white shark\n".encode()
@@ -181,6 +181,9 @@ def test_kaggles_archive_in_each_of_its_forms(tmp_path, form):
             zipped.writestr(table, names)
     assert run(tmp_path, "--out", tmp_path / "out", "--allow-incomplete") == 0
     assert contents(tmp_path / "out") == {**tree_files(), table: names}
+    splits = capsys.readouterr().out.splitlines()[-1].partition(f"ready: ilsvrc-loc:{tmp_path / 'out'}:")[2]
+    for split in splits.split(", :"):
+        assert len(open_records(f"ilsvrc-loc:{tmp_path}/out:{split}")), "what is ready can be opened"
     assert open_records(f"ilsvrc-loc:{tmp_path}/out:val").classes.names == ("tench", "great white shark")
 
 
