@@ -15,7 +15,7 @@ from resdet.audit.check import Checked, check_images
 from resdet.audit.compare import compare
 from resdet.audit.findings import KINDS, Finding
 from resdet.audit.sheets import open_sheets
-from resdet.config import DetConfig, LocConfig, load_config
+from resdet.config import ClsConfig, DetConfig, LocConfig, load_config
 from resdet.data.formats import SUM, open_records, split_spec
 from resdet.errors import InputError, UsageError
 
@@ -93,10 +93,11 @@ def _refused(found: Checked, error: InputError) -> Checked:
 
 def _anchors(spec: str, config: Path | None) -> Anchors | None:
     """The anchors to be tried on a set; None where its networks have none."""
-    if config is None:
+    if config is None or _names_no_anchors(config):
+        note = f" ({config} names none)" if config else ""
         if split_spec(spec)[0] in OF_ONE_OBJECT:
-            return anchors_of_loc(LocConfig(), "localization's defaults")
-        return anchors_of_det(DetConfig(), "detection's defaults")
+            return anchors_of_loc(LocConfig(), f"localization's defaults{note}")
+        return anchors_of_det(DetConfig(), f"detection's defaults{note}")
     try:
         return anchors_of_det(load_config(DetConfig, config), str(config))
     except UsageError as of_det:
@@ -105,6 +106,15 @@ def _anchors(spec: str, config: Path | None) -> Anchors | None:
         except UsageError as of_loc:
             raise UsageError(f"no detector's config ({of_det}) and no localizer's ({of_loc})") from None
     return anchors_of_loc(localizer, str(config)) if localizer.model.method == "rpn" else None
+
+
+def _names_no_anchors(config: Path) -> bool:
+    """Whether it could be a classifier's: what it sets is then what networks of all kinds have."""
+    try:
+        load_config(ClsConfig, config)
+    except UsageError:
+        return False
+    return True
 
 
 def _recall(found: Checked, anchors: Anchors | None) -> dict[str, object]:

@@ -75,6 +75,9 @@ def test_anchors_are_those_of_the_config(spec, tmp_path, capsys):
         assert f"anchors of {tmp_path / name}.yaml reach" in capsys.readouterr().out
     assert run(spec, "--config", tmp_path / "cls.yaml") == 2
     assert "no detector's config" in capsys.readouterr().err
+    (tmp_path / "cls.yaml").write_text("model:\n  backbone:\n    depth: 18\n")  # it may be a classifier's
+    assert run(spec, "--config", tmp_path / "cls.yaml") == 0
+    assert f"anchors of localization's defaults ({tmp_path / 'cls.yaml'} names none) reach" in capsys.readouterr().out
 
 
 def test_wrong_usage_ends_with_2_and_a_missing_set_with_1(tmp_path, capsys):
