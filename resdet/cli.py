@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,10 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
+    except BrokenPipeError as error:
+        if not _nobody_reads():
+            _say(_one_line(error))
+        return FAILED
     except Exception as error:
         if not _is_expected(error):
             raise
@@ -89,6 +94,22 @@ def _leave_others() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a closed pipe, as after ``| head``; what is still to be printed then goes nowhere."""
+    if not hasattr(select, "poll"):  # as on Windows
+        return False
+    try:
+        output = sys.stdout.fileno()
+    except OSError:  # it is no file
+        return False
+    poll = select.poll()
+    poll.register(output, select.POLLERR)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def _is_expected(error: Exception) -> bool:

@@ -1,6 +1,8 @@
 import ast
 import os
+import sys
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 import torch
@@ -35,6 +37,29 @@ def test_an_expected_failure_is_one_line_and_a_code(capsys, error, code, line):
     assert line in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+PRINTS = """
+import sys
+from resdet import cli
+def main(words):
+    for _ in range(100000):
+        print("a line")
+sys.exit(cli.run(main))
+"""
+
+
+def test_output_that_nobody_reads_any_more_ends_the_work_without_a_word():
+    with Popen([sys.executable, "-c", PRINTS], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout.readline() == "a line\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_another_broken_pipe_is_a_failure_like_any_other(capsys):
+    assert run_raising(BrokenPipeError(32, "Broken pipe")) == 1
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_a_traceback_comes_with_debug_only(capsys):
