@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="example:  python tools/benchmark.py --suite loc --json loc.json --threads 1"
     )
-    parser.add_argument("--suite", choices=SUITES, action="append", help="one or more of them (default: all)")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="again: several (default: all)")
     parser.add_argument(
         "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default %(default)s)"
     )

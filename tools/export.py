@@ -18,8 +18,8 @@ EXAMPLE = """examples:
 
 A .safetensors file holds the config and the classes too and is taken wherever --weights is.  ONNX takes uint8 RGB
 images (any number, side data.size) and gives probabilities, a localizer also labels, boxes and their scores; it needs
-the packages onnx and onnxscript.  torchvision's names are for the ResNet, without heads; its images are to be
-normalised as torchvision does it."""
+the packages onnx and onnxscript.  torchvision's names are for the ResNet and its classifier, without an RPN or
+what reads boxes; its images are to be normalised as torchvision does it."""
 
 
 def arguments() -> argparse.ArgumentParser:

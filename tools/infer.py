@@ -17,9 +17,10 @@ EXAMPLE = """examples:
 
 Killed and started again, it goes on where it was, by the journal that is in DIR until all is written.  Under torchrun
 the files are dealt out to the processes.  An ended run's files are replaced in the forms that are asked for; those of
-other forms, and pictures of other inputs, stay in DIR beside them.  DIR gets predictions.jsonl, where frame 12 of a
-video is called clip.mp4#000012, and, where they are asked for,
-  csv     predictions.csv: a row a detection; of a localizer Kaggle's (csv-numbers: line numbers in place of WNIDs)
+other forms, and pictures of other inputs, stay in DIR beside them.  DIR gets
+  jsonl   predictions.jsonl, where frame 12 of a video is called clip.mp4#000012
+  csv     predictions.csv: a row a detection; of a localizer Kaggle's (csv-numbers: predictions.numbers.csv, line
+          numbers in place of WNIDs)
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt
   devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt: the images' numbers.  Numbers

@@ -57,7 +57,9 @@ def detectron2_resnet(name: str) -> PretrainedResNet:
     wanted = name.removeprefix(PREFIX).partition("=")[0]
     known = re.fullmatch(NAMES, wanted)
     if not known:
-        raise InputError(f"{PREFIX}{wanted}: wanted R-50, R-101 or R-152, as MSRA/R-50 or torchvision/R-50 too")
+        raise InputError(
+            f"{PREFIX}{wanted}: wanted R-50, R-101, R-152, R-34 or R-18, as MSRA/R-50 or torchvision/R-50 too"
+        )
     published = read_published(name)
     theirs = published.author == "torchvision"
     if (known[1] == "MSRA/" and theirs) or (known[1] == "torchvision/" and published.author not in ("torchvision", "")):
