@@ -81,6 +81,7 @@ def _settings(second: bool, unused: int) -> dict[str, Any]:
         "pre_nms": 2000,
         "proposals": 2000,
         "min_side": 1e-3,
+        "box_beta": 1 / 9,  # roi_heads.py, as the RPN's
         "regions_per_image": 512,
     }
     test = {
