@@ -86,6 +86,15 @@ def test_transposes_are_transposes(height, width):
         torch.testing.assert_close((given * tiles).sum(), (x * out).sum())
 
 
+def test_tiles_are_as_few_as_can_be():
+    regions, large = cut_of(7, 7), cut_of(38, 50)  # conv5's of a region, conv4's of an image
+    assert (regions.whole, regions.points) == (True, 81)
+    assert (large.tiles, large.points) == ((10, 13), 36)
+    assert len(list(parts(large, 1, 1024, winograd.AT_ONCE))) == 1
+    assert len(list(parts(regions, 202, 512, winograd.AT_ONCE))) == 1
+    assert [maps for maps, _ in parts(regions, 203, 512, winograd.AT_ONCE)] == [slice(0, 101), slice(101, 203)]
+
+
 @each_size
 @pytest.mark.parametrize("most", [1, 500, 10**6])
 def test_parts_are_every_row_of_tiles_once(height, width, most):
