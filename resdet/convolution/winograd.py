@@ -43,7 +43,8 @@ def convolved(x: Tensor, points: Tensor, bias: Tensor | None) -> Tensor:
         bias: ``(K,)``.
     """
     cut = cut_of(x.shape[2], x.shape[3])
-    out = x.new_empty((len(x), len(points), *x.shape[2:])).contiguous(memory_format=torch.channels_last)
+    shape = len(x), len(points), *x.shape[2:]
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     maps, given = bordered(cut, x.permute(0, 2, 3, 1)), out.permute(0, 2, 3, 1)
     weights = points.permute(1, 2, 0)  # (P, C, K)
     for part in parts(cut, len(x), max(points.shape[0], points.shape[2]), AT_ONCE):
