@@ -36,13 +36,11 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
     except KeyboardInterrupt:
         _say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError as error:
-        if not _nobody_reads():
-            _say(_one_line(error))
-        return FAILED
     except Exception as error:
         if not _is_expected(error):
             raise
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return FAILED
         if "--debug" in words:
             traceback.print_exc()
         else:
