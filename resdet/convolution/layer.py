@@ -49,8 +49,9 @@ class Conv3x3(nn.Conv2d):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, source: Sequence[Tensor]) -> Tensor:
         """The same with another weight and bias in its own's place, which are ``source``'s."""
+        if weight.dtype != torch.float32:
+            self._held = None  # it will not be asked for again
         if not self._goes_by_points(x, weight, source):
-            self._held = None
             return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         points = self._at_points(weight, cut_of(x.shape[2], x.shape[3]), source)
         if torch.is_grad_enabled():

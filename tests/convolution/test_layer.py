@@ -88,7 +88,7 @@ def test_the_weight_is_brought_to_the_points_once_for_all_calls(monkeypatch):
     real = layer.at_points
     monkeypatch.setattr(layer, "at_points", lambda *arguments: calls.append(0) or real(*arguments))
     module = conv()
-    for images, side in ((4, 9), (5, 9), (2, 30)):  # any large map has the same tiles
+    for images, side in ((4, 9), (1, 9), (5, 9), (2, 30)):  # any large map has the same tiles, and few go directly
         module(maps(images, side))
     assert len(calls) == 1
     module(maps(40, 7))
