@@ -61,7 +61,7 @@ def is_channels_last(features: Tensor) -> bool:
 def empty_pooled(features: Tensor, rois: Tensor, size: int, dtype: torch.dtype | None = None) -> Tensor:
     """``(R, C, size, size)`` to be written to, of the features' device, memory format and, if not given, type."""
     memory = torch.channels_last if is_channels_last(features) else torch.contiguous_format
-    shape = (len(rois), features.shape[1], size, size)
+    shape = (rois.shape[0], features.shape[1], size, size)
     return torch.empty(shape, dtype=dtype or features.dtype, device=features.device, memory_format=memory)
 
 

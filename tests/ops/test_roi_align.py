@@ -228,6 +228,18 @@ def test_an_op_that_torch_can_compile_whole_check_and_cast():
     torch.testing.assert_close(plain, roi_align(features, rois, 3, STRIDE), rtol=0, atol=0)
 
 
+class Aligned(torch.nn.Module):
+    def forward(self, features, rois):
+        return roi_align(features, rois, 3, STRIDE)
+
+
+def test_one_program_takes_any_number_of_regions():
+    features, free = distinct_map(), ({}, {0: torch.export.Dim.DYNAMIC})
+    program = torch.export.export(Aligned(), (features, random_rois(6)), dynamic_shapes=free).module()
+    for rois in (random_rois(2), random_rois(11)):
+        torch.testing.assert_close(program(features, rois), roi_align(features, rois, 3, STRIDE))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
