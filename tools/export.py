@@ -14,12 +14,15 @@ from resdet.jobs import trained
 EXAMPLE = """examples:
   python tools/export.py --weights runs/cls/best.pt --out net.safetensors
   python tools/export.py --weights runs/loc/best.pt --out net.onnx
+  python tools/export.py --weights runs/det/best.pt --out detector.onnx --set test.score_threshold=0.3
   python tools/export.py --weights runs/cls/best.pt --out resnet18.pth --format torchvision
 
 A .safetensors file holds the config and the classes too and is taken wherever --weights is.  ONNX takes uint8 RGB
-images (any number, side data.size) and gives probabilities, a localizer also labels, boxes and their scores; it needs
-the packages onnx and onnxscript.  torchvision's names are for the ResNet and its classifier, without an RPN or
-what reads boxes; its images are to be normalised as torchvision does it."""
+images (any number, side data.size) and gives probabilities, a localizer also labels, boxes and their scores; a detector
+takes images of any one size, which are to be scaled to test.shorter and test.longer, and gives boxes in their pixels,
+scores, labels, and how many there are of each image, the rest being zeros and labels of -1.  The file holds the classes
+and these sizes as JSON, and writing it needs the packages onnx and onnxscript.  torchvision's names are for the ResNet
+and its classifier, without an RPN or what reads boxes; its images are to be normalised as torchvision does it."""
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -49,6 +49,8 @@ class C4(nn.Module):
     def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
         """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): conv5, averaged over its positions."""
         (conv4,) = maps
+        if torch.compiler.is_exporting():  # how many regions there are is not known then
+            return backbone.conv5(self._cut(rois, conv4, 1)).mean((2, 3))
         conv5 = self._conv5(backbone, conv4, len(rois))
         parts = rois.tensor_split(max(1, -(-len(rois) // self._at_once(conv4))))  # as few as can be, and as equal
         means = [conv5(partial(self._cut, part)).mean((2, 3), dtype=torch.float32) for part in parts]

@@ -101,6 +101,8 @@ class FPN(nn.Module):
     def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
         """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): each cut from the level of its size."""
         level = fitting_level(rois[:, 1:])
+        if torch.compiler.is_exporting():
+            return self.box_head(self._cut_level_by_level(maps, rois, level)).float()
         order = level.argsort(stable=True)
         counts = torch.bincount(level, minlength=len(STAGES)).tolist()
         parts = [
@@ -108,6 +110,15 @@ class FPN(nn.Module):
             for feature, of_level, stride in zip(maps, rois[order].split(counts), self.strides, strict=False)
         ]
         return self.box_head(torch.cat(parts)[order.argsort()]).float()
+
+    def _cut_level_by_level(self, maps: Sequence[Tensor], rois: Tensor, level: Tensor) -> Tensor:
+        """``(R, C, s, s)`` where the regions of a level cannot be counted: each level's are put into their places."""
+        pooled = maps[0].new_zeros(rois.shape[0], self.map_channels, self.size, self.size)
+        for number, (feature, stride) in enumerate(zip(maps[: len(STAGES)], self.strides, strict=False)):
+            (rows,) = (level == number).nonzero(as_tuple=True)
+            cut = ops.roi_align(feature, rois[rows], self.size, stride, self.sampling, self.aligned)
+            pooled = pooled.index_put((rows,), cut)
+        return pooled
 
 
 def fitting_level(boxes: Tensor) -> Tensor:

@@ -38,4 +38,4 @@ class RegionHead(nn.Module):
         if self.unused:  # in a softmax the probabilities of what is joined like this add up
             joined = logits[:, self.classes :].logsumexp(1, keepdim=True)
             logits = torch.cat((logits[:, : self.classes], joined), 1)
-        return logits, deltas.view(len(vectors), self.classes, 4)
+        return logits, deltas.unflatten(1, (self.classes, 4))

@@ -46,8 +46,4 @@ class RPN(nn.Module):
             hidden = functional.relu(conv(hidden))
         with all_digits(hidden):
             logits, deltas = self.cls(hidden.float()), self.reg(hidden.float())
-        batch = len(feature)
-        return (
-            logits.permute(0, 2, 3, 1).reshape(batch, -1),
-            deltas.permute(0, 2, 3, 1).reshape(batch, -1, 4),
-        )
+        return logits.permute(0, 2, 3, 1).flatten(1), deltas.permute(0, 2, 3, 1).unflatten(3, (-1, 4)).flatten(1, 3)

@@ -1,4 +1,4 @@
-"""Classifiers and localizers as one function of the pixels, for runtimes that know neither torch nor resdet."""
+"""Models as one function of the pixels, for runtimes that know neither torch nor resdet."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from resdet.boxes.geometry import clip
 from resdet.errors import InputError
+from resdet.inference.det import DetProtocol
+from resdet.inference.onnx_detector import Objects
+from resdet.inference.onnx_operators import translations
 from resdet.models.classifier import Classifier
+from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.pcr import AnyLocalizer
 from resdet.predictions.loc import MAX_GUESSES
 
 NEEDED = ("onnx", "onnxscript")  # torch has the exporter, these the format
+LEAST_SIDE = 65  # pixels, of images of any size: each map of a detector has more than one cell then
 
 
 class Classes(nn.Module):
@@ -59,30 +65,43 @@ class ClassesAndBoxes(nn.Module):
         return probabilities, labels, clip(best, size), score
 
 
-def as_function(model: Classifier | AnyLocalizer) -> Classes | ClassesAndBoxes:
-    """What a model is exported as."""
+Function = Classes | ClassesAndBoxes | Objects
+
+
+def as_function(model: Classifier | AnyLocalizer | FasterRCNN, protocol: DetProtocol | None = None) -> Function:
+    """What a model is exported as; a detector as ``protocol`` tests it, on one scale, without refinement and voting."""
+    if isinstance(model, FasterRCNN):
+        how = protocol or DetProtocol()
+        return Objects(model, how.score_threshold, how.nms_iou, how.max_detections)
     return ClassesAndBoxes(model) if isinstance(model, AnyLocalizer) else Classes(model)
 
 
-def write_onnx(file: Path, model: Classifier | AnyLocalizer, size: int, described: Mapping[str, Any]) -> None:
-    """Write a model in evaluation mode for batches of any number of ``size x size`` images.
+def write_onnx(file: Path, function: Function, size: int | None, described: Mapping[str, Any]) -> None:
+    """Write a function of batches of any number of images.
 
     Args:
+        size: of the images, which are ``size x size``; None: all of a batch have one size, any of at least
+            :data:`LEAST_SIDE` pixels each way.
         described: plain types, JSON in the model's metadata under ``resdet``.
 
     Raises:
         InputError: a package that this needs is not installed.
     """
-    function = as_function(model).eval()
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(f"{file}: ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+    names = {0: "batch"} if size else {0: "batch", 2: "height", 3: "width"}
+    free = {axis: Dim.DYNAMIC(min=LEAST_SIDE if axis else 1) for axis in names}
+    # numbers that stand for any: 1 would be taken for the only one, two alike for one
+    example = torch.zeros(2, 3, size or 2 * LEAST_SIDE, size or 3 * LEAST_SIDE, dtype=torch.uint8)
+    # in two steps: in one, a number that the program cannot do without is silently the only one
+    traced = torch.export.export(function.eval(), (example,), dynamic_shapes={"images": free})
     program = torch.onnx.export(
-        function,
-        (torch.zeros(2, 3, size, size, dtype=torch.uint8),),  # 2: a batch of 1 would be taken for the only one
+        traced,
         dynamo=True,
         input_names=["images"],
         output_names=list(function.outputs),
-        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        dynamic_shapes={"images": names},
+        custom_translation_table=translations(),
         verbose=False,
     )
     assert program is not None  # with dynamo it is a program

@@ -10,12 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from resdet.build import Loaded, open_model
+from resdet.backbones.folding import fold_batch_norm
+from resdet.build import Loaded, build_det_protocol, open_model
 from resdet.config import DetConfig, RCNNConfig, to_dict
 from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
 from resdet.errors import UsageError
-from resdet.inference.onnx import write_onnx
+from resdet.inference.onnx import as_function, write_onnx
 from resdet.zoo.torchvision_resnet import torchvision_state
 
 ENDINGS = {  # of each form's files
@@ -23,6 +24,7 @@ ENDINGS = {  # of each form's files
     "torchvision": (".safetensors", ".pth", ".pt"),
     "onnx": (".onnx",),
 }
+WITHOUT = {"refine": "false", "vote": "false", "scales": "[]"}  # what ONNX has none of, and how it is left out
 
 
 def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> int:
@@ -46,19 +48,32 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
         state = under_torchvisions_names(loaded, weights)
         _write_state(out, state)
         return _numbers(state)
+    state = loaded.model.state_dict()
     if form == "onnx":
-        if isinstance(loaded.config, DetConfig):
-            raise UsageError(f"{weights}: a detector, whose regions differ in number: ONNX is for other models")
-        if isinstance(loaded.config, RCNNConfig):
-            raise UsageError(f"{weights}: an R-CNN, which judges boxes of other networks: ONNX is for other models")
-        described = {"task": loaded.task, "class_ids": loaded.classes.ids, "class_names": loaded.classes.names}
-        model: Any = loaded.model  # and thus no detector
-        write_onnx(out, model, loaded.config.data.size, described)
+        _write_onnx(out, loaded, weights)
     else:
         ids, names = loaded.classes.ids, loaded.classes.names
-        state = loaded.model.state_dict()
         checkpoint.save(out, Checkpoint(loaded.task, to_dict(loaded.config), ids, names, loaded.step, state))
-    return _numbers(loaded.model.state_dict())
+    return _numbers(state)
+
+
+def _write_onnx(file: Path, loaded: Loaded, weights: str) -> None:
+    """Batch norm goes into the convolutions, as where weights are opened to be run."""
+    if isinstance(loaded.config, RCNNConfig):
+        raise UsageError(f"{weights}: an R-CNN, which judges boxes of other networks: ONNX is for other models")
+    described: dict[str, Any] = {"task": loaded.task, "class_ids": loaded.classes.ids}
+    described["class_names"] = loaded.classes.names
+    model: Any = loaded.model
+    fold_batch_norm(model)
+    if not isinstance(loaded.config, DetConfig):
+        write_onnx(file, as_function(model), loaded.config.data.size, described)
+        return
+    test = loaded.config.test
+    for name in ("refine", "vote", "scales"):
+        if value := getattr(test, name):
+            raise UsageError(f"{weights}: ONNX is without test.{name}={value}: --set test.{name}={WITHOUT[name]}")
+    described |= {"shorter": test.shorter, "longer": test.longer}
+    write_onnx(file, as_function(model, build_det_protocol(loaded.config)), None, described)
 
 
 def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:

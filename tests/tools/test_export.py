@@ -181,6 +181,51 @@ def test_an_onnx_file_gives_the_models_answers_to_any_number_of_images(
     assert "n02" in session.get_modelmeta().custom_metadata_map["resdet"]
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_a_detectors_file_says_at_which_scale_it_looks_and_finds_the_same(main, capsys, tmp_path, det_weights):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    words = (
+        "--weights",
+        det_weights,
+        "--out",
+        tmp_path / "d.onnx",
+        "--set",
+        "test.shorter=96",
+        "test.max_detections=7",
+    )
+    assert "million numbers" in export(main, capsys, *words)
+    session = runtime.InferenceSession(str(tmp_path / "d.onnx"))
+    described = json.loads(session.get_modelmeta().custom_metadata_map["resdet"])
+    assert described["class_names"] == ["the ant", "the bee", "the cat"]
+    assert (described["task"], described["shorter"], described["longer"]) == ("det", 96, 128)
+    images = torch.randint(0, 256, (2, 3, 96, 120), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    boxes, scores, labels, counts = session.run(None, {"images": images.numpy()})
+    with torch.no_grad():
+        expected = open_model(det_weights).model.detect(images, [(120, 96)] * 2, most=7)
+    for i, found in enumerate(expected):
+        assert counts[i] == len(found) > 3
+        np.testing.assert_allclose(boxes[i, : len(found)], found.boxes, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(scores[i, : len(found)], found.scores, rtol=1e-4)
+        np.testing.assert_array_equal(labels[i, : len(found)], found.labels)
+
+
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("test.refine=true", "test.refine=True: --set test.refine=false"),
+        ("test.vote=true", "test.vote=True: --set test.vote=false"),
+        ("test.scales=[64, 96]", "test.scales=(64, 96): --set test.scales=[]"),
+    ],
+)
+def test_a_detectors_file_has_none_of_appendix_b_and_says_so(main, capsys, tmp_path, det_weights, word, instead):
+    answer = export(main, capsys, "--weights", det_weights, "--out", tmp_path / "d.onnx", "--set", word)
+    assert answer.startswith("2: ")
+    assert f"ONNX is without {instead}" in answer
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_backbone_of_an_exported_localizer_starts_another_net(main, capsys, tmp_path, loc_weights):
     from resdet.backbones.weights import load_into, read_state
 
