@@ -14,20 +14,22 @@ from resdet.jobs import trained
 EXAMPLE = """examples:
   python tools/infer.py --weights runs/det/best.pt photographs/ 'more/**/*.png' clip.mp4 --out runs/found
   python tools/infer.py --weights runs/loc/best.pt photographs/ --out runs/found --format jsonl,csv
+  python tools/infer.py --weights torchvision:ResNet50_Weights.IMAGENET1K_V2 photographs/ --out runs/found
 
 Killed and started again, it goes on where it was, by the journal that is in DIR until all is written.  Under torchrun
 the files are dealt out to the processes.  An ended run's files are replaced in the forms that are asked for; those of
 other forms, and pictures of other inputs, stay in DIR beside them.  DIR gets
   jsonl   predictions.jsonl, where frame 12 of a video is called clip.mp4#000012
-  csv     predictions.csv: a row a detection; of a localizer Kaggle's (csv-numbers: predictions.numbers.csv, line
-          numbers in place of WNIDs)
+  csv     predictions.csv: a row a detection; of a localizer or classifier Kaggle's (csv-numbers:
+          predictions.numbers.csv, line numbers in place of WNIDs)
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt
   devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt: the images' numbers.  Numbers
           are COCO's and ILSVRC's own for their classes, elsewhere places in the list of classes, from 1; images go by
-          their alphabetical order, or, where there are videos, by that of the results.  Of a localizer: a line an
-          image in alphabetical order, zeros for one that cannot be read
-  images  images/<relative path>.jpg with boxes, and .mp4 of videos"""
+          their alphabetical order, or, where there are videos, by that of the results.  Of a localizer or
+          classifier: a line an image in alphabetical order, zeros for one that cannot be read
+  images  images/<relative path>.jpg with boxes, and .mp4 of videos
+A classifier's box is the whole image."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -42,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="NAME",
-        help="of a detector or localizer; again: an ensemble",
+        help="of a detector, localizer or classifier; again: an ensemble",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
@@ -58,7 +60,7 @@ def arguments() -> argparse.ArgumentParser:
         "--score-threshold",
         type=trained.share,
         metavar="S",
-        help="least score (default: 0.05 for detectors, 0 for localizers)",
+        help="least score (default: 0.05 for detectors, else 0)",
     )
     parser.add_argument(
         "--draw-above",

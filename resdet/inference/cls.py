@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -47,6 +48,42 @@ class ClsProtocol:
             return ten_crops(width, height, self.resize, self.size)
         mirrors = (False, True) if self.mirror else (False,)
         return [whole(width, height, scale, mirror) for scale in self.scales for mirror in mirrors]
+
+
+@dataclass(frozen=True)
+class Voter:
+    """One of the classifiers whose probabilities are averaged."""
+
+    model: Classifier | AnyLocalizer
+    protocol: ClsProtocol  # its own
+    label: Tensor  # (K,) int64: what it calls each label that is answered
+    precision: str = "fp32"  # its own, whatever the others' is
+
+
+@dataclass(frozen=True)
+class Voters:
+    """All of them, each with views of its own."""
+
+    each: tuple[Voter, ...]
+
+    def views(self, width: int, height: int) -> list[View]:
+        """What they want to see of an image, one voter's views after another's."""
+        return [view for one in self.each for view in one.protocol.views(width, height)]
+
+    def probabilities(self, batch: Sequence[ViewedImage], device: torch.device) -> Tensor:
+        """``(N, K)`` float64 of images that are all readable, cut into :meth:`views`; the mean of what each says."""
+        total: Tensor | None = None
+        for place, one in enumerate(self.each):
+            own = [self._of_voter(image, place) for image in batch]
+            found = probabilities(one.model, [own], one.protocol, device, one.precision)[:, one.label]
+            total = found if total is None else total + found
+        assert total is not None  # there is a voter
+        return total / len(self.each)
+
+    def _of_voter(self, image: ViewedImage, place: int) -> ViewedImage:
+        counts = (len(one.protocol.views(image.width, image.height)) for one in self.each)
+        start, end = list(pairwise(accumulate(counts, initial=0)))[place]
+        return image._replace(views=image.views[start:end], pixels=image.pixels[start:end])
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Localizers or detectors over files of any kind: one result an image or a frame, bad ones included."""
+"""Networks of any task over files of any kind: one result an image or a frame, bad ones included."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
-from resdet.build import Loaded
+import torch
+
+from resdet.build import Loaded, build_cls_protocol
 from resdet.data.image_files import ImageFile
 from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
+from resdet.data.relabel import label_map
 from resdet.data.video import frame_count, is_video, viewed_frames
 from resdet.errors import UsageError
+from resdet.inference.cls import Voter, Voters
 from resdet.inference.det import Detected, detect
 from resdet.inference.locate import locate_together
 from resdet.jobs.detection import together
 from resdet.jobs.localization import LocWeights, open_locators
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.trained import RunOptions, as_detector, open_detector, open_trained
+from resdet.jobs.trained import RunOptions, as_classifier, as_detector, open_classifier, open_detector, open_trained
 from resdet.predictions.jsonl import ImageResult, failed
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.progress import follow
@@ -41,7 +45,7 @@ class Found(NamedTuple):
 class Looker:
     """Trained networks and how they look at an image."""
 
-    task: str  # "loc" or "det"
+    task: str  # "cls", "loc" or "det"
     classes: Classes
     how: RunOptions
     views: Callable[[int, int], list[View]]  # of an image of a width and a height
@@ -49,7 +53,7 @@ class Looker:
 
 
 def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
-    """The localizers or the detectors of a command line; the first weights' kind decides which.
+    """The classifiers, localizers or detectors of a command line; the first weights' kind decides which.
 
     Args:
         args: ``weights``, ``rcnn`` and ``classifier``, lists, ``top_k``, ``score_threshold``, and what
@@ -57,7 +61,7 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
         files: what will be looked at: classifiers of their own go through them now.
 
     Raises:
-        UsageError: options that are for the other kind, or a classifier, which gives no boxes.
+        UsageError: options that are for another kind, or weights that are of another.
         InputError: what is wrong with a file of weights.
     """
     words = by_role(args.settings)
@@ -65,6 +69,8 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     first, how = open_trained(args.weights[0], words.localizers, args)
     if first.task == "det":
         return _detectors(first, how, args)
+    if first.task == "cls":
+        return _classifiers(first, how, args)
     return _localizers(first, how, args, files)
 
 
@@ -81,7 +87,7 @@ def look(
             video that is looked at has one always.
         shows: whether progress is shown.
     """
-    what = {"loc": "localize", "det": "detect"}[looker.task]
+    what = {"cls": "classify", "loc": "localize", "det": "detect"}[looker.task]
     size = looker.how.batch_size
     for place, run in groupby(places, lambda i: i if is_video(files[i].file) else -1):
         if place >= 0:
@@ -160,7 +166,39 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
     return Looker("loc", classes, how, locators.views, answer)
 
 
+def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Looker:
+    """The box of each class is the whole image, as where a classifier's guesses are written for evaluation."""
+    for option in ("classifier", "rcnn"):
+        if getattr(args, option):
+            raise UsageError(f"--{option} is for localizers: {args.weights[0]} is a classifier")
+    name, *others = args.weights
+    opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, args) for other in others)]
+    labels = [
+        label_map(first.classes, one.classes, name, other) for one, other in zip(opened, args.weights, strict=True)
+    ]
+    voters = Voters(
+        tuple(
+            Voter(one.model, build_cls_protocol(one.config), label, one.how.precision)
+            for one, label in zip(opened, labels, strict=True)
+        )
+    )
+    top_k = MAX_GUESSES if args.top_k is None else args.top_k
+
+    def answer(batches: Batches) -> Iterator[Detected]:
+        for batch in batches:
+            readable = [image for image in batch if image.error is None]
+            rows = iter(voters.probabilities(readable, how.device).float() if readable else ())
+            for image in batch:
+                scores = next(rows) if image.error is None else torch.zeros(0)
+                box = torch.tensor([[0.0, 0.0, image.width, image.height]])
+                every = Detections(box.expand(len(scores), 4), scores, torch.arange(len(scores)))
+                best = _best(every, top_k, args.score_threshold or 0.0)
+                yield Detected(image.index, image.width, image.height, best, image.error)
+
+    return Looker("cls", first.classes, how, voters.views, answer)
+
+
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:
-    """The most probable classes; a localizer draws one box for each, whose score is the class's probability."""
+    """The most probable classes; there is one box for each, whose score is the class's probability."""
     best = every[every.scores.argsort(descending=True, stable=True)[:most]]
     return best[~(best.scores < score_threshold)]  # NaN stays, and is told: it is no class that was not found

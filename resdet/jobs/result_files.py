@@ -30,13 +30,15 @@ class Form(Protocol):
 
 
 PICTURES = "images"
+OF_CLASSES: dict[str, Callable[[Path, Classes], Form]] = {
+    "jsonl": forms_of_text.JsonLines,
+    "csv": forms_of_text.KaggleCsv,
+    "csv-numbers": partial(forms_of_text.KaggleCsv, numbered=True),
+    "devkit": forms_of_text.LocText,
+}
 FORMS: dict[str, dict[str, Callable[[Path, Classes], Form]]] = {
-    "loc": {
-        "jsonl": forms_of_text.JsonLines,
-        "csv": forms_of_text.KaggleCsv,
-        "csv-numbers": partial(forms_of_text.KaggleCsv, numbered=True),
-        "devkit": forms_of_text.LocText,
-    },
+    "cls": OF_CLASSES,
+    "loc": OF_CLASSES,
     "det": {
         "jsonl": forms_of_text.JsonLines,
         "csv": forms_of_text.DetCsv,
@@ -54,7 +56,7 @@ WRITTEN = {  # the files of each form
     "devkit": ("predictions.txt", "images.txt"),
 }
 UNFINISHED = ".resdet-unfinished"  # where files of text are written, until all of them are whole
-DRAW_ABOVE = {"loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation
+DRAW_ABOVE = {"cls": 0.0, "loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation
 
 
 class Count(NamedTuple):
@@ -68,16 +70,17 @@ def read_forms(words: str, task: str) -> tuple[str, ...]:
     """The forms of output that ``jsonl,images`` and the like ask for.
 
     Args:
-        task: ``"loc"`` or ``"det"``.
+        task: ``"cls"``, ``"loc"`` or ``"det"``.
 
     Raises:
-        UsageError: an unknown one, or one that is made for detection where weights localize.
+        UsageError: an unknown one, or one that is made for detection where weights classify or localize.
     """
     known = (*FORMS[task], PICTURES)
     forms = tuple(word.strip() for word in words.split(","))
     for form in forms:
-        if task == "loc" and form in FORMS["det"] and form not in known:
-            raise UsageError(f"--format {form} is made for detection, these weights localize: {', '.join(known)}")
+        if form in FORMS["det"] and form not in known:
+            does = {"cls": "classify", "loc": "localize"}[task]
+            raise UsageError(f"--format {form} is made for detection, these weights {does}: {', '.join(known)}")
         if form not in known:
             raise UsageError(f"--format {form!r}: wanted some of {', '.join(known)}, with commas between them")
     return forms
@@ -143,7 +146,7 @@ class ResultFiles:
 
     def _names(self, form: str) -> tuple[str, ...]:
         names = WRITTEN.get(form, (form,))
-        return names[:1] if self.task == "loc" else names  # a localizer's forms are a file each
+        return names if self.task == "det" else names[:1]  # the others' forms are a file each
 
     def draw(self, found: Found) -> None:
         """Draw what came of an image or a frame, where pictures are asked for; a video's frames in their order."""

@@ -162,10 +162,14 @@ def open_classifier(weights: Path | str, settings: Sequence[str], args: argparse
     Raises:
         UsageError: a detector or an R-CNN.
     """
+    return as_classifier(*open_trained(weights, settings, args), weights)
+
+
+def as_classifier(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedClassifier:
+    """What :func:`open_classifier` gives, of weights that are open."""
     from resdet.models.faster_rcnn import FasterRCNN
     from resdet.models.rcnn import RCNN
 
-    loaded, how = open_trained(weights, settings, args)
     if isinstance(loaded.model, FasterRCNN | RCNN):
         kind = NAMES[loaded.task]
         raise UsageError(f"{weights}: {kind}, which says nothing of an image as a whole: wanted a classifier")

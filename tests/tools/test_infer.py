@@ -239,8 +239,9 @@ def test_what_cannot_work_is_one_line(words, code, said, photographs, loc_weight
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_that_give_no_boxes_or_are_none_are_one_line(photographs, cls_weights, tmp_path, capsys):
-    assert infer("--weights", cls_weights, photographs, "--out", tmp_path / "out") == 2
+def test_weights_of_two_kinds_or_of_none_are_one_line(photographs, loc_weights, cls_weights, tmp_path, capsys):
+    both = ("--weights", loc_weights, "--weights", cls_weights)
+    assert infer(*both, photographs, "--out", tmp_path / "out") == 2
     assert "a classifier, which gives no boxes" in capsys.readouterr().err
     assert infer("--weights", photographs / "notes.txt", photographs, "--out", tmp_path / "out") == 1
     assert "notes.txt: " in capsys.readouterr().err
