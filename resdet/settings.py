@@ -26,17 +26,26 @@ def load_config(kind: type[C], file: Path | None, overrides: Sequence[str] = ())
 
     Raises:
         UsageError: the file is missing or not YAML, or sets something twice; an unknown setting, with the nearest
-            known one; a value of the wrong type or out of its range; a word without ``=``.
+            known one; a value of the wrong type or out of its range, see :func:`override`; a word without ``=``.
     """
     return override(kind, {} if file is None else _read(file), overrides, source=str(file or "config"))
 
 
 def override(kind: type[C], tree: dict[str, Any], overrides: Sequence[str], source: str) -> C:
-    """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them."""
-    tree = copy.deepcopy(tree)
-    for word in overrides:
-        _override(tree, word)
-    return from_dict(kind, tree, source)
+    """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them.
+
+    Raises:
+        UsageError: it names no more than it takes for the error to be the same.  First the dict and then one word after
+            another is left out: what goes wrong without the dict is told of the words alone, ``train.lr=a: wanted a
+            number``, what goes wrong without words of ``source`` alone, and the rest of both, ``a.yaml with
+            train.epochs=5: ...``.
+    """
+    words = {word: _parsed(word) for word in overrides[::-1]}  # of a word given twice the last counts
+    words = dict(reversed(words.items()))
+    try:
+        return _with_words(kind, tree, words)
+    except UsageError as error:
+        raise UsageError(_blaming(kind, tree, words, source, str(error))) from None
 
 
 def from_dict(kind: type[C], tree: dict[str, Any], source: str) -> C:
@@ -107,21 +116,55 @@ def _read(file: Path) -> dict[str, Any]:
     return tree or {}
 
 
-def _override(tree: dict[str, Any], word: str) -> None:
+_Words = dict[str, tuple[list[str], Any]]  # each with its path, parted at the dots, and its value
+
+
+def _parsed(word: str) -> tuple[list[str], Any]:
     path, equals, text = word.partition("=")
-    if not equals or not all(path.split(".")):
+    keys = path.split(".")
+    if not equals or not all(keys):
         raise UsageError(f"{word!r} is not of the form section.key=value")
-    *sections, key = path.split(".")
-    for section in sections:
-        if tree.get(section) is None:  # absent, or with nothing below it
-            tree[section] = {}
-        tree = tree[section]
-        if not isinstance(tree, dict):
-            raise UsageError(f"{word!r}: {section!r} is not a section")
     try:
-        tree[key] = parse_yaml(text) if text else ""
+        return keys, parse_yaml(text) if text else ""
     except ValueError:
         raise UsageError(f"{word!r}: the value is not YAML") from None
+
+
+def _with_words(kind: type[C], tree: dict[str, Any], words: _Words) -> C:
+    tree = copy.deepcopy(tree)
+    for (*sections, key), value in words.values():
+        below = tree
+        for section in sections:
+            if below.get(section) is None:  # absent, or with nothing below it
+                below[section] = {}
+            below = below[section]
+            if not isinstance(below, dict):
+                raise UsageError(f"{section!r} is not a section")
+        below[key] = copy.deepcopy(value)
+    return _build(kind, tree, "", kind(), kind)
+
+
+def _blaming(kind: type, tree: dict[str, Any], words: _Words, source: str, said: str) -> str:
+    """An error's text behind what it takes for it to be said, see :func:`override`."""
+
+    def says_the_same(tree: dict[str, Any], words: _Words) -> bool:
+        try:
+            _with_words(kind, tree, words)
+        except UsageError as error:
+            return str(error) == said
+        return False
+
+    takes_source = not says_the_same({}, words)
+    tree = tree if takes_source else {}
+    for word in list(words):
+        fewer = {other: parsed for other, parsed in words.items() if other != word}
+        words = fewer if says_the_same(tree, fewer) else words
+    names = " and ".join(words)
+    if takes_source:
+        return f"{source} with {names}: {said}" if words else f"{source}: {said}"
+    if len(words) == 1:
+        said = said.removeprefix(names.partition("=")[0] + ": ")  # the word begins with it already
+    return f"{names}: {said}"
 
 
 def _build(kind: type[C], tree: Any, path: str, default: C, root: type) -> C:

@@ -123,7 +123,7 @@ def test_an_unknown_setting_names_the_nearest(word, line):
 
 
 def test_a_setting_like_no_other_is_refused_without_a_guess():
-    assert refusal("train.xyzzy=1") == "config: unknown setting 'train.xyzzy'"
+    assert refusal("train.xyzzy=1") == "train.xyzzy=1: unknown setting 'train.xyzzy'"
 
 
 def test_a_refusal_names_the_file(tmp_path):
@@ -135,22 +135,22 @@ def test_a_refusal_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("word", "line"),
     [
-        ("train.lr=fast", "train.lr: wanted a number, got 'fast'"),
-        ("train.lr=true", "train.lr: wanted a number, got True"),
-        ("train.lr=[1]", "train.lr: wanted a number, got [1]"),
-        ("train.lr=", "train.lr: wanted a number, got ''"),
-        ("train.batch_size=64.0", "train.batch_size: wanted a whole number, got 64.0"),
-        ("train.batch_size=true", "train.batch_size: wanted a whole number, got True"),
-        ("data.workers=false", "data.workers: wanted a whole number, got False"),
-        ("train.channels_last=1", "train.channels_last: wanted true or false, got 1"),
-        ("train.schedule=3", "train.schedule: wanted a word, got 3"),
-        ("train.lr_drop_epochs=30", "train.lr_drop_epochs: wanted a list, got 30"),
-        ("train.lr_drop_epochs=[a]", "train.lr_drop_epochs[0]: wanted a number, got 'a'"),
-        ("train.sizes=[0, 64]", "train.sizes[0]: wanted a list, got 0"),
-        ("train.sizes=[[0, 64, 1]]", "train.sizes[0]: wanted 2 values, got [0, 64, 1]"),
-        ("train.sizes=[[0, 6.5]]", "train.sizes[0][1]: wanted a whole number, got 6.5"),
-        ("train=3", "train: wanted settings, got 3"),
-        ("train.lr.x=3", "train.lr: wanted a number, got {'x': 3}"),
+        ("train.lr=fast", "train.lr=fast: wanted a number, got 'fast'"),
+        ("train.lr=true", "train.lr=true: wanted a number, got True"),
+        ("train.lr=[1]", "train.lr=[1]: wanted a number, got [1]"),
+        ("train.lr=", "train.lr=: wanted a number, got ''"),
+        ("train.batch_size=64.0", "train.batch_size=64.0: wanted a whole number, got 64.0"),
+        ("train.batch_size=true", "train.batch_size=true: wanted a whole number, got True"),
+        ("data.workers=false", "data.workers=false: wanted a whole number, got False"),
+        ("train.channels_last=1", "train.channels_last=1: wanted true or false, got 1"),
+        ("train.schedule=3", "train.schedule=3: wanted a word, got 3"),
+        ("train.lr_drop_epochs=30", "train.lr_drop_epochs=30: wanted a list, got 30"),
+        ("train.lr_drop_epochs=[a]", "train.lr_drop_epochs=[a]: train.lr_drop_epochs[0]: wanted a number, got 'a'"),
+        ("train.sizes=[0, 64]", "train.sizes=[0, 64]: train.sizes[0]: wanted a list, got 0"),
+        ("train.sizes=[[0, 64, 1]]", "train.sizes=[[0, 64, 1]]: train.sizes[0]: wanted 2 values, got [0, 64, 1]"),
+        ("train.sizes=[[0, 6.5]]", "train.sizes=[[0, 6.5]]: train.sizes[0][1]: wanted a whole number, got 6.5"),
+        ("train=3", "train=3: wanted settings, got 3"),
+        ("train.lr.x=3", "train.lr.x=3: train.lr: wanted a number, got {'x': 3}"),
         ("train.lr", "'train.lr' is not of the form section.key=value"),
         ("=3", "'=3' is not of the form section.key=value"),
         ("train.={a", "'train.={a' is not of the form"),

@@ -124,7 +124,7 @@ def test_a_run_is_resumed_where_it_stopped(run, data, config, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["train.lr_drop_stepz=[1]"], 2, "tiny.yaml: unknown setting 'train.lr_drop_stepz'; did you mean"),
+        (["train.lr_drop_stepz=[1]"], 2, "train.lr_drop_stepz=[1]: unknown setting 'train.lr_drop_stepz'; did you"),
         (["train.epochs=-1"], 2, "train.epochs must be above 0, got -1.0"),
         (["train.precision=fp16"], 2, "train.precision fp16 needs CUDA"),
         (["data.train="], 2, "data.train is not set: name a data set"),
