@@ -35,9 +35,9 @@ def override(kind: type[C], tree: dict[str, Any], overrides: Sequence[str], sour
     """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them.
 
     Raises:
-        UsageError: it names no more than it takes for the error to be the same.  First the dict and then one word after
-            another is left out: what goes wrong without the dict is told of the words alone, ``train.lr=a: wanted a
-            number``, what goes wrong without words of ``source`` alone, and the rest of both, ``a.yaml with
+        UsageError: it names no more than it takes for the error to be the same.  First the dict and then one word
+            after another is left out: what goes wrong without the dict is told of the words alone, ``train.lr=a:
+            wanted a number``, what goes wrong without words of ``source`` alone, and the rest of both, ``a.yaml with
             train.epochs=5: ...``.
     """
     words = {word: _parsed(word) for word in overrides[::-1]}  # of a word given twice the last counts
@@ -59,6 +59,18 @@ def from_dict(kind: type[C], tree: dict[str, Any], source: str) -> C:
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as nested plain dicts and lists, every setting included: ``from_dict(type(c), to_dict(c)) == c``."""
     return _plain(asdict(config))
+
+
+def names_of(kind: type) -> list[str]:
+    """Every setting of a config, ``section.key``; sections themselves are none."""
+    names = list(_settings(kind, ""))
+    return [name for name in names if not any(other.startswith(f"{name}.") for other in names)]
+
+
+def names_in(word: str) -> list[str]:
+    """What a ``section.key=value`` word sets: ``test.vote``, and of ``test={vote: true, refine: true}`` both."""
+    keys, value = _parsed(word)
+    return list(_paths(".".join(keys), value))
 
 
 class _Loader(yaml.SafeLoader):
@@ -128,6 +140,14 @@ def _parsed(word: str) -> tuple[list[str], Any]:
         return keys, parse_yaml(text) if text else ""
     except ValueError:
         raise UsageError(f"{word!r}: the value is not YAML") from None
+
+
+def _paths(path: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, dict) or not value:
+        yield path
+        return
+    for key, below in value.items():
+        yield from _paths(f"{path}.{key}", below)
 
 
 def _with_words(kind: type[C], tree: dict[str, Any], words: _Words) -> C:

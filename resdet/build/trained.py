@@ -14,7 +14,7 @@ from resdet.build.cls import build_classifier
 from resdet.build.det import build_detector
 from resdet.build.loc import build_localizer
 from resdet.build.rcnn import build_rcnn
-from resdet.config import SCHEMAS, AnyConfig, ClsConfig, DetConfig, override
+from resdet.config import SCHEMAS, AnyConfig, ClsConfig, DetConfig, check_read, override
 from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.data.records import Classes
 from resdet.engine import checkpoint
@@ -51,24 +51,26 @@ class Loaded:
         return next(task for task, kind in SCHEMAS.items() if isinstance(self.config, kind))
 
 
-def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
+def open_model(weights: Path | str, overrides: tuple[str, ...] = (), use: str | None = None) -> Loaded:
     """The model that a string names, on the CPU, in evaluation mode.
 
     Args:
         weights: a checkpoint of ours, or a classifier or detector by another's name for it:
             ``torchvision:NAME[=FILE]`` or ``detectron2:NAME=FILE``.
         overrides: ``section.key=value`` words on top of the weights' own config.
+        use: what for, see :func:`resdet.config.check_read`: words that are not read then are refused; None: none is.
     """
     if detector := named_detector(str(weights)):
-        return _open_detector(detector, overrides)
+        return _open_detector(detector, overrides, use)
     if resnet := named_resnet(str(weights)):
-        return _open_resnet(resnet, overrides)
+        return _open_resnet(resnet, overrides, use)
     file = Path(weights)
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
     if saved.task not in SCHEMAS:
         raise InputError(f"{file}: holds a model of the kind {saved.task!r}, wanted one of {', '.join(SCHEMAS)}")
     config = override(SCHEMAS[saved.task], saved.config, overrides, str(file))
+    check_read(overrides, saved.task, use)
     model = MAKERS[saved.task](config, len(classes))
     if "mean" in saved.model:  # of every pixel: it has the size that training had, whatever data.size is now
         model.mean = torch.zeros_like(saved.model["mean"])
@@ -76,21 +78,23 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = ()) -> Loaded:
     return Loaded(model.eval(), config, classes, saved.step)
 
 
-def _open_resnet(found: PretrainedResNet, overrides: tuple[str, ...]) -> Loaded:
+def _open_resnet(found: PretrainedResNet, overrides: tuple[str, ...], use: str | None) -> Loaded:
     """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
     if "fc.weight" not in found.state:
         raise InputError(f"{found.source}: has no classifier: it is what training starts from (model.backbone.weights)")
     backbone = {"depth": found.depth, "stride_in": found.stride_in, "stem": found.stem}
     data = {"size": found.crop, "resize": found.resize, "mean": list(found.mean), "std": list(found.std)}
     config = override(ClsConfig, {"model": {"backbone": backbone}, "data": data}, overrides, found.source)
+    check_read(overrides, "cls", use)
     model = build_classifier(config, len(imagenet_wnids()))
     load_into(model.backbone, found.state, source=found.source)
     return Loaded(model.eval(), config, Classes(imagenet_wnids(), imagenet_names()))
 
 
-def _open_detector(found: PretrainedDetector, overrides: tuple[str, ...]) -> Loaded:
+def _open_detector(found: PretrainedDetector, overrides: tuple[str, ...], use: str | None) -> Loaded:
     """A detector of the classes it came with, tested as its makers test it."""
     config = override(DetConfig, dict(found.settings), overrides, found.source)
+    check_read(overrides, "det", use)
     model = build_detector(config, len(found.classes))
     load_into(model, found.state, source=found.source)
     return Loaded(model.eval(), config, found.classes)

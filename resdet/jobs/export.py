@@ -32,17 +32,19 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
 
     Args:
         weights: whatever :func:`resdet.build.open_model` takes.
-        settings: ``section.key=value`` words on top of what they were trained with, to be kept in the file.
+        settings: ``section.key=value`` words on top of what they were trained with.  A file of ours keeps them all,
+            for whoever opens it; another form takes what makes the network, and refuses what it has no place for.
         form: a key of ``ENDINGS``; empty: by the file's ending.
 
     Raises:
-        UsageError: a form that goes by other endings; a network that torchvision has not.
+        UsageError: a form that goes by other endings; a network that torchvision has not; a setting that the form
+            does not read.
         InputError: weights that cannot be read, or what :func:`resdet.inference.onnx.write_onnx` refuses.
     """
     form = form or ("onnx" if out.suffix == ".onnx" else "resdet")
     if out.suffix not in ENDINGS[form]:
         raise UsageError(f"--out {out}: the format {form} is written to {' or '.join(ENDINGS[form])}")
-    loaded = open_model(weights, tuple(settings))
+    loaded = open_model(weights, tuple(settings), None if form == "resdet" else form)
     out.parent.mkdir(parents=True, exist_ok=True)
     if form == "torchvision":
         state = under_torchvisions_names(loaded, weights)

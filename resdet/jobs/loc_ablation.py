@@ -110,7 +110,7 @@ def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, r
         raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
     if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
         raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
-    known = [(file, open_classifier(file, words.classifiers, args).classes) for file in weights.classifier]
+    known = [(file, open_classifier(file, words.classifiers, args, "guess").classes) for file in weights.classifier]
     kinds: tuple[tuple[type, str, str, Sequence[Path], Sequence[Path]], ...] = (
         (PCRLocalizer, "pcr", "rpn", weights.pcr, ()),
         (Localizer, "rpn", "pcr", weights.rpn, weights.rcnn),

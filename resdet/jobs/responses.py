@@ -29,7 +29,7 @@ def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) ->
         UsageError: not a classifier's.
     """
     weights = run / "last.pt"
-    loaded, how = open_trained(weights, args.settings, args)
+    loaded, how = open_trained(weights, args.settings, args, "respond")
     if not isinstance(loaded.config, ClsConfig):
         raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
     data = loaded.config.data

@@ -87,7 +87,7 @@ def second_guesses(
 def _open(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace, classes: Classes, whose: object
 ) -> tuple[CropClassifier, RunOptions]:
-    opened = open_classifier(weights, settings, args)
+    opened = open_classifier(weights, settings, args, "guess")
     data = opened.config.data
     crop = LocProtocol("1-crop", data.size, data.resize, scales=(), mirror=False, vote_iou=None)
     label = label_map(classes, opened.classes, whose, weights)

@@ -67,15 +67,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> tuple[Loaded, RunOptions]:
+def open_trained(
+    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, use: str = ""
+) -> tuple[Loaded, RunOptions]:
     """The model of a checkpoint on its device, and how to run it.
 
     Args:
         settings: ``section.key=value`` words on top of what it was trained with.
         args: what :func:`add_options` asks for.
+        use: one of :data:`resdet.config.running.USES`; empty: what such weights are for.
 
     Raises:
-        UsageError: no such device or setting.
+        UsageError: no such device or setting, or one that is not read in that use.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
     from resdet.backbones.folding import fold_batch_norm, hold_convolutions
@@ -84,7 +87,7 @@ def open_trained(weights: Path | str, settings: Sequence[str], args: argparse.Na
     from resdet.engine.train import DTYPES
 
     me = start(args.device)
-    loaded = open_model(weights, tuple(settings))
+    loaded = open_model(weights, tuple(settings), use)
     fold_batch_norm(loaded.model)  # here, as nothing that is opened to be run learns or is saved
     place(loaded.model, me.device, loaded.config.train.channels_last)
     precision = loaded.config.train.precision
@@ -156,13 +159,18 @@ class OpenedClassifier:
     how: RunOptions
 
 
-def open_classifier(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedClassifier:
+def open_classifier(
+    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, use: str = "classify"
+) -> OpenedClassifier:
     """As :func:`open_trained`, for what classifies: a classifier, or a localizer, which holds one.
+
+    Args:
+        use: ``"classify"``, or ``"guess"`` beside localizers.
 
     Raises:
         UsageError: a detector or an R-CNN.
     """
-    return as_classifier(*open_trained(weights, settings, args), weights)
+    return as_classifier(*open_trained(weights, settings, args, use), weights)
 
 
 def as_classifier(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedClassifier:

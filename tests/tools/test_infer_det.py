@@ -178,6 +178,7 @@ def test_cocos_classes_have_cocos_numbers(photographs, tmp_path):
         (("--classifier", "{weights}"), "--classifier is for localizers"),
         (("--rcnn", "{weights}"), "--rcnn is for localizers"),
         (("--set", "test.refin=true"), "did you mean 'test.refine'"),
+        (("--set", "model.proposals=5"), "model.proposals=5: not read by a detector when it is run; did you mean"),
     ],
 )
 def test_what_cannot_work_is_one_line(words, said, photographs, det_weights, tmp_path, capsys):
