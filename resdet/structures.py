@@ -149,6 +149,7 @@ class Proposals:
 
     boxes: Tensor  # (P, 4) float32
     scores: Tensor  # (P,) float32, in [0, 1]
+    finite: Tensor | None = None  # () bool: whether all that they were chosen from is; None: nobody has looked
 
     def __post_init__(self) -> None:
         _check_boxes(self.boxes, "Proposals.boxes")

@@ -15,8 +15,8 @@ from resdet.devices import sent
 from resdet.inference.pyramid import Scale, see
 from resdet.inference.refine import WAYS, refined
 from resdet.models.faster_rcnn import FasterRCNN
-from resdet.postprocess.detections import Regions, best_detections
-from resdet.structures import Detections, View
+from resdet.postprocess.detections import Regions, all_finite, best_detections
+from resdet.structures import Detections, Proposals, View
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Detected:
     height: int
     detections: Detections  # on the CPU, best first, in pixels of the image and within it
     error: str | None = None  # the image could not be read: it has no size and no detections
+    finite: bool = True  # false: a network has computed NaN or infinity, and the detections are what was left
 
 
 @torch.inference_mode()
@@ -92,10 +93,10 @@ def detect(
     for batch in batches:
         answers = {}
         for images in _alike([image for image in batch if image.error is None]):
-            regions = _regions(each, images, protocol, device)
+            regions, finite = _regions(each, images, protocol, device)
             how = (protocol.score_threshold, protocol.nms_iou, protocol.max_detections, protocol.vote_iou)
-            for image, found in zip(images, _on_cpu(best_detections(regions, *how)), strict=True):
-                answers[image.index] = Detected(image.index, image.width, image.height, found)
+            for image, (found, sound) in zip(images, _on_cpu(best_detections(regions, *how), finite), strict=True):
+                answers[image.index] = Detected(image.index, image.width, image.height, found, finite=sound)
         for image in batch:
             yield answers.get(image.index) or _failed(image)
 
@@ -105,8 +106,11 @@ def _regions(
     images: Sequence[ViewedImage],
     protocol: DetProtocol,
     device: torch.device,
-) -> list[Regions]:
-    """What models, with their labels and precisions, together say of every region of each image, in its pixels."""
+) -> tuple[list[Regions], Tensor]:
+    """What models, with their labels and precisions, together say of every region of each image, in its pixels.
+
+    And ``(B,)`` bool: the images in which all that they say is finite.
+    """
     scales = [_scale(images, view, protocol.multiple, device) for view in range(len(images[0].views))]
     sizes = sent([(image.width, image.height) for image in images], device, torch.float32)
     pooled = protocol.pooled_views
@@ -115,13 +119,25 @@ def _regions(
     def answer(boxes: Sequence[Tensor]) -> list[Regions]:
         return _averaged([pyramid.regions(boxes) for pyramid in pyramids])
 
-    first = answer(_union([pyramid.propose() for pyramid in pyramids]))
-    return refined(answer, first, protocol.refine, protocol.score_threshold) if protocol.refine else first
+    proposals = [pyramid.proposals() for pyramid in pyramids]
+    found = answer(_union(proposals))
+    if protocol.refine:
+        found = refined(answer, found, protocol.refine, protocol.score_threshold)
+    return found, _all_finite(proposals, found)
 
 
-def _union(proposals: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+def _all_finite(proposals: Sequence[Sequence[Proposals]], found: Sequence[Regions]) -> Tensor:
+    """``(B,)`` bool, from each model's proposals and what all say of them: a map of NaN leaves no proposal to judge."""
+    sound = all_finite(found)
+    for of_model in proposals:
+        looked = [one.finite for one in of_model if one.finite is not None]
+        sound = sound & torch.stack(looked) if looked else sound
+    return sound
+
+
+def _union(proposals: Sequence[Sequence[Proposals]]) -> list[Tensor]:
     """All models' proposals for each image."""
-    return [torch.cat(of_image) for of_image in zip(*proposals, strict=True)]
+    return [torch.cat([one.boxes for one in of_image]) for of_image in zip(*proposals, strict=True)]
 
 
 def _averaged(answers: Sequence[Sequence[Regions]]) -> list[Regions]:
@@ -144,11 +160,13 @@ def _scale(images: Sequence[ViewedImage], view: int, multiple: int, device: torc
     return Scale(pixels, tuple((image.views[view].width, image.views[view].height) for image in images))
 
 
-def _on_cpu(found: Sequence[Detections]) -> list[Detections]:
-    """All images' together: each copy is a wait."""
-    columns = ([getattr(one, name) for one in found] for name in ("boxes", "scores", "labels"))
-    each = (torch.cat(column).cpu().split([len(one) for one in column]) for column in columns)
-    return [Detections(*of_image) for of_image in zip(*each, strict=True)]
+def _on_cpu(found: Sequence[Detections], finite: Tensor) -> list[tuple[Detections, bool]]:
+    """All images' together, and whether each was computed in finite numbers, behind the labels: each copy is a wait."""
+    counts = [len(one) for one in found]
+    boxes, scores = (torch.cat([getattr(one, name) for one in found]).cpu() for name in ("boxes", "scores"))
+    labels, sound = torch.cat([*(one.labels for one in found), finite.long()]).cpu().split((sum(counts), len(found)))
+    each = zip(*(column.split(counts) for column in (boxes, scores, labels)), strict=True)
+    return [(Detections(*of_image), bool(well)) for of_image, well in zip(each, sound, strict=True)]
 
 
 def _failed(image: ViewedImage) -> Detected:

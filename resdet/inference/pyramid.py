@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,7 @@ from resdet.devices import repeated, sent
 from resdet.engine.train import autocast
 from resdet.models.faster_rcnn import FasterRCNN, Maps
 from resdet.postprocess.detections import Regions
+from resdet.structures import Proposals
 
 TRAINED_AREA = 224.0**2  # pixels; a region counts as seen best where it is as large as a picture of pre-training
 
@@ -40,9 +41,13 @@ class Pyramid:
 
     def propose(self) -> list[Tensor]:
         """The detector's proposals in each image, ``(P, 4)``."""
+        return [proposals.boxes for proposals in self.proposals()]
+
+    def proposals(self) -> list[Proposals]:
+        """The same with their scores, and whether the maps that they come from are finite."""
         with autocast(self.images.device, self.precision):
             found = self.model.propose(self.maps[0], self.sizes[0])
-        return [proposals.boxes / factors for proposals, factors in zip(found, self._factors(0), strict=True)]
+        return [replace(one, boxes=one.boxes / factors) for one, factors in zip(found, self._factors(0), strict=True)]
 
     def regions(self, boxes: Sequence[Tensor]) -> list[Regions]:
         """What the detector says of ``(P, 4)`` boxes in each image; its own boxes are cut at the image's edges."""

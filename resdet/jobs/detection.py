@@ -23,6 +23,7 @@ from resdet.jobs.sharing import share_of, shown
 from resdet.jobs.trained import OpenedDetector, RunOptions, open_detector
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.predictions.det import DetPredictions, collect
+from resdet.predictions.jsonl import not_finite
 
 
 def predict(
@@ -48,13 +49,14 @@ def predict(
 
     Raises:
         InputError: no images; one that cannot be read, or is of another size than its annotation says.
+        FloatingPointError: a network has diverged, or overflows; the first image where it did is named.
     """
     if not len(records):
         raise InputError(f"{records.root}: no images to detect in")
     me = me or Process(0, 1, device)
     batches = share_of(ViewedImages(records.open, len(records), protocol.views), batch_size, workers, me)
     answers = detect(models, shown(batches, title, me), protocol, device, precision, labels=labels)
-    mine = collect((answer.index, answer.detections) for answer in _of_annotated_size(answers, records))
+    mine = collect((answer.index, answer.detections) for answer in _checked(answers, records))
     return _in_order(distributed.gather(mine, me))
 
 
@@ -141,7 +143,9 @@ def _in_order(parts: Sequence[DetPredictions]) -> DetPredictions:
     return together[together.images.argsort(kind="stable")]
 
 
-def _of_annotated_size(answers: Iterator[Detected], records: Records) -> Iterator[Detected]:
+def _checked(answers: Iterator[Detected], records: Records) -> Iterator[Detected]:
     for answer in answers:
         check_annotated_size(records, answer.index, answer.width, answer.height)
+        if not answer.finite:
+            raise not_finite(records.path(answer.index))
         yield answer

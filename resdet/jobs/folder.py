@@ -25,7 +25,7 @@ from resdet.jobs.localization import LocWeights, open_locators
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
 from resdet.jobs.trained import RunOptions, as_classifier, as_detector, open_classifier, open_detector, open_trained
-from resdet.predictions.jsonl import ImageResult, failed
+from resdet.predictions.jsonl import ImageResult, failed, not_finite
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.progress import follow
 from resdet.structures import Detections, View
@@ -120,6 +120,8 @@ def _look_at_images(looker: Looker, files: Sequence[ImageFile], places: Sequence
 def _result(answer: Detected, name: str) -> ImageResult:
     if answer.error is not None:
         return failed(name, answer.error)
+    if not answer.finite:
+        raise not_finite(name)
     return ImageResult(name, answer.width, answer.height, answer.detections)
 
 

@@ -52,6 +52,16 @@ def best_detections(
     return [Detections(*of_image) for of_image in zip(*columns, strict=True)]
 
 
+def all_finite(regions: Sequence[Regions]) -> Tensor:
+    """``(B,)`` bool: the images of which every probability and every box is finite; the others are told nothing true.
+
+    :func:`best_detections` leaves out what is not, and a network that overflows would seem to have found nothing.
+    """
+    bad = [~torch.cat(column).isfinite().flatten(1).all(1) for column in zip(*regions, strict=True)]  # (R,)
+    image = repeated(range(len(regions)), [len(boxes) for _, boxes in regions], bad[0].device, torch.int64)
+    return torch.zeros(len(regions), device=image.device).index_add_(0, image, (bad[0] | bad[1]).float()) == 0
+
+
 def _candidates(regions: Sequence[Regions], score_threshold: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Every class of every region that is probable enough: boxes ``(M, 4)``, scores, labels and images ``(M,)``."""
     scores = torch.cat([probabilities[:, :-1] for probabilities, _ in regions]).float()  # (R, K)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class PaddedProposals:
     boxes: Tensor  # (B, N, 4) float32
     scores: Tensor  # (B, N) float32, in [0, 1]
     counts: Tensor  # (B,) int64
+    finite: Tensor | None = None  # (B,) bool: whether the best anchors' logits and deltas are; None: nobody has looked
 
     @property
     def present(self) -> Tensor:
@@ -43,7 +44,9 @@ class PaddedProposals:
     def unpadded(self) -> list[Proposals]:
         """One an image; the host waits for the counts."""
         counts = self.counts.tolist()
-        return [Proposals(b[:n], s[:n]) for b, s, n in zip(self.boxes, self.scores, counts, strict=True)]
+        finite = [None] * len(counts) if self.finite is None else self.finite.unbind()
+        each = zip(self.boxes, self.scores, counts, finite, strict=True)
+        return [Proposals(b[:n], s[:n], f) for b, s, n, f in each]
 
 
 def pad_proposals(boxes: Sequence[Tensor], device: torch.device) -> PaddedProposals:
@@ -64,7 +67,8 @@ def select_proposals(
 ) -> PaddedProposals:
     """The proposals of a batch: decoded, clipped to their image, thin ones dropped, NMS, the best few.
 
-    All images go through one suppression.  The host waits for the device only within it.
+    What is not finite is no proposal; that there was such, ``finite`` says.  All images go through one suppression.
+    The host waits for the device only within it.
 
     Args:
         logits: ``(B, P)``.
@@ -80,6 +84,7 @@ def select_proposals(
     rows = index[:, :, None].expand(-1, -1, 4)
     chosen = deltas.gather(1, rows).float()  # (B, n, 4)
     chosen_anchors = anchors.expand(batch, -1, -1).gather(1, rows)
+    finite = ((best.isfinite() & chosen.isfinite().all(-1)) | ~usable.gather(1, index)).all(1)  # (NaN is a best one)
     boxes = clip(decode(chosen, chosen_anchors), sizes[:, None])
     sides = boxes[..., 2:] - boxes[..., :2]
     # (a NaN fails every comparison)
@@ -89,7 +94,7 @@ def select_proposals(
     group = (image.expand(-1, index.shape[1]) if level is None else image * len(levels) + level).flatten()
     rows = torch.cat((boxes, scores.sigmoid()[..., None]), 2).flatten(0, 1)
     kept = batched_nms(rows[:, :4], scores.flatten(), group, rule.nms_iou, rule.kept)  # best first
-    return _side_by_side(rows[kept], group[kept] // len(levels), batch, rule.kept)
+    return replace(_side_by_side(rows[kept], group[kept] // len(levels), batch, rule.kept), finite=finite)
 
 
 def _best_of_each(logits: Tensor, levels: Sequence[int], most: int) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -38,10 +38,15 @@ class ImageResult:
     def __post_init__(self) -> None:
         found = self.detections
         if not (found.boxes.isfinite().all() and found.scores.isfinite().all()):
-            raise FloatingPointError(
-                f"{self.file}: a score or a box found in it is not finite: the network has diverged, or overflows in "
-                "its train.precision"
-            )
+            raise not_finite(self.file)
+
+
+def not_finite(file: str) -> FloatingPointError:
+    """What to raise of an image in which a network has found what is no number."""
+    return FloatingPointError(
+        f"{file}: a score or a box found in it is not finite: the network has diverged, or overflows in "
+        "its train.precision"
+    )
 
 
 def failed(file: str, error: str) -> ImageResult:

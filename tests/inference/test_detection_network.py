@@ -156,3 +156,16 @@ def test_a_pixel_and_a_strip_are_images():
     for found in answers([model], photographs(protocol, (1, 1), (400, 2)), protocol):
         assert found.boxes.shape[1:] == (4,)
         assert found.boxes.isfinite().all()
+
+
+@pytest.mark.parametrize("key", ["backbone.conv1.weight", "backbone.layer4.0.conv1.weight"], ids=["maps", "regions"])
+@pytest.mark.parametrize("extra", [{}, {"refine": "top", "vote_iou": 0.5, "scales": (48, 64)}], ids=["plain", "all"])
+def test_an_image_on_which_the_network_overflows_is_told_and_no_other(key, extra):
+    model, protocol = network("data.mean=[0, 0, 0]"), DetProtocol(64, 128, score_threshold=0.0, **extra)
+    images = photographs(protocol, (64, 64), (64, 64), (48, 64))
+    images[1] = images[1]._replace(pixels=tuple(np.zeros_like(view) for view in images[1].pixels))  # 0 times anything
+    assert all(one.finite for one in detect([model], [images], protocol, CPU))
+    with torch.no_grad():
+        model.state_dict()[key].fill_(3e38)
+    found = list(detect([model, network(seed=1)], [images], protocol, CPU))  # nor does the other make up for it
+    assert [one.finite for one in found] == [False, True, False]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from resdet.postprocess.detections import best_detections
+from resdet.postprocess.detections import all_finite, best_detections
 
 
 def region(probabilities, *boxes):
@@ -144,3 +144,18 @@ def test_a_gpu_finds_what_a_cpu_finds(vote_iou):
         assert one.labels.tolist() == other.labels.tolist()
         torch.testing.assert_close(one.scores.cpu(), other.scores)
         torch.testing.assert_close(one.boxes.cpu(), other.boxes, rtol=1e-4, atol=1e-3)
+
+
+def test_what_was_left_out_as_no_number_is_told_of_its_image():
+    nan, inf = float("nan"), float("inf")
+    sound = image(region([0.5, 0.5], A), region([0.0, 1.0], A))
+    each = [
+        sound,
+        image(region([nan, nan], A), region([0.5, 0.5], A)),
+        (torch.zeros(0, 2), torch.zeros(0, 1, 4)),
+        image(region([0.5, 0.5], A), region([0.5, 0.5], (0.0, 0, inf, 9))),
+        image(region([0.5, nan], A)),  # of background alone
+        sound,
+    ]
+    assert all_finite(each).tolist() == [True, False, True, False, False, True]
+    assert all_finite(each[2:3]).tolist() == [True]

@@ -110,3 +110,25 @@ def test_proposals_from_elsewhere_lie_side_by_side():
     assert padded.present.tolist() == [[True, True], [False, False]]
     assert [len(p) for p in padded.unpadded()] == [2, 0]
     assert padded.unpadded()[0].scores.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_answers_that_are_no_numbers_are_told_of_their_image(bad):
+    logits, deltas, usable = answers()
+    rule = ProposalRule(500, 50, 0.7, 12.0)
+    assert select_proposals(logits, deltas, ANCHORS, usable, SIZES, rule).finite.tolist() == [True] * 3
+    logits[0, 3] = bad
+    logits[1, (~usable[1]).nonzero()[0]] = bad  # beyond the image: asked by nobody
+    deltas[1, (~usable[1]).nonzero()[1]] = bad
+    deltas[2, 5, 1] = bad
+    for levels in ((), (100, len(ANCHORS) - 100)):
+        found = select_proposals(logits, deltas, ANCHORS, usable, SIZES, rule, levels)
+        assert found.finite.tolist() == [False, True, False]
+        assert [bool(one.finite) for one in found.unpadded()] == [False, True, False]
+
+
+def test_of_many_anchors_the_one_that_is_no_number_is_among_the_best():
+    logits, deltas, usable = answers()
+    logits[2, 17] = float("nan")
+    found = select_proposals(logits, deltas, ANCHORS, usable, SIZES, ProposalRule(pre_nms=5))
+    assert found.finite.tolist() == [True, True, False]
