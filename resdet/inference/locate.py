@@ -142,6 +142,8 @@ def _decide(
     locators: Locators, image: ViewedImage, asked: Tensor, scores: Tensor, boxes: Tensor, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The box ``(k, 4)`` of each class and its score ``(k,)`` out of ``(k, P)`` candidates."""
+    if locators.rescorers and not (scores.isfinite().all() and boxes.isfinite().all()):
+        return torch.full_like(boxes[:, 0], torch.nan), torch.full_like(scores[:, 0], torch.nan)  # no crops to judge
     if locators.rescorers:
         rule = locators.rescorers[0].rule
         crops = shared_crops(scores, boxes, (image.width, image.height), rule)

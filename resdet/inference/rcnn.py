@@ -106,6 +106,8 @@ def propose(
 ) -> Iterator[Proposals]:
     """The best boxes for one class of each image, in order, in its pixels and clipped to it, best first.
 
+    ``finite`` says of each image whether all its candidates are; what is not is no proposal.
+
     Args:
         labels: ``(N,)`` by image index.
     """
@@ -124,7 +126,7 @@ def propose(
                 kept = nms(inside, score, rule.nms_iou)[: rule.kept]
             else:
                 kept = score.argsort(descending=True, stable=True)[: rule.kept]
-            yield Proposals(inside[kept], score[kept])
+            yield Proposals(inside[kept], score[kept], boxes[0].isfinite().all() & scores[0].isfinite().all())
 
 
 @torch.inference_mode()

@@ -23,6 +23,7 @@ from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.inference.loc import LocProtocol
 from resdet.inference.rcnn import Proposing, propose
+from resdet.predictions.jsonl import not_finite
 from resdet.progress import follow
 from resdet.structures import Proposals
 
@@ -74,6 +75,7 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
 
     Raises:
         InputError: the folder holds other proposals; the localizer has other classes; an image that cannot be read.
+        FloatingPointError: the localizer has diverged, or overflows; the first image where it did is named.
     """
     folder = proposer.folder(where, records)
     if me.is_main:
@@ -89,7 +91,12 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
         model: Any = proposer.loaded.model
         found = propose(model, shown, labels[mine], proposer.rule, me.device, proposer.precision)
         for part in parts:
-            folder.write(part, _next(found, len(folder.images_of(part))))
+            of_part = folder.images_of(part)
+            made = _next(found, len(of_part))
+            for place, proposals in zip(of_part, made, strict=True):
+                if proposals.finite is not None and not proposals.finite:
+                    raise not_finite(records.path(place))
+            folder.write(part, made)
     distributed.wait(me)
     if missing := [part for part in range(folder.parts) if not folder.has(part)]:
         raise InputError(f"{where}: proposals of part {missing[0]} are missing: is the folder one that all share?")

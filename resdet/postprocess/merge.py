@@ -20,12 +20,13 @@ def best_box(scores: Tensor, boxes: Tensor, vote_iou: float | None) -> tuple[Ten
         vote_iou: None takes the best candidate as it is.
 
     Returns:
-        boxes ``(..., 4)`` and scores ``(...,)``; of equal scores the first wins.
+        boxes ``(..., 4)`` and scores ``(...,)``; of equal scores the first wins.  A score of NaN wins over all others,
+        and its box is NaN too: no answer.
     """
     score, index = scores.max(-1)  # (...,)
     best = boxes.take_along_dim(index[..., None, None], -2)  # (..., 1, 4)
     if vote_iou is None:
-        return best.squeeze(-2), score
+        return best.squeeze(-2).where(~score.isnan()[..., None], torch.nan), score
     near = pairwise_iou(best, boxes).squeeze(-2) >= vote_iou  # (..., P)
     # the best one itself votes even where its score is 0 or its box empty
     weight = torch.where(near, scores, 0).scatter(-1, index[..., None], score[..., None].clamp(min=1e-12))
@@ -45,7 +46,7 @@ def greedy_merge(scores: Tensor, boxes: Tensor, match_iou: float, most: int = 32
         most: candidates of each row that take part, those of the highest scores; the rest is left out.
 
     Returns:
-        boxes ``(k, 4)`` and their accumulated scores ``(k,)``.
+        boxes ``(k, 4)`` and their accumulated scores ``(k,)``; NaN where one of the scores is.
     """
     best = [_merged(s, b, 1 - match_iou, most) for s, b in zip(scores, boxes, strict=True)]
     return torch.stack([box for box, _ in best]), torch.stack([score for _, score in best])
@@ -66,7 +67,7 @@ def _merged(scores: Tensor, boxes: Tensor, nearest: float, most: int) -> tuple[T
         boxes, scores = boxes.clone(), scores.clone()
         boxes[i], scores[i] = box, score
         boxes, scores = boxes[keep], scores[keep]
-    return boxes[scores.argmax()], scores.max()
+    return boxes[scores.argmax()].where(~scores.isnan().any(), torch.nan), scores.max()
 
 
 def _distance(boxes: Tensor) -> Tensor:

@@ -48,3 +48,10 @@ def test_only_the_best_candidates_take_part() -> None:
 def test_the_setting_reaches_the_protocol() -> None:
     assert build_protocol(load_config(LocConfig, None, ["test.voting=greedy"])).greedy
     assert not build_protocol(load_config(LocConfig, None, ["test.voting=always"])).greedy
+
+
+def test_a_score_that_is_no_number_has_no_box() -> None:
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [100, 100, 120, 120]]])
+    box, score = greedy_merge(torch.tensor([[0.4, float("nan")]]), boxes, 0.5)
+    assert box.isnan().all()
+    assert score.isnan().all()

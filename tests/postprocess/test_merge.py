@@ -67,3 +67,11 @@ def test_vote_lies_within_its_voters():
     box, _ = best_box(torch.rand(50, generator=generator), boxes, 0.5)
     assert (box >= boxes.amin(0) - 1e-4).all()
     assert (box <= boxes.amax(0) + 1e-4).all()
+
+
+@pytest.mark.parametrize("vote_iou", [None, 0.5])
+def test_a_score_that_is_no_number_has_no_box(vote_iou):
+    scores = torch.tensor([[0.2, float("nan"), 0.3, 0.1], [0.2, 0.9, 0.3, 0.1]])
+    boxes, score = best_box(scores, BOXES.expand(2, 4, 4), vote_iou)
+    assert boxes.isnan().all(1).tolist() == [True, False]
+    assert score.isnan().tolist() == [True, False]

@@ -7,7 +7,10 @@ import tiny_set
 from tiny_voc import draw, specs
 
 from resdet import cli
+from resdet.build import build_rcnn
+from resdet.config import RCNNConfig, override, to_dict
 from resdet.engine import checkpoint
+from resdet.engine.checkpoint import Checkpoint
 
 SMALL = """
 data: {size: 32, resize: 32, workers: 0}
@@ -101,3 +104,33 @@ def test_answers_that_overflow_are_counted(tmp_path, loc_weights, cls_weights, c
     assert {"eval_cls": "images have a score that is NaN", "eval_loc": "boxes have a coordinate that is not"}[
         tool
     ] in line
+
+
+@pytest.mark.parametrize("key", ["backbone.layer1.0.conv1.weight", "backbone.layer4.0.conv1.weight"])
+@pytest.mark.parametrize("tool", ["eval_det", "ablate_det", "infer"])
+def test_a_detector_that_overflows_does_not_say_that_there_is_nothing(
+    tmp_path, picture, det_weights, capsys, tool, key
+):
+    """Suppression leaves out what is no number."""
+    file = spoilt(det_weights, tmp_path / "large.pt", key, 3e38)
+    words = [picture, "--out", tmp_path / "out"] if tool == "infer" else ["--data", f"voc:{tmp_path / 'voc'}:val"]
+    draw(tmp_path / "voc", ("ant", "bee", "cat"))
+    line = told(capsys, tool, "--weights", file, *words)
+    named = picture if tool == "infer" else "JPEGImages/val0.png"
+    assert f"{named}: a score or a box found in it is not finite: the network has diverged, or overflows" in line
+
+
+@pytest.mark.parametrize("whose", ["loc", "rcnn"])
+@pytest.mark.parametrize("voting", ["true", "false"])
+def test_a_localizer_and_its_rcnn_that_overflow_are_told(tmp_path, loc_weights, capsys, whose, voting):
+    saved = checkpoint.load(loc_weights)
+    words = ("model.backbone.depth=18", "model.backbone.width=8", "model.size=32", "model.pad=2", "data.shorter=32")
+    config = override(RCNNConfig, {}, (*words, "data.longer=64", "data.workers=0"), "test")
+    model = build_rcnn(config, 3).state_dict()
+    files = {"loc": loc_weights, "rcnn": tmp_path / "rcnn.pt"}
+    checkpoint.save(files["rcnn"], Checkpoint("rcnn", to_dict(config), saved.class_ids, saved.class_names, 1, model))
+    files[whose] = spoilt(files[whose], tmp_path / "large.pt", "backbone.layer1.0.conv1.weight", 3e38)
+    root = tiny_set.draw(tmp_path / "set", wnids=tuple(saved.class_ids))
+    words = ["--data", f"tiny-imagenet:{root}:val", "--set", f"rcnn.test.voting={voting}"]
+    line = told(capsys, "eval_loc", "--weights", files["loc"], "--rcnn", files["rcnn"], *words)
+    assert "boxes have a coordinate that is not finite" in line
