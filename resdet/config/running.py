@@ -24,6 +24,16 @@ LOCALIZER = (
     *("model.method", "model.feature", "model.neck", "model.anchor_sizes", "model.anchor_ratios", "model.bins"),
     "data.size",
 )
+DETECTOR = (
+    *("model.neck", "model.fpn", "model.context", "model.unused_outputs"),
+    *(f"model.anchor_{name}" for name in ("sizes", "ratios", "offset", "rounded")),
+    *("model.rpn_channels", "model.rpn_depth"),
+    *("model.pool", "model.pool_size", "model.pool_sampling", "model.pool_aligned"),
+)
+DETECTED = (
+    *("test.shorter", "test.longer", "test.pre_nms", "test.proposals", "test.proposal_nms", "test.min_side"),
+    *("test.score_threshold", "test.nms_iou", "test.max_detections"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,16 +66,17 @@ USES = {
     ),
     "detect": Use(
         "by a detector when it is run",
+        {"det": (*RUN, *DETECTOR, "data.multiple", "test")},
+    ),
+    "onnx": Use(
+        "for ONNX",
         {
-            "det": (
-                *(*RUN, "data.multiple", "test", "model.neck", "model.fpn", "model.context", "model.unused_outputs"),
-                *(f"model.anchor_{name}" for name in ("sizes", "ratios", "offset", "rounded")),
-                *("model.rpn_channels", "model.rpn_depth"),
-                *("model.pool", "model.pool_size", "model.pool_sampling", "model.pool_aligned"),
-            )
+            "cls": (*NETWORK, "data.size"),
+            "loc": (*NETWORK, *LOCALIZER),
+            # what Appendix B adds is read to be refused
+            "det": (*NETWORK, *DETECTOR, *DETECTED, "test.refine", "test.vote", "test.scales"),
         },
     ),
-    "onnx": Use("for ONNX", {"cls": (*NETWORK, "data.size"), "loc": (*NETWORK, *LOCALIZER)}),
     "torchvision": Use("for torchvision's names", dict.fromkeys(SCHEMAS, NETWORK)),
 }
 OWN_USES = {"cls": "classify", "loc": "localize", "rcnn": "judge", "det": "detect"}  # by task

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from resdet.build import build_cls_protocol, open_model
+from resdet.build import build_cls_protocol, build_det_protocol, open_model
 from resdet.build.trained import MAKERS
 from resdet.config import SCHEMAS, override, to_dict
 from resdet.config.running import OWN_USES, USES, check_read, settings_read
@@ -107,6 +107,11 @@ def opened(task, use, file, partner, *words):
         return members, judges, found.how
     if use == "onnx":
         loaded = open_model(file, words)
+        if task == "det":
+            how = build_det_protocol(loaded.config)
+            scale = how.shorter, how.longer, how.scales
+            # refinement and voting are refused, however they would be done
+            return of_network(loaded.model), scale, how_found(how), how.refine != "", how.vote_iou is not None
         return of_network(loaded.model), loaded.config.data.size
     if use == "respond":
         loaded, how = trained.open_trained(file, words, ARGS, use)
@@ -117,6 +122,10 @@ def opened(task, use, file, partner, *words):
         return of_classifier(crops.model), crops.crop, crops.precision, how
     one = trained.open_classifier(file, words, ARGS, use)
     return of_classifier(one.model), build_cls_protocol(one.config), one.how
+
+
+def how_found(protocol):
+    return protocol.score_threshold, protocol.nms_iou, protocol.max_detections
 
 
 def trained_classes(file):

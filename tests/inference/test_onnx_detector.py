@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx_files import session
 
 from resdet.inference.det import DetProtocol
 from resdet.inference.onnx import as_function, write_onnx
@@ -85,13 +86,8 @@ def test_an_image_with_objects_beside_one_without():
         assert_found(as_function(model, protocol)(images), wanted)
 
 
-def session(model, protocol, file):
-    """What runs a detector's file."""
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
-    write_onnx(file, as_function(model, protocol), None, {})
-    return runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+def session_of(model, protocol, file):
+    return session(file, lambda file: write_onnx(file, as_function(model, protocol), None, {}))
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch 2.11's exporter about torch itself
@@ -105,7 +101,7 @@ def session(model, protocol, file):
 )
 def test_a_file_finds_the_same_in_any_number_of_images_of_any_size(kind, tmp_path):
     model = detector(*KINDS[kind])
-    runs = session(model, PROTOCOL, tmp_path / "d.onnx")
+    runs = session_of(model, PROTOCOL, tmp_path / "d.onnx")
     blank = torch.zeros(2, 3, 128, 96, dtype=torch.uint8)
     for images in (*(pixels(shape) for shape in (*SHAPES, (4, 3, 66, 70))), blank):
         assert_found(runs.run(None, {"images": images.numpy()}), expected(model, images, PROTOCOL))
@@ -113,7 +109,7 @@ def test_a_file_finds_the_same_in_any_number_of_images_of_any_size(kind, tmp_pat
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_a_file_may_find_nothing(tmp_path):
-    runs = session(detector(), DetProtocol(score_threshold=1.0), tmp_path / "d.onnx")
+    runs = session_of(detector(), DetProtocol(score_threshold=1.0), tmp_path / "d.onnx")
     boxes, scores, labels, counts = runs.run(None, {"images": pixels((2, 3, 81, 97)).numpy()})
     assert (boxes.shape, counts.tolist()) == ((2, 90, 4), [0, 0])
     assert not boxes.any() and not scores.any() and (labels == -1).all()
