@@ -32,7 +32,7 @@ def at_points(weight: Tensor, cut: Cut, out: Tensor | None = None) -> Tensor:
     """``(K, C, 3, 3)`` -> ``(K, P, C)``; into memory that is there it takes a quarter of the time."""
     taps = weight.detach().permute(0, 2, 3, 1).reshape(len(weight), 9, -1)  # (K, 9, C)
     matrix = cut.product.taps.expand(len(taps), -1, -1)
-    return torch.bmm(matrix, taps) if out is None else torch.bmm(matrix, taps, out=out)
+    return torch.bmm(matrix, taps, out=out)
 
 
 def convolved(x: Tensor, points: Tensor, bias: Tensor | None) -> Tensor:
