@@ -76,6 +76,17 @@ def test_what_would_not_gain_is_torch_s_own_to_the_bit(make):
     assert not holds(module)
 
 
+@pytest.mark.parametrize(
+    "images, height, width, by_points",
+    [(32, 2, 2, True), (31, 2, 2, False), (1, 9, 44, True), (1, 9, 40, False)],
+    ids=["32 whole maps of the smallest size", "31", "3 x 11 tiles", "3 x 10 tiles"],
+)
+def test_work_is_large_from_32_tiles_on(images, height, width, by_points):
+    module, x = conv(), torch.randn(images, CHANNELS, height, width).contiguous(memory_format=torch.channels_last)
+    assert_right(module, x)
+    assert holds(module) == by_points
+
+
 def test_autocast_has_its_type():
     module = conv()
     with torch.autocast("cpu", torch.bfloat16):
@@ -109,6 +120,13 @@ def test_what_is_held_follows_the_weight(change):
     module(maps())
     with torch.no_grad():
         change(module)
+    assert_right(module, maps())
+
+
+def test_another_weight_that_comes_to_lie_where_the_old_one_was_is_told_from_it():
+    module = conv()
+    module(maps())
+    module.bfloat16().float()  # two new storages without a new version; the second may take the first one's place
     assert_right(module, maps())
 
 
@@ -160,6 +178,10 @@ def test_weights_born_in_inference_mode_have_no_versions_and_go_directly():
     with torch.inference_mode():
         module = conv()
         assert_right(module, maps())
+        shift = torch.zeros(CHANNELS)
+    assert not holds(module)
+    module = conv()
+    module.convolve(maps(), module.weight, shift, (module.weight, shift))  # one source without a version is enough
     assert not holds(module)
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resdet.convolution import winograd
 from resdet.convolution.tiles import add_tiles_read, bordered, cut_of, parts, put, taken, tiles_read, without_border
@@ -104,6 +105,31 @@ def test_parts_are_every_row_of_tiles_once(height, width, most):
         tiles = (maps.stop - maps.start) * (rows.stop - rows.start) * cut.tiles[1]
         assert tiles * cut.points * 4 <= most or tiles == cut.tiles[1]
     assert (seen == 1).all()
+
+
+class Products(TorchDispatchMode):
+    """Keeps count of the numbers in the largest product of matrices."""
+
+    largest = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+            self.largest = max(self.largest, found.numel())
+        return found
+
+
+@pytest.mark.parametrize("inputs, outputs", [(8, 90), (90, 8)])
+def test_no_more_numbers_than_agreed_are_at_the_points_at_once(inputs, outputs, monkeypatch):
+    x, weight, bias = drawn(24, 24, inputs=inputs, outputs=outputs)
+    cut = cut_of(24, 24)
+    points, most = winograd.at_points(weight, cut), 36 * 6 * 90  # of a row of 6 tiles; the weight has more: 36 * 8 * 90
+    monkeypatch.setattr(winograd, "AT_ONCE", most)
+    with Products() as there:
+        answer = winograd.convolved(x, points, bias)
+    with Products() as back:
+        winograd.gradients(x, torch.ones_like(answer), points, True, True)
+    assert there.largest == back.largest == most
 
 
 def test_no_image_gives_no_map_and_no_gradient():
