@@ -29,7 +29,7 @@ class Painted(nn.Module):
         self.pooled_from: list[tuple[int, Tensor]] = []
 
     def features(self, images: Tensor, sizes: Sizes) -> Tensor:
-        assert not self.training
+        assert not self.training and torch.is_inference_mode_enabled()
         assert images.dtype == torch.uint8
         assert len(sizes) == len(images)
         self.seen.append(tuple(images.shape))

@@ -90,7 +90,7 @@ def test_unreadable_images_keep_their_place():
     assert [answer.index for answer in found] == [0, 1, 2, 3, 4]
     why = "1.jpg: not an image", "3.jpg: not an image", "4.jpg: not an image"
     assert [answer.error for answer in found] == [None, why[0], None, why[1], why[2]]
-    assert found[1].detections.boxes.shape == (0, 4)
+    assert (found[1].width, found[1].height, found[1].detections.boxes.shape) == (0, 0, (0, 4))
     assert torch.equal(found[2].detections.boxes, found[0].detections.boxes)
 
 
@@ -154,6 +154,15 @@ def test_each_asks_a_box_about_its_own_class_alone():
     assert [row[0] for row in rows] == [row[0] for row in expected]
     for row, wanted in zip(rows, expected, strict=True):
         assert row == pytest.approx(wanted, abs=1e-4)
+
+
+def test_each_asks_again_about_what_scores_more_than_the_threshold_and_not_as_much():
+    image = painted(80, 80, OBJECT, (20, 20, 60, 28))  # class 0: IoU 0.5, scored 0.25; class 1: IoU 0.4, scored 0.2
+    for threshold, regions in ((0.25, 0), (0.2, 1), (0.19, 2)):
+        protocol = DetProtocol(40, 80, threshold, refine="each", multiple=1)
+        model = Painted(PROPOSAL, sure=0.5)
+        detected([model], [viewed(0, image, protocol)], protocol)
+        assert len(model.pooled_from[1][1]) == regions
 
 
 def test_models_score_each_others_proposals_and_are_averaged():
