@@ -40,6 +40,13 @@ def test_the_upper_part_is_that_of_the_whole_image_bit_for_bit(subsampling, capf
     assert capfd.readouterr().err == ""  # libjpeg prints there what it takes for damage
 
 
+def test_the_part_of_a_tall_image_has_all_rows_too():
+    data = encoded(scene(40, 1100))
+    part = decode(data, read_header(data), 1007)
+    assert len(part) == 1008  # a height of two bytes, both of which count
+    assert (part[:1007] == decode(data, read_header(data))[:1007]).all()
+
+
 def test_a_grey_image_is_decoded_in_part_too():
     data = encoded(scene(90, 200)[:, :, 0])
     part = decode(data, read_header(data), 40)
@@ -54,6 +61,29 @@ def test_files_whose_rows_cannot_be_read_alone_are_decoded_whole(options, capfd)
     assert (header.width, header.height, header.block) == (90, 200, 0)
     assert (decode(data, header, 20) == decode(data, header)).all()
     assert capfd.readouterr().err == ""
+
+
+def test_a_sequential_file_that_could_have_more_tables_than_a_baseline_one_is_read_alike():
+    data = encoded(scene(90, 200), subsampling=0)
+    extended = data.replace(b"\xff\xc0", b"\xff\xc1", 1)
+    assert read_header(extended) == read_header(data)
+    assert (decode(extended, read_header(extended), 20) == decode(data, read_header(data), 20)).all()
+
+
+def test_four_components_are_no_plain_jpeg_whatever_they_are_called():
+    stream = BytesIO()
+    Image.fromarray(scene(24, 16)).convert("CMYK").save(stream, "JPEG")
+    data = bytearray(stream.getvalue())
+    assert read_header(bytes(data)) is None
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    data[frame + 10 : frame + 22 : 3] = data[scan + 5 : scan + 13 : 2] = b"\1\2\3\4"  # the first three as YCbCr's
+    assert read_header(bytes(data)) is None
+
+
+def test_a_file_that_ends_anywhere_before_its_end_is_no_plain_jpeg():
+    data = encoded(scene(24, 16))
+    assert read_header(data)
+    assert not any(read_header(data[:end]) for end in range(len(data) - 1))
 
 
 @pytest.mark.parametrize("shrink", SHRINKS)
