@@ -1,6 +1,7 @@
 """Proposals on disk: what is written is read, parts are whole, and other proposals are not taken for these."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -22,11 +23,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def rows(count, start=0):
-    """Image i has ``i % 4`` boxes."""
+    """Image i has ``i % 4`` boxes, far from each other."""
     made = []
     for i in range(start, start + count):
         many = min(i % 4, 3)
-        boxes = torch.tensor([[i, j, i + 10.5, j + 20.0] for j in range(many)], dtype=torch.float32).view(-1, 4)
+        boxes = torch.tensor(
+            [[90 * i, 70 * j, 90 * i + 10.5, 70 * j + 20.0] for j in range(many)], dtype=torch.float32
+        ).view(-1, 4)
         made.append(Proposals(boxes, torch.linspace(0.9, 0.1, many)))
     return made
 
@@ -49,6 +52,15 @@ def test_every_image_gets_its_own_boxes_and_scores_back(folder):
 def test_an_image_without_boxes_has_none(folder):
     fill(folder)
     assert folder[0].boxes.shape == (0, 4) and folder[0].scores.shape == (0,)
+
+
+def test_a_folder_is_made_with_those_above_it_or_taken_as_it_stands(folder):
+    deep = replace(folder, folder=folder.folder / "of" / "one" / "run")
+    for _ in range(2):  # the second time as one is left that was stopped at once: there, and empty
+        deep.begin()
+        description = deep.folder / "proposals.json"
+        assert json.loads(description.read_text())["weights"] == OF.weights
+        description.unlink()
 
 
 def test_parts_that_are_written_are_known_and_half_of_one_is_not(folder):
@@ -75,7 +87,7 @@ def test_a_damaged_description_is_one_line(folder, text):
         folder.begin()
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "shape", "objects"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "shape", "objects", "pickle"])
 def test_a_damaged_part_is_named(folder, damage):
     fill(folder)
     file = folder.folder / "00001.npy"
@@ -87,9 +99,12 @@ def test_a_damaged_part_is_named(folder, damage):
         file.write_bytes(file.read_bytes()[:-7])
     elif damage == "shape":
         np.save(file, np.zeros((2, 3, 4), np.float32))
-    else:
+    elif damage == "objects":
         np.save(file, np.array([{"code": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"00001\.npy: "):
+    else:
+        file.write_bytes(pickle.dumps({"code": 1}))
+    wanted = r"wanted proposals as float32 \(2, 3, 5\), got float32 \(2, 3, 4\)" if damage == "shape" else ""
+    with pytest.raises(InputError, match=r"00001\.npy: " + wanted):
         folder[2]
 
 
