@@ -31,6 +31,10 @@ def test_best_scale_and_its_better_neighbour(side, chosen):
     assert fitting_scales(areas(side, scales)).tolist() == [list(chosen)]
 
 
+def test_areas_are_held_against_224_squared_to_the_pixel():
+    assert fitting_scales(torch.tensor([[40176.0, 60175.0, 9e9], [40177.0, 60176.0, 9e9]])).tolist() == [[1, 0], [0, 1]]
+
+
 def test_of_two_scales_both_are_chosen():
     rows = torch.cat([areas(side, (0.5, 1.0)) for side in (10.0, 300.0, 5000.0)])
     assert fitting_scales(rows).sort(1).values.tolist() == [[0, 1]] * 3
@@ -39,13 +43,16 @@ def test_of_two_scales_both_are_chosen():
 def test_a_region_is_pooled_at_its_two_scales_and_nowhere_else():
     # sides 448 and 112 of an image of 600: at 200 400 600 their areas are nearest to 224 squared at 300 and 1200
     large, small = (0, 0, 448, 448), (460, 460, 572, 572)
+    fitting, smaller = (300, 20, 524, 244), (20, 300, 220, 500)
     image = painted(600, 600, large)
     protocol = DetProtocol(600, 1000, scales=(200, 400, 600, 800), multiple=1)
-    model = Painted(large, small, factor=1)
+    model = Painted(large, small, fitting, smaller, factor=1)
     detected([model], [viewed(0, image, protocol)], protocol)
     seen = {side: [round(float(b[2] - b[0])) for b in boxes] for side, boxes in model.pooled_from}
-    # large: 149 at 200 (off by 27900), 299 at 400 (off by 39000), 448: the first two; small: 112 at 600 and 149 at 800
-    assert seen == {200: [149], 400: [299], 600: [112], 800: [149]}
+    # large: 149 at 200 (off by 27900), 299 at 400 (off by 39000), 448: the first two; small: 112 at 600 and 149 at 800;
+    # 224 fits at 600, and 149 at 400 (off by 27900) is nearer to it than 299 at 800 (off by 39000); 200 is nearest at
+    # 600 (off by 10200), and then 267 at 800 (off by 20900) and not 133 at 400 (off by 32400)
+    assert seen == {200: [149], 400: [299, 149], 600: [112, 224, 200], 800: [149, 267]}
 
 
 def test_the_larger_of_each_number_counts():
