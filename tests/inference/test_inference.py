@@ -30,7 +30,7 @@ class Painted(nn.Module):
         self.seen: list[tuple[int, ...]] = []
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        assert images.dtype == torch.uint8
+        assert images.dtype == torch.uint8 and torch.is_inference_mode_enabled()
         self.seen.append(tuple(images.shape))
         return {"bright": images > 128}
 
@@ -179,6 +179,15 @@ def test_voting_across_scales_and_mirrors_worked_by_hand():
     assert found.box_scores[0].item() == pytest.approx(0.5)
 
 
+def test_greedy_merging_in_place_of_a_vote_worked_by_hand():
+    merging = LocProtocol("dense", 32, 40, (40, 60), mirror=True, vote_iou=0.5, greedy=True)
+    answers = ANSWERS | {(120, False): ((15.0, 15.0, 45.0, 46.5), 0.2, (0.3, 0.7))}  # 10, 10, 30, 31: nearest the first
+    found = located(OneBoxAView(answers), [viewed(0, asymmetric(), merging)], merging)[0]
+    # the mean of these two is 10, 10, 30, 30.5; that of it and 10, 12, 30, 32 is the answer; scores are added up
+    torch.testing.assert_close(found.boxes[0], torch.tensor([10.0, 11.0, 30.0, 31.25]))
+    assert found.box_scores[0].item() == pytest.approx(1.0)
+
+
 def test_class_probabilities_are_averaged_over_views():
     found = located(OneBoxAView(ANSWERS), [viewed(0, asymmetric(), DENSE)], DENSE)[0]
     assert found.labels.tolist() == [1, 0]
@@ -219,7 +228,8 @@ def test_unreadable_images_keep_their_place():
     assert [answer.index for answer in found] == [0, 1, 2, 3, 4]
     why = "1.jpg: not an image", "3.jpg: not an image", "4.jpg: not an image"
     assert [answer.error for answer in found] == [None, why[0], None, why[1], why[2]]
-    assert found[1].boxes.shape == (0, 4)
+    assert (found[1].width, found[1].height, found[1].boxes.shape) == (0, 0, (0, 4))
+    assert found[1].labels.dtype == torch.int64
     assert found[1].labels.shape == found[1].class_scores.shape == found[1].box_scores.shape == (0,)
     assert found[1].true_class_box is None
     assert torch.equal(found[2].boxes, found[0].boxes)
@@ -238,6 +248,14 @@ def test_guesses_of_another_classifier_are_asked_for_by_image_index():
     assert found[0].boxes.tolist() == [[4, 24, 36, 36], [8, 8, 20, 20]]
     assert found[1].boxes.tolist() == [[8, 8, 20, 20], [4, 24, 36, 36]]
     assert all(asked.shape[1] == 2 for asked in model.asked), "only the classes guessed are computed"
+
+
+def test_a_localizer_that_calls_classes_by_other_labels_is_asked_by_its_own():
+    image = viewed(0, painted(40, 40, (4, 4, 36, 20), (8, 20, 20, 36)), ONE_CROP)
+    other = Locators((Member(Painted(), ONE_CROP, torch.tensor([1, 2, 0])),))  # it calls 0 "1", 1 "2" and 2 "0"
+    found = next(locate_together(other, [[image]], CPU))
+    assert found.labels[:2].tolist() == [2, 0]
+    assert found.boxes[:2].tolist() == [[4, 4, 36, 20], [8, 20, 20, 36]]
 
 
 def test_true_class_is_answered_beside_the_guesses_and_is_none_of_them():

@@ -78,12 +78,15 @@ class Judge(torch.nn.Module):
         self.shift = shift
 
     def judge(self, images, boxes, classes):
+        assert not self.training and torch.is_inference_mode_enabled()
         self.seen = images.shape
         sign = 1 - 2.0 * (classes == 1)
         return (boxes[:, 2] - boxes[:, 0])[:, None] / 10 * sign, boxes[:, None].repeat(1, len(classes), 1) + self.shift
 
 
 def judged(rescorers, found, asked):
+    for rescorer in rescorers:
+        rescorer.model.eval()
     views = [rescorer.rule.views(*SIZE)[0] for rescorer in rescorers]
     pixels = [np.zeros((view.height, view.width, 3), np.uint8) for view in views]
     return look_again(rescorers, pixels, views, found, torch.tensor(asked), CPU)
@@ -131,7 +134,7 @@ class Proposes(torch.nn.Module):
         self.probabilities = torch.tensor(probabilities)
 
     def features(self, images):
-        assert not self.training
+        assert not self.training and torch.is_inference_mode_enabled()
         return {"conv5": images.float()}
 
     def class_logits(self, maps):
