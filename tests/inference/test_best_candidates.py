@@ -15,7 +15,7 @@ class Fixed(nn.Module):
     """Three candidates a view, those of class 1 moved by 2; their scores say nothing."""
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        assert not self.training
+        assert not self.training and torch.is_inference_mode_enabled()
         return {"conv5": images}
 
     def boxes(self, maps: dict[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,11 +21,11 @@ class Logits(nn.Module):
         self.classes = classes
 
     def logits(self, images: Tensor) -> Tensor:
-        assert not self.training
+        assert not self.training and torch.is_inference_mode_enabled()
         return images[:, 0].flatten(1)[:, : self.classes].float()
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
-        assert not self.training
+        assert not self.training and torch.is_inference_mode_enabled()
         return {"a": batch.images.float().mean() + torch.rand(()), "b": torch.tensor(1.0)}
 
 
@@ -66,3 +66,5 @@ def test_mean_losses_weigh_images_and_are_the_same_each_time():
     torch.manual_seed(0)
     expected = ((15 + torch.rand(()).item()) * 2 + (60 + torch.rand(()).item())) / 3
     assert first == {"a": pytest.approx(expected, rel=1e-5), "b": pytest.approx(1.0)}
+    assert mean_losses(Logits(3), data[1:], CPU)["b"] == 1.0, "of one image"
+    assert mean_losses(Logits(3), [], CPU) == {}

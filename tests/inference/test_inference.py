@@ -1,5 +1,7 @@
 """Localizing a data set, with networks whose answers are known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,10 @@ def test_dense_is_the_whole_image_at_every_scale_and_its_mirror():
     ]  # fmt: skip
     plain = LocProtocol("dense", 32, 40, (40, 60), mirror=False, vote_iou=None)
     assert plain.views(80, 120) == [View((0, 0, 80, 120), 40, 60), View((0, 0, 80, 120), 60, 90)]
+
+
+def test_proposals_are_named_alike_whether_or_not_they_are_averaged_with_others():
+    assert repr(replace(DENSE, averaged=True)) == repr(DENSE)
 
 
 def test_one_crop_boxes_come_back_in_pixels_of_the_original():
