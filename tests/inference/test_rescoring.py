@@ -65,6 +65,12 @@ def test_thin_boxes_are_left_out_unless_there_is_nothing_else():
     assert [tuple(box) for box in found.boxes[found.members[1]].tolist()] == [THIN]
 
 
+def test_a_box_of_the_least_side_is_not_thin_and_one_of_no_score_is_a_proposal():
+    least, thin = (5.0, 5.0, 7.0, 30.0), (5.0, 5.0, 6.5, 30.0)
+    found = crops([[0.9, 0.8, 0.0]], [[thin, least, B]])
+    assert sorted(map(tuple, found.boxes.tolist())) == sorted([least, B])
+
+
 def test_proposals_are_cut_at_the_images_edge():
     found = crops([[0.9]], [[(-5.0, -5.0, 300.0, 30.0)]])
     assert found.boxes.tolist() == [[0.0, 0.0, 100.0, 30.0]]
@@ -117,6 +123,13 @@ def test_the_localizers_scores_count_for_what_r_cnns_do_not(share):
     widths = found.boxes[:, 2] - found.boxes[:, 0]
     torch.testing.assert_close(scores[0], (widths / 10).sigmoid() ** share * torch.tensor([0.9, 0.5]) ** (1 - share))
     torch.testing.assert_close(boxes[0], found.boxes + 4.0)  # moved all the same
+
+
+def test_scores_that_a_localizer_gave_in_half_precision_are_mixed_in_single():
+    found = crops([[0.5, 0.25]], [[A, B]])
+    rescorers = [Rescorer(Judge(0.0), Rescoring(**{**vars(ALL), "score_share": 0.25}))]
+    half = replace(found, scores=found.scores.bfloat16())  # exactly
+    assert torch.equal(judged(rescorers, half, [0])[0], judged(rescorers, found, [0])[0])
 
 
 def test_labels_are_translated_for_each_network():
@@ -206,3 +219,25 @@ def test_the_best_boxes_for_one_class_are_proposed_clipped_and_without_thin_ones
     assert torch.equal(first.boxes, second.boxes)
     (first, _) = propose(model, batches, labels, Proposing(kept=3, min_side=2.0, nms_iou=0.9), CPU)
     assert len(first) == 2  # NEAR_A takes A with it
+
+
+def test_boxes_of_the_least_side_are_proposed_and_ones_of_no_area_never():
+    least, flat, tiny = (10.0, 10.0, 12.0, 30.0), (10.0, 10.0, 10.0, 30.0), (5.0, 5.0, 5.5, 30.0)
+    model = Proposes([0.9, 0.8, 0.7], [flat, tiny, least])
+    batches = images_for(Locators((Member(model, CROP),)), 1)
+    for side, boxes in ((2.0, [least]), (0.0, [tiny, least])):
+        (found,) = propose(model, batches, torch.tensor([0]), Proposing(min_side=side), CPU)
+        assert found.boxes.tolist() == [list(box) for box in boxes]
+
+
+@pytest.mark.parametrize("nms_iou", [1.0, 0.9])
+def test_proposals_in_half_precision_are_given_in_single(nms_iou):
+    class Half(Proposes):
+        def boxes(self, maps, classes):
+            return tuple(column.bfloat16() for column in super().boxes(maps, classes))
+
+    model = Half([0.5, 0.25], [A, (10.0, 10.0, 50.0, 50.0)])
+    batches = images_for(Locators((Member(model, CROP),)), 1)
+    (found,) = propose(model, batches, torch.tensor([0]), Proposing(nms_iou=nms_iou), CPU)
+    assert (found.boxes.dtype, found.scores.dtype) == (torch.float32, torch.float32)
+    assert found.scores.tolist() == [0.5, 0.25]
