@@ -62,6 +62,13 @@ def test_shorter_side_crops_are_those_of_an_image_resized_to_256_to_480():
     assert resized.mean() == pytest.approx((256 + 480) / 2, abs=8)  # uniform: the error of 800 draws is 2.3
 
 
+@pytest.mark.parametrize(("side", "window"), [(256, 224), (448, 128), (224, 256), (128, 256)])
+def test_a_shorter_side_crop_worked_by_hand(side, window):
+    """224 of an image of 256 drawn at ``side``; all of it where that is less than 224."""
+    (view,) = views(AugmentConfig(shorter_side=(side, side)), width=300, height=256, count=1)
+    assert (view.window[2] - view.window[0], view.window[3] - view.window[1]) == (window, window)
+
+
 def test_shorter_side_scales_with_the_crop():
     small, large = (views(AugmentConfig(), size=size, count=50) for size in (160, 224))
     assert [v.window for v in small] == [v.window for v in large]
@@ -81,6 +88,22 @@ def test_an_image_too_long_for_the_aspect_gives_a_square():
     assert (view.window[2] - view.window[0], view.window[3] - view.window[1]) == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("image", "area", "aspect", "window"),
+    [
+        ((10, 10), (0.01, 0.0101), (1.0, 1.001), (1, 1)),
+        ((20, 10), (0.999, 1.0), (2.0, 2.001), (20, 10)),
+        ((3, 3), (0.05, 0.051), (0.04, 0.05), (3, 3)),  # 0.1 pixels wide and 3 high
+        ((3, 3), (0.05, 0.051), (20.0, 25.0), (3, 3)),
+    ],
+    ids=["one pixel", "the whole image", "no width: the square", "no height: the square"],
+)
+def test_an_area_crop_has_a_pixel_at_least_and_the_image_at_most(image, area, aspect, window):
+    how = AugmentConfig(crop="area", area=area, aspect=aspect)
+    x1, y1, x2, y2 = random_view(np.random.default_rng(0), *image, 32, how).window
+    assert (x2 - x1, y2 - y1) == window
+
+
 def test_windows_that_are_much_larger_than_their_view_can_be_decoded_smaller():
     for how in (AugmentConfig(), AugmentConfig(crop="area")):
         for size, shrinks in ((224, {1}), (64, {1, 2, 4}), (32, {1, 2, 4, 8}), (4, {8})):
@@ -89,6 +112,11 @@ def test_windows_that_are_much_larger_than_their_view_can_be_decoded_smaller():
             for view in drawn:
                 times = min(view.window[2] - view.window[0], view.window[3] - view.window[1]) / size
                 assert shrink_of(view) == max(s for s in (1, 2, 4, 8) if s <= max(1, times))
+
+
+def test_a_thin_window_lies_on_multiples_of_what_its_thin_side_allows():
+    how = AugmentConfig(crop="area", area=(0.999, 1.0), aspect=(0.01, 0.0101))  # 10 wide, drawn at 4
+    assert {v.window[2] - v.window[0] for v in views(how, width=10, height=1000, size=4, count=20)} == {10}
 
 
 PADDED = AugmentConfig(crop="pad", pad=4)
@@ -149,6 +177,9 @@ VIEW = View((10, 10, 20, 20), 20, 20)  # doubled
         ((12, 12, 12, 18), False),  # without any area
         ((5, 5, 25, 25), False),  # a quarter of it is inside, though it fills the view
         ((12, 12, 13, 13), True),
+        ((12, 12, 12.25, 12.5), True),  # half a pixel of the view
+        ((31, 12, 32, 18), False),  # thin, and beyond one edge alone
+        ((12, 31, 18, 32), False),
     ],
 )
 def test_a_box_stays_when_the_asked_share_of_it_is_seen(box, kept):
