@@ -37,13 +37,13 @@ def test_a_view_is_that_of_the_decoded_image(photograph, window, size, mirror):
     assert (open_image(photograph).view(view, (9, 8, 7)) == expected).all()
 
 
-def test_several_views_are_decoded_once_and_are_the_same():
-    image = scene(WIDTH, HEIGHT)
-    crops = ten_crops(WIDTH, HEIGHT, 100, 80)
-    stored = of_pixels(image, Path("x"))
-    for seen, view in zip(stored.views(crops), crops, strict=True):
-        assert (seen == cut(image, view)).all()
-    assert stored.views([]) == ()
+def test_several_views_are_decoded_once_and_are_the_same(photograph):
+    crops = ten_crops(WIDTH, HEIGHT, 100, 80)  # some end at the lower edge, some in the middle
+    for stored in (of_pixels(scene(WIDTH, HEIGHT), Path("x")), open_image(photograph)):
+        image = load_image(photograph) if stored.pixels is None else stored.pixels
+        for seen, view in zip(stored.views(crops), crops, strict=True):
+            assert (seen == cut(image, view)).all()
+        assert stored.views([]) == ()
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def test_a_smaller_decode_differs_less_than_one_way_to_shrink_from_another(photo
     image = load_image(photograph)
     exact = cut(image, view)
     near = open_image(photograph).view(view, exact=False)
+    assert (open_image(photograph).view(view) == exact).all()
     shrunk = Image.fromarray(image).crop(view.window)
     other = np.asarray(shrunk.resize((48, 64), Image.Resampling.BOX))[:, ::-1]
     assert 0 < np.abs(near.astype(int) - exact).mean() < np.abs(other.astype(int) - exact).mean()
@@ -97,11 +98,18 @@ def test_bad_files_are_named_when_opened_or_when_decoded(tmp_path, photograph):
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 7] = b"\0\0"
     (tmp_path / "flat.jpg").write_bytes(data)
+    data[at + 5 : at + 9] = b"\0\1\0\0"
+    (tmp_path / "thin.jpg").write_bytes(data)
     data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
     (tmp_path / "huge.jpg").write_bytes(data)
     data = bytearray(photograph.read_bytes())
     data[data.index(b"\xff\xc4") + 4] = 0x77  # a Huffman table that there is not
     (tmp_path / "table.jpg").write_bytes(data)
-    for name in ("cut.jpg", "flat.jpg", "huge.jpg", "table.jpg", "missing.jpg"):
+    for name, size in (("flat.jpg", "150 x 0"), ("thin.jpg", "0 x 1")):
+        with pytest.raises(InputError, match=f"{name}: wanted an image, its header says {size} pixels"):
+            open_image(tmp_path / name)
+    with pytest.raises(InputError, match=r"huge\.jpg: wanted at most .* pixels, the file claims 65535 x 65535"):
+        open_image(tmp_path / "huge.jpg")
+    for name in ("cut.jpg", "table.jpg", "missing.jpg"):
         with pytest.raises(InputError, match=name):
             open_image(tmp_path / name).view(View((0, 0, 10, 10), 10, 10))
