@@ -74,8 +74,8 @@ def test_the_shorter_side_is_as_drawn_unless_the_longer_one_would_be_too_long(tm
     pixels, target, _ = DetectionImages(strip, 1000 / 600, PLAIN)[Draw(0, 7, 60)]
     assert pixels.shape == (33, 100, 3)  # 100 = 60 * 1000 / 600 along the longer side
     assert target.boxes[0].tolist() == pytest.approx([0, 0, 50, 16.5])
-    pixels, _, _ = DetectionTestImages(strip, 600, 1000)[0]
-    assert pixels.shape == (333, 1000, 3)
+    for images in (DetectionTestImages(strip, 600, 1000), DetectionTestImages(strip)):
+        assert images[0][0].shape == (333, 1000, 3)
 
 
 def test_a_mirrored_image_has_its_boxes_mirrored(tmp_path):
@@ -101,6 +101,15 @@ def test_large_photographs_are_decoded_smaller_and_look_the_same(tmp_path):
     assert target.boxes.tolist() == exact_target.boxes.tolist() == [[40, 30, 80, 60]]
     assert pixels.shape == exact.shape == (120, 160, 3)
     assert np.abs(pixels.astype(int) - exact).max() <= 3
+
+
+def test_colours_are_drawn_where_they_are_asked_for(tmp_path):
+    grey = one_image(tmp_path, np.full((8, 8, 3), 100, np.uint8), (0.0, 0.0, 4.0, 8.0))
+    images = DetectionImages(grey, 2.0, DetAugmentConfig(brightness=0.4))  # 100 by 0.6 to 1.4
+    drawn = [np.unique(images[Draw(0, seed, 8)][0]) for seed in range(100)]
+    assert {len(values) for values in drawn} == {1}
+    assert 60 <= min(drawn) < 70 < 130 < max(drawn) <= 140
+    assert (DetectionImages(grey, 2.0, PLAIN)[Draw(0, 1, 8)][0] == 100).all()
 
 
 def test_about_half_of_the_draws_are_mirrored(tmp_path):
@@ -132,9 +141,11 @@ def test_images_lie_in_the_upper_left_corners_of_one_padded_tensor():
         assert np.array_equal(plane.permute(1, 2, 0)[:height, :width], image)
         assert plane.sum() == image.sum(dtype=np.int64)  # the rest is 0
     assert tuple(padded(images, 1).shape) == (3, 3, 33, 64)
+    assert tuple(padded(images).shape) == (3, 3, 64, 64)
     rows = [(image, Target(-1, torch.zeros(0, 4), torch.zeros(0)), i) for i, image in enumerate(images)]
     assert collate(rows).sizes == ((20, 33), (64, 10), (7, 7))
     assert collate(rows).indices == (0, 1, 2)
+    assert torch.equal(collate(rows).images, batch)
 
 
 def test_an_image_without_boxes_has_none_of_four_numbers(records):
@@ -172,14 +183,24 @@ def test_validation_sees_every_image_once_in_order_whatever_its_size(records):
     images = DetectionTestImages(records, 30, 45)
     batches = list(detection_test_loader(images, 3, 0))
     assert [b.indices for b in batches] == [(0, 1, 2), (3, 4, 5), (6, 7)]
+    assert [tuple(b.images.shape[2:]) for b in batches] == [(64, 64)] * 3
     assert batches[0].sizes == ((30, 45), (45, 29), (28, 45))  # 40x60, 61x39 and 38x62, the last two too long
 
 
 def test_an_annotation_of_an_image_of_another_size_is_told(tmp_path):
     pixels = np.zeros((20, 30, 3), np.uint8)
-    with pytest.raises(InputError, match=r"a\.png: the annotation is of an image of 60 x 40 pixels, the file has 30"):
-        DetectionTestImages(one_image(tmp_path, pixels, size=(60, 40)))[0]
-    assert len(DetectionTestImages(one_image(tmp_path, pixels, size=(30, 20)))[0][0])
+    other = one_image(tmp_path, pixels, (30.0, 20.0, 60.0, 40.0), size=(60, 40))
+    told = r"a\.png: the annotation is of an image of 60 x 40 pixels, the file has 30"
+    with pytest.raises(InputError, match=told) as caught:
+        DetectionTestImages(other)[0]
+    assert "EXIF" not in str(caught.value)
+    with pytest.raises(InputError, match="of an image of 1 x 40 pixels"):
+        DetectionTestImages(one_image(tmp_path, pixels, size=(1, 40)))[0]
+    with pytest.raises(InputError, match=told):
+        DetectionImages(other, 2.0, PLAIN)[Draw(0, 1, 20)]
+    scaled = DetectionImages(other, 2.0, PLAIN, as_drawn_on=True)[Draw(0, 1, 20)]
+    assert (scaled[0].shape, scaled[1].boxes.tolist()) == ((20, 30, 3), [[15, 10, 30, 20]])
+    assert DetectionTestImages(one_image(tmp_path, pixels, size=(30, 20)))[0][0].shape == (600, 900, 3)
 
 
 def test_boxes_drawn_before_exif_turned_the_image_are_told(tmp_path):
