@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from resdet import cli
-from resdet.benchmarks import data, det, loc, ops
+from resdet.benchmarks import data, det, exported, loc, ops, pyramid
 from resdet.benchmarks import eval as evaluation
 from resdet.engine.distributed import find_device
 from resdet.jobs.trained import whole_number
 from resdet.timing import Row, benchmark_file, measured_on
 
-SUITES: dict[str, Callable[..., Iterator[Row]]] = {
-    "data": data.rows,
-    "det": det.rows,
-    "eval": evaluation.rows,
-    "loc": loc.rows,
-    "ops": ops.rows,
+SUITES: dict[str, tuple[Callable[..., Iterator[Row]], ...]] = {
+    "data": (data.rows,),
+    "det": (det.rows, pyramid.rows, exported.rows),
+    "eval": (evaluation.rows,),
+    "loc": (loc.rows,),
+    "ops": (ops.rows,),
 }
 
 
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     rows: list[Row] = []
     for suite in args.suite or SUITES:
         of_data = {"images": args.images} if suite == "data" else {}
-        for row in SUITES[suite](device, **of_data):
+        for row in chain.from_iterable(part(device, **of_data) for part in SUITES[suite]):
             rows.append(row)
             if args.json:  # after each: what is measured is kept, whatever comes
                 cli.write_json(args.json, benchmark_file(rows, device))

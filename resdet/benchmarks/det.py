@@ -2,15 +2,12 @@
 
 The image has 608 rows: torchvision fills 600 up to a multiple of 32 and reads on beyond the edge, so that the two
 would see different images.  In training everything that can be drawn is drawn, since a sample would be each one's own.
-On a GPU "fp32" is timed as torch has it unless told otherwise, with convolutions in TF32; whether the answers are the
-same is found out without.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,16 +17,15 @@ from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
 from resdet.backbones.blocks import BasicBlock, Bottleneck
-from resdet.backbones.folding import fold_batch_norm, hold_convolutions
 from resdet.backbones.resnet import freeze_batch_norm, normalise
-from resdet.benchmarks.detections import learn_alike, near, same
+from resdet.benchmarks.detecting import all_digits, detecting
+from resdet.benchmarks.detections import learn_alike
 from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detector
 from resdet.build import Detector, build_detector, place
 from resdet.config import DetConfig
 from resdet.engine.train import autocast
-from resdet.postprocess.detections import Regions
 from resdet.settings import override
-from resdet.structures import Detections, ImageBatch, Target
+from resdet.structures import ImageBatch, Target
 from resdet.timing import Row, compare
 
 CLASSES = 20
@@ -55,18 +51,20 @@ def rows(
             the host most of the time, which hides what the networks cost.
     """
     torch.manual_seed(0)
-    config = _config(depth, regions, min(width, height), max(width, height))
+    config = settings_of(depth, regions, min(width, height), max(width, height))
     first = drawn_image(width, height)
     ours = drawn_detector(config, first)
     for count in batches or ((1, 8) if device.type == "cuda" else (1,)):
         images = torch.cat((first, *(drawn_image(width, height) for _ in range(count - 1))))
         several = f"{count} images of " if count > 1 else ""
         what = f"R{depth}-C4, {several}{height}x{width}, {regions} regions"
-        yield from _testing(copy.deepcopy(ours), config, images, device, what, runs)
+        peer = torchvision_detector(ours, config, nn.BatchNorm2d)  # its faster one in testing
+        yield from detecting(copy.deepcopy(ours), peer, config, images, device, what, PEER, runs)
         yield from _training(copy.deepcopy(ours), config, images, device, what, runs)
 
 
-def _config(depth: int, regions: int, shorter: int, longer: int) -> DetConfig:
+def settings_of(depth: int, regions: int, shorter: int, longer: int) -> DetConfig:
+    """A detector on conv4 that is torchvision's too, and learns from all that there is."""
     channels = 1024 if depth >= 50 else 256  # conv4's: torchvision's RPN keeps them
     everything = regions + len(OBJECTS)
     words = (
@@ -115,63 +113,6 @@ def drawn_detector(config: DetConfig, image: Tensor) -> Detector:
     nn.init.normal_(model.head.cls.weight, std=0.12 * (2048 / model.neck.vector_channels) ** 0.5)
     nn.init.normal_(model.head.reg.weight, std=0.01)
     return model.eval()
-
-
-@contextmanager
-def all_digits() -> Iterator[None]:
-    """float32 is float32 within, also for convolutions on a GPU."""
-    short = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = short
-
-
-def _testing(
-    model: Detector, config: DetConfig, images: Tensor, device: torch.device, what: str, runs: int
-) -> Iterator[Row]:
-    peer = torchvision_detector(model, config, nn.BatchNorm2d).to(device)  # its faster one in testing
-    fold_batch_norm(model.eval())
-    ours = {"fp32": place(model, device, channels_last=True)}
-    ours["bf16"] = copy.deepcopy(ours["fp32"])
-    hold_convolutions(ours["bf16"].backbone, torch.bfloat16)
-    images, test = images.to(device), config.test
-    floats = list(images.float() / 255)
-    sizes = [(images.shape[3], images.shape[2])] * len(images)
-
-    @torch.inference_mode()
-    def mine(precision: str) -> list[Detections]:
-        with autocast(device, precision):
-            return ours[precision].detect(images, sizes, test.score_threshold, test.nms_iou, test.max_detections)
-
-    @torch.inference_mode()
-    def theirs(precision: str) -> list[Detections]:
-        with autocast(device, precision):
-            found = peer(floats)
-        return [Detections(one["boxes"].float(), one["scores"].float(), one["labels"] - 1) for one in found]
-
-    @torch.inference_mode()
-    def judge(precision: str) -> list[Regions]:
-        net = ours[precision]
-        with autocast(device, precision):
-            return net.regions(net.features(images, sizes), proposals, sizes)
-
-    with torch.inference_mode(), all_digits():
-        net = ours["fp32"]
-        proposals = [found.boxes for found in net.propose(net.features(images, sizes), sizes)]
-    with all_digits():
-        alike = all(same(*pair) for pair in zip(mine("fp32"), theirs("fp32"), strict=True))
-        close = all(near(*pair) for pair in zip(judge("bf16"), judge("fp32"), strict=True))
-    both = alike and close  # in bf16 ours is held to ours in fp32, and that to the peer's
-    for own, other, agree in (("fp32", "fp32", alike), ("bf16", "fp32", both), ("bf16", "bf16", both)):
-        name = f"detecting in {own} ({what})"
-        work = partial(_columns, mine, own), f"{PEER}, {other}", partial(_columns, theirs, other)
-        yield compare("det", name, *work, device=device, runs=runs, agree=agree)
-
-
-def _columns(detect: Callable[[str], list[Detections]], precision: str) -> list[Tensor]:
-    return [column for found in detect(precision) for column in (found.boxes, found.scores, found.labels)]
 
 
 def _training(

@@ -19,7 +19,7 @@ def test_rows_are_printed_and_written(tmp_path, monkeypatch, capsys):
         words = ("model.backbone.depth=18", "model.backbone.width=8", "model.neck=16")
         return loc.rows(device, batch=2, neck=8, classes=6, anchors=2, images=2, size=64, settings=words)
 
-    monkeypatch.setattr(benchmark, "SUITES", {"loc": small})
+    monkeypatch.setattr(benchmark, "SUITES", {"loc": (small,)})
     file = tmp_path / "loc.json"
     benchmark.main(["--suite", "loc", "--device", "cpu", "--threads", "1", "--json", str(file)])
     machine, *lines = capsys.readouterr().out.splitlines()
@@ -33,7 +33,7 @@ def test_rows_are_kept_where_a_later_one_fails(tmp_path, monkeypatch):
         yield row_of("loc", "first", [1.0], "peer", [2.0])
         raise MemoryError
 
-    monkeypatch.setattr(benchmark, "SUITES", {"loc": failing})
+    monkeypatch.setattr(benchmark, "SUITES", {"loc": (failing,)})
     file = tmp_path / "loc.json"
     assert cli.run(benchmark.main, ["--device", "cpu", "--threads", "1", "--json", str(file)]) == 1
     assert [row["name"] for row in json.loads(file.read_text())["rows"]] == ["first"]
@@ -59,7 +59,7 @@ def test_unknown_suite_is_wrong_usage(capsys):
     [(["--threads", "0"], "--threads"), (["--device", "blah"], "--device blah: this machine has cpu")],
 )
 def test_wrong_usage_is_a_line_and_a_code(monkeypatch, capsys, words, said):
-    monkeypatch.setattr(benchmark, "SUITES", {"loc": None})
+    monkeypatch.setattr(benchmark, "SUITES", {"loc": ()})
     try:
         code = cli.run(benchmark.main, words)
     except SystemExit as end:  # argparse's
