@@ -70,12 +70,12 @@ def overlapping(
     least: NDArray[np.float64],
     overlap: Overlap = paired_iou,
 ) -> Pairs:
-    """Every detection with every true box of its group that it overlaps enough.
+    """Every detection with every true box of its group that it overlaps enough, and at all.
 
     Args:
         found_groups, truth_groups: ``(N,)``, ``(M,)``: only boxes of equal groups are held against each other.
         found_boxes, truth_boxes: ``(N, 4)``, ``(M, 4)``.
-        least: ``(M,)``: the overlap that is enough for each true box, more than 0.
+        least: ``(M,)``: the overlap that is enough for each true box; of a box of no area ILSVRC's is 0.
     """
     by_group = np.argsort(truth_groups, kind="stable")
     groups = truth_groups[by_group]
@@ -87,7 +87,7 @@ def overlapping(
         place = np.arange(len(found)) - np.repeat(np.cumsum(counts[rows]) - counts[rows], counts[rows])
         truth = by_group[first[found] + place]
         values = overlap(found_boxes[found], truth_boxes[truth])
-        enough = values >= least[truth]
+        enough = (values > 0) & (values >= least[truth])
         parts.append((found[enough], truth[enough], values[enough]))
     return Pairs(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 

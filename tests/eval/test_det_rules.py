@@ -82,6 +82,12 @@ def test_the_threshold_of_small_objects_is_by_both_sides():
     assert ilsvrc_least(boxes).tolist() == pytest.approx(expected)
 
 
+def test_a_true_box_of_no_area_is_hit_by_nothing():
+    flat = (5, 5, 4, 50)  # COCO's of width 0: for ILSVRC it counts, and an IoU of 0 would be "enough"
+    assert ap_of("ilsvrc", [[(ANT, flat)]], [[(ANT, 0.9, FAR), (ANT, 0.8, flat)]]) == 0
+    assert ap_of("ilsvrc", [[(ANT, flat), (ANT, WHOLE)]], [[(ANT, 0.9, FAR), (ANT, 0.8, WHOLE)]]) == 25
+
+
 def test_difficult_objects_neither_help_nor_harm_in_voc_and_count_in_ilsvrc():
     truth = [[(ANT, WHOLE, True), (ANT, FAR)]]
     found = [[(ANT, 0.9, WHOLE), (ANT, 0.8, WHOLE), (ANT, 0.7, FAR)]]
