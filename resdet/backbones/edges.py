@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ def images_end(net: nn.Module, extent: Tensor, height: int, width: int) -> Itera
     """Within it, every map of ``net`` is 0 beyond the edges of its images, as the padding of a convolution is.
 
     The maps are changed where they enter a ReLU or leave a pooling, in place: nothing keeps them for the way back.
+    Other threads may use ``net`` meanwhile, for images of their own.
 
     Args:
         net: made of convolutions and poolings that keep ``ceil(size / stride)`` cells, batch norm and ReLU.
@@ -42,8 +44,11 @@ def images_end(net: nn.Module, extent: Tensor, height: int, width: int) -> Itera
     """
     strides = {(-(-height // s), -(-width // s)): s for s in reversed(STRIDES)}
     masks: dict[tuple[int, int, torch.dtype], Tensor] = {}
+    mine = get_ident()
 
     def cut(x: Tensor) -> None:
+        if not torch.compiler.is_compiling() and get_ident() != mine:  # hooks are the module's, whoever calls it
+            return
         h, w = x.shape[-2:]
         place = (h, w, x.dtype)
         if place not in masks:

@@ -1,5 +1,7 @@
 """Images of several sizes in one batch are seen as if each were alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -47,6 +49,15 @@ def test_each_map_of_a_batch_holds_what_the_image_gives_alone_and_then_zeros(dep
                 torch.testing.assert_close(found[..., :height, :width], expected, rtol=1e-4, atol=1e-4)
                 found[..., :height, :width] = 0
                 assert not found.any(), f"{name} of image {i} goes on beyond its edge"
+
+
+def test_another_thread_sees_its_own_images_to_their_own_edges():
+    net = lively(18)
+    batch, alone = batch_and_alone()
+    expected = net.trunk(alone[0]).detach()
+    with ThreadPoolExecutor(1) as other, torch.no_grad(), images_end(net, torch.tensor(SIZES[1:2]), 64, 96):
+        torch.testing.assert_close(other.submit(net.trunk, alone[0]).result(), expected)  # of the batch's size
+        assert other.submit(net.trunk, batch[..., :80]).result().shape[0] == len(SIZES)  # of another
 
 
 def test_without_it_neighbours_and_padding_are_seen():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from resdet.backbones.edges import images_end
 from resdet.build import build_classifier, build_detector, build_localizer
 from resdet.config import ClsConfig, DetConfig, LocConfig
 from resdet.settings import override
@@ -57,5 +58,16 @@ def test_a_network_is_one_graph_and_answers_as_ever(network):
             found = torch.compile(answer, fullgraph=True, backend="aot_eager")(IMAGES)
         for one, other in zip(expected, found, strict=True):
             torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+
+    together(1, check)
+
+
+def test_a_trunk_whose_images_end_is_one_graph_too():
+    def check(rank):
+        trunk = build(DetConfig, build_detector).eval().backbone.trunk
+        pixels = IMAGES.float() / 255
+        with torch.no_grad(), images_end(trunk.__self__, torch.tensor([[64, 64], [40, 56]]), 64, 64):
+            found = torch.compile(trunk, fullgraph=True, backend="aot_eager")(pixels)
+            torch.testing.assert_close(found, trunk(pixels), rtol=1e-4, atol=1e-5)
 
     together(1, check)
