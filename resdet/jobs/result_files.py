@@ -15,7 +15,7 @@ from resdet.jobs import result_forms as forms_of_text
 from resdet.jobs.folder import Found
 from resdet.jobs.result_pictures import Pictures, check_apart
 from resdet.jobs.sources import Source, Sources
-from resdet.predictions.det_coco import IMAGES_FILE
+from resdet.predictions import det_coco, det_devkit
 from resdet.predictions.jsonl import ImageResult
 
 
@@ -51,9 +51,9 @@ WRITTEN = {  # the files of each form
     "jsonl": ("predictions.jsonl",),
     "csv": ("predictions.csv",),
     "csv-numbers": ("predictions.numbers.csv",),
-    "coco": ("predictions.json", IMAGES_FILE),
+    "coco": ("predictions.json", det_coco.IMAGES_FILE),
     "voc": ("predictions/comp4_det_test_*.txt",),
-    "devkit": ("predictions.txt", "images.txt"),
+    "devkit": ("predictions.txt", det_devkit.IMAGES_FILE),
 }
 UNFINISHED = ".resdet-unfinished"  # where files of text are written, until all of them are whole
 DRAW_ABOVE = {"cls": 0.0, "loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation

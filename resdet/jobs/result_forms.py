@@ -98,7 +98,7 @@ class DetText:
 
     def __init__(self, folder: Path, classes: Classes) -> None:
         self.numbers, self._stream = class_numbers(classes), _text(folder / "predictions.txt")
-        self._images = _text(folder / "images.txt")
+        self._images = _text(folder / det_devkit.IMAGES_FILE)
 
     def add(self, source: Source, result: ImageResult) -> None:
         self._images.write(f"{source.row} {source.number}\n")

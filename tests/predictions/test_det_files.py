@@ -179,6 +179,25 @@ def test_cocos_results_go_by_the_names_of_images_json_where_it_lies_beside_them(
     assert read_det(tmp_path / "predictions.json", records).images.tolist() == [1]
 
 
+def test_the_devkits_text_goes_by_the_names_of_images_txt_where_it_lies_beside_it(tmp_path):
+    """As COCO's results: infer.py numbers images itself, a set such as COCO's has numbers of its own."""
+    (tmp_path / "predictions.txt").write_text("1 90 0.5 1 2 3 4\n3 7 0.4 1 2 3 4\n")
+    records = records_of(names=("c", "my b", "a"))
+    beside = tmp_path / "images.txt"
+    beside.write_text("photographs/a 1\nelsewhere 2\nmy b 3\n")
+    found = read_det(tmp_path / "predictions.txt", records)
+    assert (found.images.tolist(), found.labels.tolist()) == ([2, 1], [1, 0])
+    (tmp_path / "predictions.txt").write_text("1 90 0.5 1 2 3 4\n2 7 0.4 1 2 3 4\n")
+    with pytest.raises(InputError, match=r"predictions\.txt:2: image 2 is none of the data set's"):
+        read_det(tmp_path / "predictions.txt", records)
+    write_det(tmp_path, found, records, "devkit")
+    assert not beside.exists()
+    assert read_det(tmp_path / "predictions.txt", records).images.tolist() == [1, 2]  # by the set's own numbers now
+    for somebody_elses in ("x 1\ny 2\nz 3\n", "a one\n", "a " + "9" * 5000, "a " + "9" * 50, ""):
+        beside.write_text(somebody_elses)
+        assert read_det(tmp_path / "predictions.txt", records).images.tolist() == [1, 2]
+
+
 SLASH, LONG = Classes(("ant/bee", "b", "c"), ("x", "y", "z")), Classes(("ä" * 120, "b", "c"), ("x", "y", "z"))
 
 
