@@ -36,7 +36,7 @@ class PerClassSiblings(nn.Module):
     def all_classes(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The plain layers: ``(R, C)`` -> logits ``(R, K)`` and deltas ``(R, K, 4)``, float32."""
         with all_digits(vectors):
-            vectors = vectors.float()
+            vectors = vectors.to(self.cls.weight.dtype)
             return self.cls(vectors), self.reg(vectors).unflatten(1, (self.classes, 4))
 
     def of_class(self, vectors: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ class PerClassSiblings(nn.Module):
         Returns:
             float32 logits ``(R,)`` and deltas ``(R, 4)``.
         """
-        vectors = vectors.float()
+        vectors = vectors.to(self.cls.weight.dtype)
         score, score_bias, box, box_bias = self._rows(classes)
         with all_digits(vectors):
             logits = (score * vectors).sum(1) + score_bias
@@ -63,7 +63,7 @@ class PerClassSiblings(nn.Module):
         Returns:
             float32 logits ``(R, k)`` and deltas ``(R, k, 4)``.
         """
-        vectors = vectors.float()
+        vectors = vectors.to(self.cls.weight.dtype)
         score, score_bias, box, box_bias = self._rows(classes)
         with all_digits(vectors):
             deltas = (vectors @ box.flatten(0, 1).T).unflatten(1, (len(classes), 4))

@@ -32,9 +32,10 @@ class RegionHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32 under autocast too."""
+        """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32, under autocast too."""
         with all_digits(vectors):
-            logits, deltas = self.cls(vectors.float()), self.reg(vectors.float())
+            vectors = vectors.to(self.cls.weight.dtype)
+            logits, deltas = self.cls(vectors), self.reg(vectors)
         if self.unused:  # in a softmax the probabilities of what is joined like this add up
             joined = logits[:, self.classes :].logsumexp(1, keepdim=True)
             logits = torch.cat((logits[:, : self.classes], joined), 1)

@@ -32,10 +32,10 @@ class RPN(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, feature: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``(B, C, h, w)`` map -> logits ``(B, P)`` and deltas ``(B, P, 4)``, float32, P = h * w * A anchors.
+        """``(B, C, h, w)`` map -> logits ``(B, P)`` and deltas ``(B, P, 4)``, P = h * w * A anchors.
 
-        They are in the order of :func:`~resdet.boxes.anchors.anchor_grid`.  The siblings run in float32 under
-        autocast too: scores of 8 bits would tie by the hundred, and proposals are chosen by their order.
+        They are in the order of :func:`~resdet.boxes.anchors.anchor_grid`.  The siblings run in their weights' type,
+        float32, under autocast too: scores of 8 bits would tie by the hundred, and proposals are chosen by their order.
 
         Args:
             inside: ``(B, h, w)`` bool: cells that are not padding, which every convolution reads as 0; None: all.
@@ -45,5 +45,6 @@ class RPN(nn.Module):
             hidden = hidden if inside is None else hidden * inside[:, None]
             hidden = functional.relu(conv(hidden))
         with all_digits(hidden):
-            logits, deltas = self.cls(hidden.float()), self.reg(hidden.float())
+            hidden = hidden.to(self.cls.weight.dtype)
+            logits, deltas = self.cls(hidden), self.reg(hidden)
         return logits.permute(0, 2, 3, 1).flatten(1), deltas.permute(0, 2, 3, 1).unflatten(3, (-1, 4)).flatten(1, 3)

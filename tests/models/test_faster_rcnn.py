@@ -270,3 +270,17 @@ def test_a_batchs_own_proposals_are_what_regions_are_drawn_from(drawn):
     assert sorted(used[0]) == [[10, 8, 45, 40], [11, 9, 44, 41], [60, 30, 90, 60]]
     assert used[1] == []
     assert sorted(regions.label[0].tolist())[-3:] == [1, 1, 3]
+
+
+@pytest.mark.parametrize("words", [(), ("model.pool=pool", "model.context=true")], ids=["align", "pool, context"])
+def test_in_double_it_finds_and_learns_what_it_does_in_float32(words):
+    images = batch(*MIXED, sizes=SIZES)
+    plain, double = detector(*words), detector(*words).double()
+    for one, other in zip(plain.detect(images.images, SIZES), double.detect(images.images, SIZES), strict=True):
+        torch.testing.assert_close(one.boxes, other.boxes, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(one.labels, other.labels)
+    losses = []
+    for model in (plain.train(), double.train()):
+        torch.manual_seed(0)
+        losses.append({name: loss.item() for name, loss in model(images).items()})
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -153,3 +153,13 @@ def test_a_batch_whose_images_have_neither_proposals_nor_objects_has_losses_of_0
 def test_a_pad_that_leaves_nothing_is_refused():
     with pytest.raises(ValueError, match="pad must leave something"):
         make(size=32, pad=16.0)
+
+
+def test_in_double_it_judges_as_in_float32():
+    image = torch.randint(0, 256, (1, 3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    boxes, classes = torch.tensor([[3.0, 4, 20, 30], [10, 10, 40, 38]]), torch.tensor([2, 0])
+    with torch.no_grad():
+        wanted = make().eval().judge(image, boxes, classes)
+        found = make().double().eval().judge(image, boxes, classes)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=1e-4, atol=1e-4)
