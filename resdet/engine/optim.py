@@ -11,6 +11,10 @@ from resdet.config import TrainConfig
 def sgd(model: nn.Module, how: TrainConfig) -> torch.optim.SGD:
     """SGD with momentum (``v <- m v + g; w <- w - lr v``) on everything that learns.
 
+    Caffe, which the paper's nets were trained with, has the rate within: ``v <- m v + lr g; w <- w - v``.  While the
+    rate stays they are the same; where it drops, what has gathered in ``v`` goes on at the new one here, at the old
+    one there.
+
     With ``decay_norm_and_bias`` off, vectors (batch norm's affine and biases) have no weight decay.
     """
     learning = [p for p in model.parameters() if p.requires_grad]
