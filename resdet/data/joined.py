@@ -26,7 +26,11 @@ def join(parts: Sequence[Records]) -> Records:
     for other in others:
         if other.classes != first.classes:
             strange = sorted(set(first.classes.ids) ^ set(other.classes.ids))
-            how = f"{strange[0]!r} is of one alone" if strange else "they are in another order or have other numbers"
+            how = (
+                f"{strange[0]!r} is of one alone"
+                if strange
+                else "they are in another order, have other names, or have other numbers"
+            )
             raise InputError(f"{first.root} and {other.root} do not have the same classes to be joined: {how}")
     numbers = torch.cat([part.numbers for part in parts])
     known = numbers[numbers >= 0]

@@ -130,14 +130,14 @@ def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, r
 
 def ladder_table(rows: Sequence[Measured]) -> str:
     """Several lines of text, without a last newline."""
-    head = f"{'LOC method':<22}{'testing':<9}{'networks':<25}{'error, true class':<23}{'less than above':<23}"
-    lines = [f"{head}{'top-5 error':<23}{'less than above':<23}{'ms/image':>8}"]
+    head = f"{'LOC method':<22}{'testing':<9}{'networks':<25}{'error, true class':<25}{'less than above':<26}"
+    lines = [f"{head}{'top-5 error':<25}{'less than above':<26}{'ms/image':>8}"]
     for row in rows:
         one = _cell(row.gt_class_loc_error, row.gt_class_ci95)
         two = _cell(row.loc_top5_error, row.loc_top5_ci95)
         lines.append(
-            f"{row.method:<22}{row.testing:<9}{row.networks:<25}{one:<23}{_gain(row.gt_class_gain):<23}"
-            f"{two:<23}{_gain(row.loc_top5_gain):<23}{row.ms_per_image:8.1f}"
+            f"{row.method:<22}{row.testing:<9}{row.networks:<25}{one:<25}{_gain(row.gt_class_gain):<26}"
+            f"{two:<25}{_gain(row.loc_top5_gain):<26}{row.ms_per_image:8.1f}"
         )
     return "\n".join(lines)
 
