@@ -229,3 +229,24 @@ def test_torch_compile_sees_a_convolution_alone():
     module = conv()
     graph = torch.export.export(module, (maps(),)).graph
     assert [str(node.target) for node in graph.nodes if node.op == "call_function"] == ["aten.conv2d.default"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"stride": 2}, {"dilation": 2}], ids=str)
+def test_a_map_of_one_cell_meets_the_middle_tap_alone(settings):
+    """In bfloat16 with a stride torch 2.14 gave the other taps whatever lay in memory for a gradient, now and then."""
+    torch.manual_seed(0)
+    module = Conv3x3(8, 8, **settings).to(memory_format=torch.channels_last)
+    x = torch.randn(64, 8, 1, 1).contiguous(memory_format=torch.channels_last)
+    plain = nn.Conv2d(8, 8, 3, padding=module.dilation, **settings).double()
+    plain.load_state_dict({name: value.double() for name, value in module.state_dict().items()})
+    plain(x.double()).square().sum().backward()
+    for _ in range(20):
+        torch.full((8, 9, 8), torch.nan)  # what is freed here may lie where a gradient will
+        module.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = module(x)
+        answer.float().square().sum().backward()
+        assert answer.dtype == torch.bfloat16
+        assert module.weight.grad.flatten(2)[:, :, [0, 1, 2, 3, 5, 6, 7, 8]].eq(0).all()
+        torch.testing.assert_close(module.weight.grad.double(), plain.weight.grad, rtol=0, atol=0.5)
+        torch.testing.assert_close(module.bias.grad.double(), plain.bias.grad, rtol=0.05, atol=0.5)
