@@ -118,8 +118,9 @@ def opened(task, use, file, partner, *words):
         data = loaded.config.data
         return of_network(loaded.model), how, data.size, data.resize, data.val
     if use == "guess":
-        crops, how = second_classifier._open(file, words, ARGS, trained_classes(file), "test")
-        return of_classifier(crops.model), crops.crop, crops.precision, how
+        voter, how = second_classifier._open(file, words, ARGS, trained_classes(file), "test")
+        crops = voter.protocol.views(500, 375), voter.protocol.views(300, 400)
+        return of_classifier(voter.model), crops, voter.precision, how
     one = trained.open_classifier(file, words, ARGS, use)
     return of_classifier(one.model), build_cls_protocol(one.config), one.how
 

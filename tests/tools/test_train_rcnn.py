@@ -173,7 +173,7 @@ def test_settings_of_classifiers_are_told_apart(folder, tmp_path, monkeypatch, c
     crops = []
 
     def seen(together, *rest):
-        crops.extend((one.crop.size, one.crop.resize) for one in together.each)
+        crops.extend((one.protocol.size, one.protocol.resize) for one in together.each)
         return guess(together, *rest)
 
     monkeypatch.setattr(second_classifier, "guess", seen)
