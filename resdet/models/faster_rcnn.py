@@ -120,7 +120,8 @@ class FasterRCNN(nn.Module):
                 found |= self.loss.of_anchors(logits, deltas, anchors, usable, extent, objects)
             if self.learns != "rpn" and proposals is None:
                 logits, deltas = logits.detach(), deltas.detach()
-                proposals = select_proposals(logits, deltas, anchors, usable, extent, self.loss.proposals, levels)
+                rule = self.loss.proposals
+                proposals = select_proposals(logits, deltas, anchors, usable, extent, rule, levels, looks=False)
         if self.learns != "rpn" and proposals is not None:
             sample = self.loss.sample(proposals.boxes, proposals.present, objects, self.head.classes)
             class_logits, moves = self.head(self.vectors(features, list(sample.boxes), sizes))

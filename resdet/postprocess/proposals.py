@@ -64,10 +64,11 @@ def select_proposals(
     sizes: Tensor,
     rule: ProposalRule,
     levels: Sequence[int] = (),
+    looks: bool = True,
 ) -> PaddedProposals:
     """The proposals of a batch: decoded, clipped to their image, thin ones dropped, NMS, the best few.
 
-    What is not finite is no proposal; that there was such, ``finite`` says.  All images go through one suppression.
+    What is not finite is no proposal; whether there was such, ``finite`` says.  All images go through one suppression.
     The host waits for the device only within it.
 
     Args:
@@ -77,6 +78,7 @@ def select_proposals(
         usable: ``(B, P)`` bool: anchors that are not beyond the image, in the padding of the batch.
         sizes: ``(B, 2)`` float, width and height of each image.
         levels: how many of the P anchors each level of a pyramid has; no box suppresses one of another level.
+        looks: for what is not finite; training has no need to, as its losses tell.
     """
     batch, levels = len(logits), tuple(levels) or logits.shape[1:2]
     logits = logits.float().masked_fill(~usable, float("-inf"))
@@ -84,7 +86,9 @@ def select_proposals(
     rows = index[:, :, None].expand(-1, -1, 4)
     chosen = deltas.gather(1, rows).float()  # (B, n, 4)
     chosen_anchors = anchors.expand(batch, -1, -1).gather(1, rows)
-    finite = ((best.isfinite() & chosen.isfinite().all(-1)) | ~usable.gather(1, index)).all(1)  # (NaN is a best one)
+    finite = None
+    if looks:  # a NaN is among the best
+        finite = ((best.isfinite() & chosen.isfinite().all(-1)) | ~usable.gather(1, index)).all(1)
     boxes = clip(decode(chosen, chosen_anchors), sizes[:, None])
     sides = boxes[..., 2:] - boxes[..., :2]
     # (a NaN fails every comparison)
