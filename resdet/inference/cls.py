@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -73,17 +72,18 @@ class Voters:
     def probabilities(self, batch: Sequence[ViewedImage], device: torch.device) -> Tensor:
         """``(N, K)`` float64 of images that are all readable, cut into :meth:`views`; the mean of what each says."""
         total: Tensor | None = None
-        for place, one in enumerate(self.each):
-            own = [self._of_voter(image, place) for image in batch]
+        begins = [0] * len(batch)  # of each image, where the next voter's views are
+        for one in self.each:
+            ends = [b + len(one.protocol.views(i.width, i.height)) for b, i in zip(begins, batch, strict=True)]
+            own = [
+                image._replace(views=image.views[begin:end], pixels=image.pixels[begin:end])
+                for image, begin, end in zip(batch, begins, ends, strict=True)
+            ]
+            begins = ends
             found = probabilities(one.model, [own], one.protocol, device, one.precision)[:, one.label]
             total = found if total is None else total + found
         assert total is not None  # there is a voter
         return total / len(self.each)
-
-    def _of_voter(self, image: ViewedImage, place: int) -> ViewedImage:
-        counts = (len(one.protocol.views(image.width, image.height)) for one in self.each)
-        start, end = list(pairwise(accumulate(counts, initial=0)))[place]
-        return image._replace(views=image.views[start:end], pixels=image.pixels[start:end])
 
 
 @torch.inference_mode()

@@ -119,7 +119,7 @@ def _regions(
     def answer(boxes: Sequence[Tensor]) -> list[Regions]:
         return _averaged([pyramid.regions(boxes) for pyramid in pyramids])
 
-    proposals = [pyramid.proposals() for pyramid in pyramids]
+    proposals = [pyramid.propose() for pyramid in pyramids]
     found = answer(_union(proposals))
     if protocol.refine:
         found = refined(answer, found, protocol.refine, protocol.score_threshold)

@@ -39,12 +39,8 @@ class Pyramid:
     images: Tensor  # (B, 2) float32: width and height of the images themselves
     precision: str  # the detector's
 
-    def propose(self) -> list[Tensor]:
-        """The detector's proposals in each image, ``(P, 4)``."""
-        return [proposals.boxes for proposals in self.proposals()]
-
-    def proposals(self) -> list[Proposals]:
-        """The same with their scores, and whether the maps that they come from are finite."""
+    def propose(self) -> list[Proposals]:
+        """The detector's proposals in each image, with whether what they were chosen from is finite."""
         with autocast(self.images.device, self.precision):
             found = self.model.propose(self.maps[0], self.sizes[0])
         return [replace(one, boxes=one.boxes / factors) for one, factors in zip(found, self._factors(0), strict=True)]

@@ -90,7 +90,7 @@ def test_regions_of_two_scales_are_the_larger_of_what_each_scale_says():
     sizes = torch.tensor([(128.0, 64.0), (96.0, 80.0)])
     with torch.inference_mode():
         pyramid = see(model, None, scales, protocol.pooled_views, sizes)
-        boxes = pyramid.propose()
+        boxes = [proposals.boxes for proposals in pyramid.propose()]
         found = pyramid.regions(boxes)
         for row, (of_image, (probabilities, moved)) in enumerate(zip(boxes, found, strict=True)):
             for box, probability, to in zip(of_image, probabilities, moved, strict=True):
