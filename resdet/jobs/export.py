@@ -71,9 +71,10 @@ def _write_onnx(file: Path, loaded: Loaded, weights: str) -> None:
         write_onnx(file, as_function(model), loaded.config.data.size, described)
         return
     test = loaded.config.test
-    for name in ("refine", "vote", "scales"):
-        if value := getattr(test, name):
-            raise UsageError(f"{weights}: ONNX is without test.{name}={value}: --set test.{name}={WITHOUT[name]}")
+    if lacking := {name: value for name in WITHOUT if (value := getattr(test, name))}:
+        named = ", ".join(f"test.{name}={value}" for name, value in lacking.items())
+        words = " ".join(f"test.{name}={WITHOUT[name]}" for name in lacking)
+        raise UsageError(f"{weights}: ONNX is without {named}: --set {words}")
     described |= {"shorter": test.shorter, "longer": test.longer}
     write_onnx(file, as_function(model, build_det_protocol(loaded.config)), None, described)
 

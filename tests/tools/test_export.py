@@ -217,6 +217,10 @@ def test_a_detectors_file_says_at_which_scale_it_looks_and_finds_the_same(main, 
         ("test.refine=true", "test.refine=True: --set test.refine=false"),
         ("test.vote=true", "test.vote=True: --set test.vote=false"),
         ("test.scales=[64, 96]", "test.scales=(64, 96): --set test.scales=[]"),
+        (
+            "test={refine: true, vote: true}",
+            "test.refine=True, test.vote=True: --set test.refine=false test.vote=false",
+        ),
     ],
 )
 def test_a_detectors_file_has_none_of_appendix_b_and_says_so(main, capsys, tmp_path, det_weights, word, instead):
