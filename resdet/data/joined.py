@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from resdet.data.records import Record, Records, pack
+from resdet.data.records import NO_NUMBER, Record, Records, pack
 from resdet.errors import InputError
 
 
@@ -33,7 +33,7 @@ def join(parts: Sequence[Records]) -> Records:
             )
             raise InputError(f"{first.root} and {other.root} do not have the same classes to be joined: {how}")
     numbers = torch.cat([part.numbers for part in parts])
-    known = numbers[numbers >= 0]
+    known = numbers[numbers != NO_NUMBER]
     root = _common_folder([part.root for part in parts])
     joined = pack(root, first.classes, _rows(parts, root, numbered=len(known.unique()) == len(known)))
     return replace(joined, pixels=_pixels(parts))
@@ -56,7 +56,7 @@ def _rows(parts: Sequence[Records], root: Path, *, numbered: bool) -> Iterator[R
         prefix = "" if below == "." else f"{below}/"
         for index in range(len(part)):
             row = part[index]
-            yield row._replace(path=prefix + row.path, number=row.number if numbered else -1)
+            yield row._replace(path=prefix + row.path, number=row.number if numbered else NO_NUMBER)
 
 
 def _common_folder(roots: Sequence[Path]) -> Path:

@@ -23,6 +23,7 @@ from resdet.data.stored_image import StoredImage, of_pixels, open_image
 from resdet.structures import Target
 
 CODEC = ("utf-8", "surrogateescape")  # as Python has the names of files: some disks hold bytes that are no UTF-8
+NO_NUMBER = -1  # of an image that has none: COCO's reader takes every other id, also below 0
 SELECTED_AT_ONCE = 65536  # images: the places of all their paths' bytes, 8 bytes each, are a table of some 20 MB
 
 
@@ -57,7 +58,7 @@ class Record(NamedTuple):
     box_labels: Sequence[int] | None = None  # as many as boxes; None: every box is of the image's class
     box_ignored: Sequence[bool] | None = None  # VOC's difficult, COCO's crowds: not learnt, not counted; None: none is
     size: tuple[int, int] = (0, 0)  # width, height of the upright image by its annotation; 0, 0: it does not say
-    number: int = -1  # what files of results call the image where that is a number (COCO's id, ILSVRC's index)
+    number: int = NO_NUMBER  # what files of results call the image where that is a number (COCO's id, ILSVRC's index)
     box_areas: Sequence[float] | None = None  # COCO's: pixels of each object's outline, not of its box; None: not said
 
 
@@ -75,7 +76,7 @@ class Records:
     box_ends: Tensor  # (N,) int64: where each image's boxes end
     box_ignored: Tensor  # (M,) bool
     sizes: Tensor  # (N, 2) int32: width, height; 0 where the annotation does not say
-    numbers: Tensor  # (N,) int64, -1 where there is none
+    numbers: Tensor  # (N,) int64, NO_NUMBER where there is none
     box_areas: Tensor  # (M,) float32: pixels of the object's outline, -1 where it is not said; (0,) if it nowhere is
     pixels: Tensor | None = None  # (N, H, W, 3) uint8: the images themselves where they are no files (CIFAR)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from resdet.data.lists import standard_numbers
-from resdet.data.records import Classes, Records
+from resdet.data.records import NO_NUMBER, Classes, Records
 from resdet.predictions.match import alphabetical, image_names
 
 
@@ -16,7 +16,7 @@ def image_numbers(records: Records) -> NDArray[np.int64]:
     Elsewhere its place, from 1, in alphabetical order of the names.
     """
     numbers = records.numbers.numpy()
-    if (numbers >= 0).all() and len(np.unique(numbers)) == len(numbers):
+    if (numbers != NO_NUMBER).all() and len(np.unique(numbers)) == len(numbers):
         return numbers
     places = np.empty(len(records), dtype=np.int64)
     places[alphabetical(image_names(records).ids)] = np.arange(1, len(records) + 1)

@@ -100,7 +100,7 @@ def test_the_annotation_file_is_looked_for_in_and_beside_the_images_and_here(tmp
         assert str(tmp_path / place / "a.json") in str(caught.value)
     for count, place in enumerate(reversed(places), 1):  # each comes before those found so far
         content = changed()
-        content["images"] += [{"id": -i, "file_name": f"{i}.jpg"} for i in range(1, count)]
+        content["images"] += [{"id": -1 - i, "file_name": f"{i}.jpg"} for i in range(1, count)]
         (tmp_path / place / "a.json").write_text(json.dumps(content))
         assert len(open_records(f"coco:{images}:a.json")) == 2 + count
     assert len(open_records(f"coco:{images}:annotations/a.json")) == 4
@@ -134,6 +134,7 @@ FAULTS = {
     "area": (changed(annotation_1={"area": []}), r"annotation 2: area: wanted a number of pixels, got \[\]"),
     "no id": (changed(annotation_1={"id": None, "bbox": 1}), "annotation none: wanted bbox"),
     "image twice": (changed(image_1={"id": 70}), "image 70 is listed twice"),
+    "image -1": (changed(image_1={"id": -1}), "an image has the id -1, which stands for none here"),
     "image without id": (changed(image_1={"id": None}), "image number 2: id: wanted a whole number, got none"),
     "no file": (changed(image_1={"file_name": None}), "image 9: wanted a file_name, got none"),
     "way out": (changed(image_1={"file_name": "../../etc/passwd"}), "image 9: wanted the name of a file within"),

@@ -19,6 +19,13 @@ def coco(**changes):
     return {"image_id": 3, "category_id": 90, "bbox": [1, 2, 10, 20.5], "score": 0.5} | changes
 
 
+def test_coco_ids_below_zero_are_ids_as_others(tmp_path):
+    records = records_of(numbers=(-20, 3, 1))
+    entry = {"category_id": 90, "bbox": [1, 2, 3, 4], "score": 0.5}
+    text = json.dumps([entry | {"image_id": number} for number in (1, -20, 3)])
+    assert read(tmp_path, text, records).images.tolist() == [2, 0, 1]
+
+
 def test_coco_results_have_widths_and_ids(tmp_path):
     text = json.dumps([coco(), coco(image_id=20.0, category_id=7, score=1, id=4, segmentation=[[1, 2]])], indent=1)
     assert as_rows(read(tmp_path, text, records_of(), "r.json")) == [

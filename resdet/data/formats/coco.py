@@ -15,7 +15,7 @@ import numpy as np
 from resdet.data.formats.coco_json import load, real_number, rows_of, told, whole_number
 from resdet.data.formats.inclusive import FARTHEST
 from resdet.data.formats.named_files import above, find_file, inside
-from resdet.data.records import Classes, Record, Records, pack
+from resdet.data.records import NO_NUMBER, Classes, Record, Records, pack
 from resdet.errors import InputError
 
 
@@ -47,6 +47,8 @@ def read(root: Path, split: str) -> Records:
     labels = {number: label for label, number in enumerate(classes.numbers)}
     images = rows_of(content, "images", file)
     numbers = _numbers(images, "image", file)
+    if NO_NUMBER in numbers:
+        raise InputError(f"{file}: an image has the id {NO_NUMBER}, which stands for none here: wanted another")
     boxes = _boxes(rows_of(content, "annotations", file, optional=True), numbers, labels, file)
     return pack(root, classes, _records(images, numbers, boxes, file))
 
