@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from resdet.data.image import check_size, decode_with_pil, read_bytes
 from resdet.data.records import Records
 from resdet.data.stored_image import StoredImage, of_pixels
@@ -36,26 +34,25 @@ def open_as_drawn_on(records: Records, index: int) -> StoredImage:
     if min(width, height) <= 0 or (image.width, image.height) == (width, height):
         return image
     check_size(image.file, width, height)
-    if same_shape((image.width, image.height), (width, height)):
-        whole = View((0, 0, image.width, image.height), width, height)
-        return of_pixels(image.view(whole), image.file)
-    stored = _as_stored(image)
-    if not same_shape(stored.shape[1::-1], (width, height)):
+    seen, drawn = (image.width, image.height), (width, height)
+    if image.pixels is not None and _apart(seen[::-1], drawn) < _apart(seen, drawn):  # nearer, were it on its side
+        stored = decode_with_pil(image.file, read_bytes(image.file), upright=False)
+        if stored.shape[:2] == seen and same_shape(seen[::-1], drawn):
+            return of_pixels(cut(stored, View((0, 0, image.height, image.width), width, height)), image.file)
+    if not same_shape(seen, drawn):
         raise InputError(
             f"{image.file}: the annotation is of an image of {width} x {height} pixels, the file has "
             f"{image.width} x {image.height}, which is another shape: its boxes would be in wrong places"
         )
-    return of_pixels(cut(stored, View((0, 0, stored.shape[1], stored.shape[0]), width, height)), image.file)
+    return of_pixels(image.view(View((0, 0, image.width, image.height), width, height)), image.file)
 
 
 def same_shape(size: Sequence[int], other: Sequence[int]) -> bool:
     """Whether one of two pictures, of which width and height are given, may be the other scaled."""
+    return _apart(size, other) <= ALIKE
+
+
+def _apart(size: Sequence[int], other: Sequence[int]) -> float:
+    """By how much of a side two pictures are of different shapes, whatever their sizes."""
     across, down = size[0] / other[0], size[1] / other[1]
-    return abs(across - down) <= ALIKE * max(across, down)
-
-
-def _as_stored(image: StoredImage) -> np.ndarray:
-    """Its pixels before EXIF turned them."""
-    if image.pixels is None:  # not decoded yet, so nothing turns it
-        return image.view(View((0, 0, image.width, image.height), image.width, image.height))
-    return decode_with_pil(image.file, read_bytes(image.file), upright=False)
+    return abs(across - down) / max(across, down)

@@ -74,6 +74,15 @@ def test_a_picture_that_exif_turns_is_seen_as_it_was_drawn_on(tmp_path, orientat
     assert white_in(image.pixels)[0] == (30, 10, 50, 20)
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_also_where_it_is_nearly_square(tmp_path, scale):
+    size = (200 // scale, 198 // scale)  # within ALIKE of 198 x 200, which the upright image has
+    put(tmp_path, with_square(200, 198, 60, 10, 80, 30), (0, 0, 9, 9), size, orientation=6)
+    image = open_as_drawn_on(read(tmp_path, "train"), 0)
+    assert (image.width, image.height) == size
+    assert white_in(image.pixels)[0] == tuple(side // scale for side in (60, 10, 80, 30))
+
+
 def test_one_that_was_drawn_on_upright_stays_upright(tmp_path):
     put(tmp_path, with_square(60, 40, 30, 10, 50, 20), (0, 0, 9, 9), (40, 60), orientation=6)
     image = open_as_drawn_on(read(tmp_path, "train"), 0)
