@@ -51,7 +51,7 @@ class Sources:
             UsageError: the first that has a space in its name.
         """
         for file, row in zip(self.files, self._rows, strict=True):
-            if len(row.split()) != 1:
+            if row.split() != [row]:
                 raise UsageError(f"{file.file}: VOC's files name images by one word, and this name has a space in it")
 
     def next(self, index: int, frame: int | None) -> Source:

@@ -86,7 +86,7 @@ def fault(records: Records) -> str:
     ids = image_names(records).ids
     if twice := next((name for name, times in Counter(ids).items() if times > 1), None):
         return f"two images are called {twice!r}, which VOC's form could not tell apart"
-    if broken := next((name for name in ids if len(name.split()) != 1), None):
+    if broken := next((name for name in ids if name.split() != [name]), None):
         return f"image {broken!r}: VOC's form takes no spaces in names"
     if broken := next((name for name in ids if not _is_text(name)), None):
         return f"image {broken!r}: its name is not UTF-8, as VOC's form wants it"

@@ -16,7 +16,7 @@ from resdet.data.records import Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.groups import first_guesses, parse, write
 from resdet.predictions.loc import LocPredictions, to_inclusive
-from resdet.predictions.match import by_name, reorder
+from resdet.predictions.match import by_name, image_names, reorder
 from resdet.structures import Detections
 
 HEADER = "ImageId,PredictionString\n"
@@ -54,7 +54,9 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
     for place, row in rows:
         if len(row) != 2:
             raise InputError(f"{place}: wanted ImageId,PredictionString, got {len(row)} columns")
-    images = by_name(records, [row[0].strip() for _, row in rows[1:]], places, file)
+    known = set(image_names(records).ids)
+    given = [row[0] if row[0] in known else row[0].strip() for _, row in rows[1:]]
+    images = by_name(records, given, places, file)
     return reorder(parse([row[1] for _, row in rows[1:]], places, _labels(records.classes)), images)
 
 

@@ -39,3 +39,5 @@ def test_a_name_with_a_space_is_named():
     sources("a.jpg").check_one_word()
     with pytest.raises(UsageError, match=r"my photo\.jpg: VOC's files name images by one word"):
         sources("a.jpg", "my photo.jpg").check_one_word()
+    with pytest.raises(UsageError, match=r"photo \.jpg: VOC's files name images by one word"):
+        sources("a.jpg", "photo .jpg").check_one_word()

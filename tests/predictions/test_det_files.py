@@ -207,6 +207,7 @@ SLASH, LONG = Classes(("ant/bee", "b", "c"), ("x", "y", "z")), Classes(("ä" * 1
         (SLASH, ("a", "b", "c"), "class 'ant/bee' cannot be in a file's name"),
         (LONG, ("a", "b", "c"), "ä' is too long to be in a file's name"),
         (PLAIN, ("a", "my photo", "b"), "image 'my photo': VOC's form takes no spaces in names"),
+        (PLAIN, ("a", "photo ", "b"), "image 'photo ': VOC's form takes no spaces in names"),
         (PLAIN, ("a", "caf\udce9", "b"), r"image 'caf\\udce9': its name is not UTF-8"),
     ],
 )

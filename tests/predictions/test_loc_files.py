@@ -105,6 +105,11 @@ def test_kaggle_files_may_be_quoted_marked_and_have_images_without_a_guess(tmp_p
     assert read(tmp_path, text, records_of(["a", "b"])).labels[:, 0].tolist() == [1, -1]
 
 
+def test_a_kaggle_row_may_be_padded_and_a_name_may_end_in_a_space(tmp_path):
+    text = "ImageId,PredictionString\n b ,bee 1 2 3 4\na ,ant 1 2 3 4\n"
+    assert read(tmp_path, text, records_of(["a ", "b"])).labels[:, 0].tolist() == [0, 1]
+
+
 def test_where_classes_are_called_by_numbers_a_number_is_the_class(tmp_path):
     digits = Classes(("0", "1", "2"), ("0", "1", "2"))
     text = "ImageId,PredictionString\na,1 0 0 9 9\n"
