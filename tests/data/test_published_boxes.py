@@ -1,4 +1,4 @@
-"""ImageNet's boxes as they are published: names of breeds for WNIDs, minima above maxima in train."""
+"""ImageNet's boxes as they are published: names of breeds for WNIDs, minima above maxima in train, tables of rows."""
 
 import os
 
@@ -31,3 +31,11 @@ def test_val_is_held_to_its_classes_and_corners(tmp_path):
         put_val(tmp_path, a=[box])
         with pytest.raises(InputError, match=r"a\.xml: object 1: .*(class list|upside down)"):
             read(tmp_path, "val")
+
+
+def test_an_image_with_two_rows_is_named_and_not_left_with_the_boxes_of_one(tmp_path):
+    put(tmp_path, "ImageSets/CLS-LOC/val.txt", "v_1 1\n")
+    two = f"v_1,{TENCH} 1 2 3 4\nv_1,{TENCH} 5 6 7 8\n"
+    put(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{two}")
+    with pytest.raises(InputError, match=r"LOC_val_solution\.csv:3: image 'v_1' has a row already, in line 2"):
+        read(tmp_path, "val")

@@ -80,7 +80,7 @@ def solution_rows(file: Path) -> dict[str, tuple[int, str]]:
     """From image to its line number and ``PredictionString``.
 
     Raises:
-        InputError: it cannot be read, is not UTF-8 or no such table.
+        InputError: it cannot be read, is not UTF-8 or no such table, or has an image twice.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
@@ -96,10 +96,12 @@ def _rows(file: Path, opened: TextIO) -> dict[str, tuple[int, str]]:
     header = next(lines, [])
     if header != ["ImageId", "PredictionString"]:
         raise InputError(f"{file}:1: wanted the header ImageId,PredictionString, got {','.join(header)!r}")
-    rows = {}
+    rows: dict[str, tuple[int, str]] = {}
     for row in lines:
         if len(row) != 2:
             raise InputError(f"{file}:{lines.line_num}: wanted ImageId,PredictionString, got {len(row)} columns")
+        if row[0] in rows:  # the boxes of one of the two would be lost
+            raise InputError(f"{file}:{lines.line_num}: image {row[0]!r} has a row already, in line {rows[row[0]][0]}")
         rows[row[0]] = lines.line_num, row[1]
     return rows
 
