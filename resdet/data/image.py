@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from resdet.data import jpeg
 from resdet.errors import InputError
@@ -92,7 +93,7 @@ def decode_with_pil(file: Path, data: bytes, *, upright: bool = True) -> np.ndar
 
 def _as_rgb(file: Path, image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):  # PIL would clip at 255 what goes to 65535
-        pixels = np.asarray(image)
+        pixels = _as_tiff_means(image, np.asarray(image))
         if pixels.min() < 0 or pixels.max() > 65535:
             raise InputError(f"{file}: wanted at most 16 bits a channel, got values {pixels.min()} to {pixels.max()}")
         grey = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 257 * 255
@@ -103,6 +104,15 @@ def _as_rgb(file: Path, image: Image.Image) -> np.ndarray:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return np.array(image.convert("RGB"))
+
+
+def _as_tiff_means(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
+    """Grey of a TIFF from 0, black, to 65535: PIL leaves 12 bits as they are, and does not turn what is white at 0."""
+    if not isinstance(image, TiffImageFile):
+        return pixels
+    if image.tag_v2.get(BITSPERSAMPLE) == (12,):
+        pixels = pixels.astype(np.uint32) * 65535 // 4095
+    return 65535 - pixels.astype(np.int64) if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 else pixels
 
 
 def orientation_of(image: Image.Image) -> int:

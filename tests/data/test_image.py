@@ -109,6 +109,23 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, ending):
     assert_close(load_image(tmp_path / f"a{ending}"), expected, 1)
 
 
+@pytest.mark.parametrize(("bits", "white"), [(16, 0), (16, 65535), (12, 4095)])
+def test_grey_of_a_tiff_goes_from_what_it_calls_black_to_what_it_calls_white(tmp_path, bits, white):
+    grey = np.linspace(0, 2**bits - 1, 24 * 32).astype(int)
+    if bits == 16:
+        pixels = grey.astype("<u2").tobytes()
+    else:  # two in three bytes
+        left, right = grey.reshape(-1, 2).T
+        pixels = np.stack((left >> 4, (left & 15) << 4 | right >> 8, right & 255), 1).astype(np.uint8).tobytes()
+    tags = {256: 32, 257: 24, 258: bits, 259: 1, 262: int(white > 0), 273: 8, 277: 1, 278: 24, 279: len(pixels)}
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + rows + bytes(4)
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory)
+    share = grey / (2**bits - 1)
+    expected = np.round(255 * (share if white else 1 - share)).astype(np.uint8).reshape(24, 32)
+    assert_close(load_image(tmp_path / "a.tif"), np.dstack([expected] * 3), 1)
+
+
 @pytest.mark.parametrize("ending", [".png", ".tif"])
 def test_16_bit_colour_is_scaled_not_clipped(tmp_path, ending):
     assert cv2.imwrite(str(tmp_path / f"a{ending}"), painted()[:, :, ::-1].astype(np.uint16) * 257)
