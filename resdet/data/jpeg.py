@@ -52,6 +52,8 @@ def _header(data: bytes, frame: int, scan: int, end: int, restarts: bool) -> Jpe
     height, width = (int.from_bytes(data[at : at + 2]) for at in (frame + 5, frame + 7))
     components = data[frame + 9]
     in_order = data[frame + 1] != 0xC2 and data[scan + 4] == components and not restarts
+    if in_order:  # its own end, where another picture comes after it: no other such bytes are in the one scan's code
+        end = data.find(b"\xff\xd9", scan)
     tallest = max(data[frame + 11 + 3 * i] & 15 for i in range(components))  # blocks of a component, one above another
     return Jpeg(width, height, frame + 5, end, 8 * tallest if in_order else 0)
 

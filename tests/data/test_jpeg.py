@@ -40,6 +40,16 @@ def test_the_upper_part_is_that_of_the_whole_image_bit_for_bit(subsampling, capf
     assert capfd.readouterr().err == ""  # libjpeg prints there what it takes for damage
 
 
+def test_a_second_picture_behind_the_first_is_no_damage(capfd):
+    """Cameras put one there for a preview, for depth, for the other eye (MPO)."""
+    first = encoded(scene(150, 203))
+    data = first + encoded(scene(90, 60, seed=1))
+    part = decode(data, read_header(data), 50)
+    assert len(part) < 75
+    assert (part == decode(first, read_header(first))[: len(part)]).all()
+    assert capfd.readouterr().err == ""
+
+
 def test_the_part_of_a_tall_image_has_all_rows_too():
     data = encoded(scene(40, 1100))
     part = decode(data, read_header(data), 1007)
