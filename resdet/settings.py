@@ -160,8 +160,17 @@ def _with_words(kind: type[C], tree: dict[str, Any], words: _Words) -> C:
             below = below[section]
             if not isinstance(below, dict):
                 raise UsageError(f"{section!r} is not a section")
-        below[key] = copy.deepcopy(value)
+        _set(below, key, value)
     return _build(kind, tree, "", kind(), kind)
+
+
+def _set(section: dict[str, Any], key: Any, value: Any) -> None:
+    """``{vote: true}`` for a section sets what it names, as words of their own would, and leaves the rest alone."""
+    if isinstance(value, dict) and isinstance(section.get(key), dict):
+        for name, below in value.items():
+            _set(section[key], name, below)
+    else:
+        section[key] = copy.deepcopy(value)
 
 
 def _blaming(kind: type, tree: dict[str, Any], words: _Words, source: str, said: str) -> str:

@@ -72,7 +72,8 @@ def another(task, name, value):
         other = TWO.get(value, "something")
     other = OF_TASK.get((task, name), OTHER.get(name, other))
     if name == "model.backbone.family":
-        return f"model.backbone={{family: {other}, depth: 20}}"
+        imagenets = "stem: 7x7, stride_in: 1x1, width: 64, dilate_conv5: false"  # which cifar refuses others of
+        return f"model.backbone={{family: {other}, depth: 20, {imagenets}}}"
     return f"{name}={other}"
 
 
