@@ -33,7 +33,8 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
 
     Raises:
         UsageError: options that do not fit, or the folder holds another unfinished run.
-        InputError: files or weights that cannot be used; an image, where ``args.on_bad_image`` is ``fail``.
+        InputError: files or weights that cannot be used; an image, where ``args.on_bad_image`` is ``fail``; results of
+            other processes that are not in the folder, or that another run in it has removed.
     """
     files = image_files.find_images(args.inputs, (*image_files.ENDINGS, *video.ENDINGS))
     run = _description(args, files)
@@ -60,7 +61,12 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
     distributed.wait(me)
     if not me.is_main:
         return Count(0, 0)
-    count = results.write(journal.results(looker.classes), done=bool(journal.done.all()))
+    if missing := (~journal.done).nonzero()[0].tolist():  # the files of results stay as they are
+        raise InputError(
+            f"{args.out}: {len(missing)} of {len(files)} files have no result there, first {files[missing[0]].file}: "
+            "all processes must see the same folder, and no other run may write into it at the same time"
+        )
+    count = results.write(journal.results(looker.classes), done=True)
     journal.remove()
     return count
 

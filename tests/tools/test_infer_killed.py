@@ -15,6 +15,7 @@ import pytest
 from detecting import EVERY, INFER, infer, rows, write_weights
 
 from resdet import cli
+from resdet.jobs.journal import Journal
 from resdet.jobs.result_files import UNFINISHED
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
@@ -223,6 +224,37 @@ def test_several_processes_share_the_files_and_one_of_another_number_goes_on(wor
         shutil.copy(file, half / "images")
     together(3, lambda rank: work(half))
     assert contents(half) == contents(whole)
+
+
+def test_results_that_are_gone_at_the_end_are_told_and_replace_nothing(work, whole, tmp_path, monkeypatch, capsys):
+    """As when a second run in the folder ends first, or another process wrote into a folder of its own."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "images").rename(tmp_path / "images")
+    end = Journal.close
+
+    def lose(journal, *, done):
+        end(journal, done=done)
+        journal.remove()
+        shutil.copy(whole / "predictions.jsonl", out)  # the other run's
+
+    monkeypatch.setattr(Journal, "close", lose)
+    assert work(out) == 1
+    (said,) = (line for line in capsys.readouterr().err.splitlines() if "have no result there" in line)
+    assert f"{out}: 7 of 7 files have no result there" in said
+    assert (out / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+
+
+def test_processes_that_see_different_folders_are_told(work, tmp_path):
+    def one(rank):
+        with (tmp_path / f"told{rank}").open("w") as sys.stderr:
+            code = work(tmp_path / f"of{rank}")
+        assert code == (0 if rank else 1)
+        return 0
+
+    together(2, one)
+    assert "3 of 7 files have no result there" in (tmp_path / "told0").read_text()
+    assert not (tmp_path / "of0" / "predictions.jsonl").exists()
 
 
 def test_a_run_that_was_stopped_goes_on_when_its_image_is_mended(photographs, det_weights, tmp_path, capsys):
