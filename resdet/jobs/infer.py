@@ -123,8 +123,9 @@ def _description(args: argparse.Namespace, files: Sequence[ImageFile]) -> dict[s
 
 def _known(weights: str) -> str:
     """What names weights, and what is in the file: it may be another one by now."""
-    file = Path(weights.rpartition("=")[2])
-    if not file.is_file():
+    named = (Path(weights), Path(weights.partition("=")[2]))  # a file's own name may have "=" in it
+    file = next((file for file in named if file.is_file()), None)
+    if file is None:
         return weights
     with file.open("rb") as stream:
         return f"{weights} ({hashlib.file_digest(stream, 'sha256').hexdigest()[:8]})"
