@@ -182,6 +182,16 @@ def _alternate(school: School) -> None:
         (school.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
+def _check_end(config: DetConfig, saved: Checkpoint, file: Path) -> None:
+    """A step builds upon how the one before it ended: that one cannot be gone on with afterwards."""
+    before, now = saved.config["train"].get("stop_epoch", 0.0), config.train.stop_epoch
+    if (before or config.train.epochs) != (now or config.train.epochs):
+        raise InputError(
+            f"{file} was trained with train.stop_epoch = {before}, now {now}: the step before it has ended there; "
+            "leave it as it was, or train anew in another folder"
+        )
+
+
 def _check_folder(school: School) -> None:
     """Make sure, before the first step, that the folder is free or holds this very training.
 
@@ -195,6 +205,8 @@ def _check_folder(school: School) -> None:
             classes = school.data.train.classes
             now = Checkpoint("det", to_dict(school.config), classes.ids, classes.names, 0, {})
             check_same(now, found[1], found[0])
+            if folder in folders[1:]:
+                _check_end(school.config, found[1], found[0])
     distributed.wait(school.me)
     if alternating and school.me.is_main:
         school.out.mkdir(parents=True, exist_ok=True)

@@ -220,6 +220,26 @@ def test_four_steps_that_were_stopped_are_not_taken_for_a_free_folder(folder, al
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
+def test_four_steps_that_ended_early_are_not_each_gone_on_with(folder, alternated, tmp_path, capsys):
+    """A later step began from what an earlier one was then."""
+    early = ("model.schedule=alternating", "train.stop_epoch=0.34")
+    assert train(folder, tmp_path, *early) == 0
+    assert [checkpoint.load(tmp_path / f"step{i}" / "last.pt").step for i in (1, 2, 3, 4)] == [1] * 4
+    before = (tmp_path / "last.pt").read_bytes()
+    capsys.readouterr()
+    assert train(folder, tmp_path, early[0], "--resume") == 1
+    assert "step2/last.pt was trained with train.stop_epoch = 0.34, now 0.0" in capsys.readouterr().err
+    assert train(folder, tmp_path, *early, "--resume") == 0
+    assert (tmp_path / "last.pt").read_bytes() == before
+
+    for name in ("step2", "step3", "step4"):  # the first alone can be gone on with
+        shutil.rmtree(tmp_path / name)
+    for name in ("last.pt", "best.pt"):
+        (tmp_path / name).unlink()
+    assert train(folder, tmp_path, early[0], "--resume") == 0
+    assert same(*(checkpoint.load(out / "last.pt").model for out in (alternated, tmp_path)))
+
+
 def test_four_steps_that_were_stopped_end_as_those_that_were_not(folder, alternated, tmp_path):
     shutil.copytree(alternated, tmp_path / "cut")
     for name in ("step3", "step4"):
