@@ -7,6 +7,8 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -55,24 +57,34 @@ def save(file: Path, checkpoint: Checkpoint) -> None:
 def write_beside(file: Path, checkpoint: Checkpoint) -> Path:
     """The first half of :func:`save`: the whole checkpoint, on the disk under another name, which is returned."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
     content = {"format": FORMAT, **vars(checkpoint), "metrics": _plain(checkpoint.metrics)}
+    with beside(file) as part, part.open("wb") as stream:
+        if file.suffix == ".safetensors":
+            described = {key: value for key, value in content.items() if key not in ("model", "resume")}
+            stream.write(safetensors_form.encode(described, checkpoint.model))
+        else:
+            torch.save(content, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return part
+
+
+@contextmanager
+def beside(file: Path) -> Iterator[Path]:
+    """The name under which ``file`` is written before it is whole; what is there is removed where that fails.
+
+    Raises:
+        OSError: what the disk said, about ``file``, whoever wrote.
+    """
+    part = file.with_name(file.name + ".part")
     try:
-        with part.open("wb") as stream:
-            if file.suffix == ".safetensors":
-                described = {key: value for key, value in content.items() if key not in ("model", "resume")}
-                stream.write(safetensors_form.encode(described, checkpoint.model))
-            else:
-                torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield part
     except BaseException as error:
         part.unlink(missing_ok=True)  # half a checkpoint is of no use, and as large as a whole one
         if isinstance(error, Exception) and (fault := _disk_fault(error)):
             why = f"{fault.strerror}; what was saved before is as it was"
             raise OSError(fault.errno, why, str(file)) from None
         raise
-    return part
 
 
 def rename(part: Path, file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from resdet.backbones.folding import fold_batch_norm
@@ -40,6 +40,7 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
         UsageError: a form that goes by other endings; a network that torchvision has not; a setting that the form
             does not read.
         InputError: weights that cannot be read, or what :func:`resdet.inference.onnx.write_onnx` refuses.
+        OSError: the file cannot be written, the disk is full for one; it is as it was.
     """
     form = form or ("onnx" if out.suffix == ".onnx" else "resdet")
     if out.suffix not in ENDINGS[form]:
@@ -52,7 +53,8 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
         return _numbers(state)
     state = loaded.model.state_dict()
     if form == "onnx":
-        _write_onnx(out, loaded, weights)
+        with checkpoint.beside(out):
+            _write_onnx(out, loaded, weights)
     else:
         ids, names = loaded.classes.ids, loaded.classes.names
         checkpoint.save(out, Checkpoint(loaded.task, to_dict(loaded.config), ids, names, loaded.step, state))
@@ -100,12 +102,13 @@ def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:
 
 
 def _write_state(file: Path, state: dict[str, Tensor]) -> None:
-    part = file.with_name(file.name + ".part")
-    if file.suffix == ".safetensors":
-        save_file({name: value.contiguous() for name, value in state.items()}, part, {"format": "pt"})
-    else:
-        torch.save(state, part)
-    part.replace(file)
+    with checkpoint.beside(file) as part:
+        with part.open("wb") as stream:  # of what the libraries write themselves, they do not say what the disk said
+            if file.suffix == ".safetensors":
+                stream.write(save({name: value.contiguous() for name, value in state.items()}, {"format": "pt"}))
+            else:
+                torch.save(state, stream)
+        part.replace(file)
 
 
 def _numbers(state: dict[str, Tensor]) -> int:

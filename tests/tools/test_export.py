@@ -1,6 +1,7 @@
 """tools/export.py: what it writes gives the same answers where it is read again."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -131,6 +132,25 @@ def test_an_ending_that_is_not_the_formats_is_refused(main, capsys, tmp_path, cl
         words = ("--weights", cls_weights, "--out", tmp_path / name, "--format", form)
         assert f"the format {form} is written to ." in export(main, capsys, *words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "net.onnx"])
+def test_a_full_disk_is_one_line_that_names_the_file_and_leaves_it(main, capsys, tmp_path, name):
+    file, config = tmp_path / "r18.pt", override(ClsConfig, {}, ("model.backbone.depth=18", "data.size=32"), "test")
+    save(file, Checkpoint("cls", to_dict(config), ("a",), ("A",), 1, build_classifier(config, 1).state_dict()))
+    words = ["--format", "onnx" if name.endswith("onnx") else "torchvision"]
+    if words[1] == "onnx":
+        pytest.importorskip("onnxscript")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, limits[1]))
+    try:
+        said = export(main, capsys, "--weights", file, "--out", tmp_path / "out" / name, *words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"{tmp_path / 'out' / name}: File too large; what was saved before is as it was" in said
+    assert [(f.name, f.read_text()) for f in (tmp_path / "out").iterdir()] == [(name, "before")]
 
 
 def test_the_function_of_a_localizer_answers_as_the_localizer_does_and_can_be_traced(loc_weights):
