@@ -1,5 +1,11 @@
 """The one error type for bad input: data, annotations, prediction files, checkpoints, configs."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 LONGEST = 1500  # letters
 
 
@@ -26,3 +32,14 @@ class UsageError(InputError):
 
 class ForeignFile(InputError):
     """A file that can be read and is no checkpoint of ours; it may well hold weights, which nothing describes."""
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """A disk's error, a full one's for one, says what could not be written: writing itself does not tell."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(file)) from None

@@ -11,13 +11,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resdet.errors import InputError
+from resdet.errors import InputError, naming
 from resdet.structures import Proposals
 
 IMAGES_A_PART = 1024
@@ -72,10 +73,9 @@ class ProposalFolder:
         table = np.zeros((len(rows), self.of.kept, 5), dtype=np.float32)
         for row, proposals in zip(table, rows, strict=True):
             row[: len(proposals), :4], row[: len(proposals), 4] = proposals.boxes, proposals.scores
-        part_file = self._file(part).with_suffix(".npy.part")
-        with part_file.open("wb") as stream:
-            np.save(stream, table, allow_pickle=False)
-        part_file.replace(self._file(part))
+        content = BytesIO()  # of a full disk numpy only says how many numbers it did not write
+        np.save(content, table, allow_pickle=False)
+        _write_whole(self._file(part), content.getvalue())
 
     def __getitem__(self, index: int) -> Proposals:
         """The proposals of an image, in its pixels, best first."""
@@ -122,5 +122,10 @@ def _without_padding(table: Tensor) -> tuple[Tensor, Tensor]:
 
 def _write_whole(file: Path, content: bytes) -> None:
     part = file.with_name(file.name + ".part")
-    part.write_bytes(content)
+    try:
+        with naming(file):
+            part.write_bytes(content)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     part.replace(file)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from resdet.errors import naming
 
 
 class MetricsLog:
@@ -24,14 +24,15 @@ class MetricsLog:
 
         self.file = folder / "metrics.jsonl"
         _drop_after(self.file, step)
-        self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)
+        with naming(folder):
+            self.board: Any = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Log numbers of a step; what is not a number is left to the JSON file alone, where NaN becomes null."""
         row = {"step": step, **{name: None if _is_nan(value) else value for name, value in values.items()}}
-        with _naming(self.file), self.file.open("a", encoding="utf-8") as stream:
+        with naming(self.file), self.file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
-        with _naming(self.file.parent):
+        with naming(self.file.parent):
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self.board.add_scalar(name, value, step)
@@ -39,22 +40,13 @@ class MetricsLog:
     def to_disk(self) -> None:
         """Have every row on the disk: a checkpoint that says they were written must not outlive them."""
         if self.file.exists():
-            with _naming(self.file), self.file.open("ab") as stream:
+            with naming(self.file), self.file.open("ab") as stream:
                 os.fsync(stream.fileno())
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
-        with _naming(self.file.parent):
+        with naming(self.file.parent):
             self.board.close()
-
-
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """A disk's error, a full one's for one, says what could not be written: writing itself does not tell."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(file)) from None
 
 
 def _is_nan(value: Any) -> bool:
@@ -72,6 +64,6 @@ def _drop_after(file: Path, step: int) -> None:
         except (ValueError, TypeError, KeyError):
             break  # the line that was being written when the run was cut off
     part = file.with_name(file.name + ".part")
-    with _naming(file):
+    with naming(file):
         part.write_text("".join(kept), encoding="utf-8")
         part.replace(file)

@@ -12,7 +12,7 @@ from resdet.data import image_files, video
 from resdet.data.image_files import ImageFile
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
-from resdet.errors import InputError
+from resdet.errors import InputError, naming
 from resdet.jobs.folder import Looker, look, open_looker
 from resdet.jobs.journal import Journal
 from resdet.jobs.result_files import PICTURES, Count, ResultFiles, read_forms
@@ -51,7 +51,8 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
     if me.is_main:
         if not afresh:
             tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
-        results.begin(afresh=afresh)
+        with naming(args.out):
+            results.begin(afresh=afresh)
         if others := results.others():
             first = f"{others[0]} and {len(others) - 1} more" if others[1:] else others[0]
             tell(f"{args.out} holds {first} in forms that are not asked for now: not of this run, and left as they are")
@@ -66,7 +67,8 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
             f"{args.out}: {len(missing)} of {len(files)} files have no result there, first {files[missing[0]].file}: "
             "all processes must see the same folder, and no other run may write into it at the same time"
         )
-    count = results.write(journal.results(looker.classes), done=True)
+    with naming(args.out):
+        count = results.write(journal.results(looker.classes), done=True)
     journal.remove()
     return count
 
@@ -89,9 +91,10 @@ def _look(
                 if args.on_bad_image == "fail":
                     raise InputError(found.result.error)
                 tell(f"skipped: {found.result.error}")
-            for earlier in journal.earlier(found, looker.classes):
-                results.draw(earlier)
-            results.draw(found)
+            with naming(args.out):
+                for earlier in journal.earlier(found, looker.classes):
+                    results.draw(earlier)
+                results.draw(found)
             journal.add(found, looker.classes.names)
     except BaseException:
         journal.close(done=False)

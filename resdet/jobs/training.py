@@ -22,7 +22,7 @@ from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
-from resdet.errors import InputError, UsageError
+from resdet.errors import InputError, UsageError, naming
 from resdet.progress import TrainingProgress
 from resdet.structures import ImageBatch
 
@@ -190,7 +190,9 @@ def check_enough(spec: str, records: Records, me: Process) -> None:
 
 def write_config(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, out: Path) -> None:
     """All settings, in a run's folder."""
-    (out / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    file = out / "config.yaml"
+    with naming(file):
+        file.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def run_course(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -111,3 +112,15 @@ def test_a_damaged_part_is_named(folder, damage):
 def test_the_description_says_what_they_are_of(folder):
     fill(folder)
     assert json.loads((folder.folder / "proposals.json").read_text())["images"] == 5
+
+
+def test_a_full_disk_is_told_by_the_parts_name_and_leaves_no_half_of_one(folder):
+    fill(folder, parts=[0])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*00001\.npy'"):
+            folder.write(1, rows(2, 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(file.name for file in folder.folder.iterdir()) == ["00000.npy", "proposals.json"]

@@ -284,15 +284,3 @@ def test_a_folder_of_the_users_own_in_the_results_stays(photographs, det_weights
     assert not (tmp_path / UNFINISHED).exists()
     assert len(rows(tmp_path)) == 1
     assert [file.read_text() for file in (tmp_path / "diary.txt", tmp_path / "unfinished/diary.txt")] == ["mine"] * 2
-
-
-@pytest.mark.parametrize("name", ["best.pt", "lr=0.1/best.pt", "a=b=c.pt"])
-def test_weights_of_the_same_name_that_are_others_are_found_out(photographs, tmp_path, capsys, name):
-    weights = tmp_path / name
-    weights.parent.mkdir(exist_ok=True)
-    words = [photographs / "bad.jpg", photographs / "0.png", "--weights", weights, "--out", tmp_path / "out"]
-    write_weights(weights)
-    assert infer(*words, "--on-bad-image", "fail") == 1
-    write_weights(weights, seed=5)
-    assert infer(*words) == 2
-    assert "an unfinished run with --weights" in capsys.readouterr().err
