@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -241,7 +242,10 @@ def _convert(value: Any, wanted: Any, place: str) -> Any:
         except ValueError:
             raise UsageError(f"{place}: wanted a number, got {value!r}") from None
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # it has hundreds of digits, and is what a float of so many is
+            return math.inf if value > 0 else -math.inf
     if wanted is str and value is None:
         return ""
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):

@@ -51,6 +51,9 @@ class TrainConfig:
         at_least("train", self, 0, "batch_norm_images", "mixup", "threshold", "lr_batch")
         for name in ("epochs", "lr", "eval_every", "warmup_lr"):
             each_above_zero(f"train.{name}", (getattr(self, name),))
+        for name, most in (("seed", 2**63 - 1), ("epochs", 10**9), ("eval_every", 10**9)):
+            if getattr(self, name) > most:
+                raise UsageError(f"train.{name} must be {most} or less, got {getattr(self, name)}")
         share_below_one("train", self, "momentum", "label_smoothing", "ema")
         if self.batch_size % self.accumulate:
             raise UsageError(f"train.batch_size {self.batch_size} does not split into {self.accumulate} equal parts")
@@ -70,7 +73,7 @@ class TrainConfig:
             raise UsageError("train.warmup_epochs and train.warmup_until_error are two ways to warm up: set one")
         rising("train.lr_drop_epochs", self.lr_drop_epochs)
         # the default too: a run of 12 epochs that would drop its rate at 30 never does, which nobody wants unsaid
-        if self.schedule == "step" and any(drop >= self.epochs for drop in self.lr_drop_epochs):
+        if self.schedule == "step" and not all(drop < self.epochs for drop in self.lr_drop_epochs):
             raise UsageError(
                 f"train.lr_drop_epochs {self.lr_drop_epochs} reach past train.epochs {self.epochs}: "
                 "set them, or train.schedule=cosine"
