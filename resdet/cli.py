@@ -29,6 +29,8 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
         argv: the arguments, without the script's name; None: the process's own.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if sys.stderr is None:  # closed, as ``2>&-`` leaves it: nobody is told, and all else is done
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     try:
         main(words)
         _leave_others()

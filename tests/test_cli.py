@@ -57,6 +57,26 @@ def test_output_that_nobody_reads_any_more_ends_the_work_without_a_word():
     assert process.returncode == 1
 
 
+TELLS = """
+import os, sys
+os.close(2)
+sys.stderr = None  # as Python begins where it is closed
+from resdet import cli
+from resdet.progress import TrainingProgress, follow
+def main(words):
+    TrainingProgress(1, 1).say("a line")
+    print(*follow([1, 2], 2, "work"))
+    raise FileNotFoundError(2, "No such file", "x")
+sys.exit(cli.run(main))
+"""
+
+
+def test_where_standard_error_is_closed_the_work_is_done_all_the_same():
+    with Popen([sys.executable, "-c", TELLS], stdout=PIPE, text=True) as process:
+        assert process.stdout.read() == "1 2\n"
+    assert process.returncode == 1
+
+
 def test_another_broken_pipe_is_a_failure_like_any_other(capsys):
     assert run_raising(BrokenPipeError(32, "Broken pipe")) == 1
     assert "Broken pipe" in capsys.readouterr().err
