@@ -24,10 +24,11 @@ other forms, and pictures of other inputs, stay in DIR beside them.  DIR gets
           predictions.numbers.csv, line numbers in place of WNIDs)
   coco    predictions.json: COCO's results, and images.json: the images and categories that their numbers mean
   voc     predictions/comp4_det_test_<class>.txt
-  devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt: the images' numbers.  Numbers
-          are COCO's and ILSVRC's own for their classes, elsewhere places in the list of classes, from 1; images go by
-          their alphabetical order, or, where there are videos, by that of the results.  Of a localizer or
-          classifier: a line an image in alphabetical order, zeros for one that cannot be read
+  devkit  predictions.txt, the ILSVRC development kit's, and of a detector images.txt and classes.txt: what its
+          numbers mean.  They are COCO's and ILSVRC's own for their classes, elsewhere places in the list of
+          classes, from 1; images go by their alphabetical order, or, where there are videos, by that of the
+          results.  Of a localizer or classifier: a line an image in alphabetical order, zeros for one that
+          cannot be read
   images  images/<relative path>.jpg with boxes, and .mp4 of videos
 A classifier's box is the whole image."""
 

@@ -53,7 +53,7 @@ WRITTEN = {  # the files of each form
     "csv-numbers": ("predictions.numbers.csv",),
     "coco": ("predictions.json", det_coco.IMAGES_FILE),
     "voc": ("predictions/comp4_det_test_*.txt",),
-    "devkit": ("predictions.txt", det_devkit.IMAGES_FILE),
+    "devkit": ("predictions.txt", det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE),
 }
 UNFINISHED = ".resdet-unfinished"  # where files of text are written, until all of them are whole
 DRAW_ABOVE = {"cls": 0.0, "loc": 0.0, "det": 0.5}  # scores: a detector's answers from 0.05 on are for its evaluation

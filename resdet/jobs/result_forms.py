@@ -94,11 +94,17 @@ class DetCsv:
 
 
 class DetText:
-    """``predictions.txt`` in the development kit's form for detection, and ``images.txt``: lines ``name number``."""
+    """``predictions.txt`` in the development kit's form for detection, and what its numbers mean.
+
+    ``images.txt`` has lines ``name number``, ``classes.txt`` lines ``id number``.
+    """
 
     def __init__(self, folder: Path, classes: Classes) -> None:
         self.numbers, self._stream = class_numbers(classes), _text(folder / "predictions.txt")
         self._images = _text(folder / det_devkit.IMAGES_FILE)
+        with _text(folder / det_devkit.CLASSES_FILE) as stream:
+            rows = zip(classes.ids, self.numbers.tolist(), strict=True)
+            stream.writelines(f"{class_id} {number}\n" for class_id, number in rows)
 
     def add(self, source: Source, result: ImageResult) -> None:
         self._images.write(f"{source.row} {source.number}\n")

@@ -5,12 +5,14 @@ Boxes are inclusive pixels counted from 0, as in ILSVRC's annotations.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resdet.data.records import Records
+from resdet.data.records import Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.columns import Table, read_table
 from resdet.predictions.det import DetPredictions, predictions
@@ -18,7 +20,7 @@ from resdet.predictions.inclusive import as_inclusive, from_inclusive
 from resdet.predictions.match import finder, image_names
 from resdet.predictions.numbering import class_numbers, find, image_numbers
 
-IMAGES_FILE = "images.txt"  # what the images' numbers mean, where tools/infer.py wrote it: lines `<name> <number>`
+IMAGES_FILE, CLASSES_FILE = "images.txt", "classes.txt"  # what numbers mean, by tools/infer.py: `<name or id> <number>`
 COLUMNS = ("image_index", "det_id", "score", "xmin", "ymin", "xmax", "ymax")
 FIRST_PIXEL = 0
 
@@ -26,18 +28,18 @@ FIRST_PIXEL = 0
 def read(file: Path, text: str, records: Records) -> DetPredictions:
     """Read a file's ``text``.
 
-    Images and classes go by their numbers, see :mod:`.numbering`; images by those of ``images.txt``, matched by names,
-    where that lies beside the file: ``tools/infer.py``, which knows no data set, counts images by itself.
+    Images and classes go by their numbers, see :mod:`.numbering`; by those of ``images.txt`` and ``classes.txt``,
+    matched by names, where these lie beside the file: ``tools/infer.py``, which knows no data set, counts by itself.
 
     Raises:
         InputError: a malformed line, or an image or a class that the data set does not have.
     """
     table = read_table(file, text.replace(",", " "), COLUMNS)  # dlmwrite's own choice is the comma
-    told = _told_images(file.with_name(IMAGES_FILE), records)
-    numbers = image_numbers(records) if told is None else told[0]
-    images = _known(table, 0, numbers, "image")
-    images = images if told is None else told[1][images]
-    labels = _known(table, 1, class_numbers(records.classes), "class")
+    find_image = finder(image_names(records), of_files=True)
+    images_told = _told(file.with_name(IMAGES_FILE), find_image)
+    images = _known(table, 0, image_numbers(records), images_told, "image")
+    classes_told = _told(file.with_name(CLASSES_FILE), _label_finder(records.classes))
+    labels = _known(table, 1, class_numbers(records.classes), classes_told, "class")
     return predictions(images, labels, table.numbers[:, 2], from_inclusive(table.numbers[:, 3:], FIRST_PIXEL))
 
 
@@ -57,26 +59,37 @@ def format_lines(found: DetPredictions, images: NDArray[np.int64], classes: NDAr
     )
 
 
-def _told_images(beside: Path, records: Records) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """Numbers, and the images of the data set that they are; None where no file says so of any of these images."""
-    find_image = finder(image_names(records), of_files=True)
-    image_of: dict[int, int] = {}
+def _label_finder(classes: Classes) -> Callable[[str], int | None]:
+    """By a class's id, or by its name where no other has it."""
+    times = Counter(classes.names)
+    label_of = {name: label for label, name in enumerate(classes.names) if times[name] == 1}
+    return (label_of | {class_id: label for label, class_id in enumerate(classes.ids)}).get
+
+
+_Told = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers, and the data set's indices that they are
+
+
+def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None:
+    """What a file says; None where there is none that says anything of this data set."""
+    index_of: dict[int, int] = {}
     try:
         for line in beside.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
             name, _, number = line.rpartition(" ")
-            if (index := find_image(name)) is not None:
-                image_of[int(number)] = index
-        numbers, indices = (np.array([*each], dtype=np.int64) for each in (image_of, image_of.values()))
+            if (index := find_index(name)) is not None:
+                index_of[int(number)] = index
+        numbers, indices = (np.array([*each], dtype=np.int64) for each in (index_of, index_of.values()))
     except (OSError, ValueError, OverflowError):  # there is none, or it is something else
         return None
-    return (numbers, indices) if image_of else None
+    return (numbers, indices) if index_of else None
 
 
-def _known(table: Table, column: int, known: NDArray[np.int64], what: str) -> NDArray[np.int64]:
+def _known(table: Table, column: int, own: NDArray[np.int64], told: _Told | None, what: str) -> NDArray[np.int64]:
+    """The data set's indices that a column's numbers mean: its own numbers, or those that a file beside it tells."""
+    known = own if told is None else told[0]
     indices = find(table.numbers[:, column], known)
     if (indices < 0).any():
         row = int(np.argmin(indices))
         ends = f", numbered {known.min()} to {known.max()}" if len(known) else ""
         number = f"{table.numbers[row, column]:.15g}"
         raise InputError(f"{table.place(row)}: {what} {number} is none of the data set's {len(known)}{ends}")
-    return indices
+    return indices if told is None else told[1][indices]

@@ -39,11 +39,12 @@ def write_det(folder: Path, found: DetPredictions, records: Records, form: str) 
     found = found[np.argsort(images[found.images], kind="stable")]
     if form == "coco":
         file, text = folder / "predictions.json", _as_list(det_coco.format_entries(found, images, classes))
-        of_images = det_coco.IMAGES_FILE
+        beside = [det_coco.IMAGES_FILE]
     else:
-        of_images = det_devkit.IMAGES_FILE
+        beside = [det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE]
         file, text = folder / "predictions.txt", det_devkit.format_lines(found, images, classes)
-    (folder / of_images).unlink(missing_ok=True)  # it says what numbers meant in the file that goes
+    for name in beside:  # they say what numbers meant in the file that goes
+        (folder / name).unlink(missing_ok=True)
     file.write_text(text, encoding="utf-8")
     return file
 

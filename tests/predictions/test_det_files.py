@@ -198,6 +198,26 @@ def test_the_devkits_text_goes_by_the_names_of_images_txt_where_it_lies_beside_i
         assert read_det(tmp_path / "predictions.txt", records).images.tolist() == [1, 2]
 
 
+def test_the_devkits_text_goes_by_the_ids_of_classes_txt_where_it_lies_beside_it(tmp_path):
+    """infer.py counts the weights' classes; the data set may have the same ones in another order."""
+    file, beside = tmp_path / "predictions.txt", tmp_path / "classes.txt"
+    file.write_text("3 1 0.5 1 2 3 4\n3 3 0.4 1 2 3 4\n")
+    records = records_of(Classes(("ant", "bee", "cow"), ("x", "y", "x")))
+    assert read_det(file, records).labels.tolist() == [0, 2]
+    beside.write_text("cow 1\nan eel 2\ny 3\n")  # by ids, then by names that only one has
+    found = read_det(file, records)
+    assert found.labels.tolist() == [2, 1]
+    file.write_text("3 1 0.5 1 2 3 4\n3 2 0.4 1 2 3 4\n")
+    with pytest.raises(InputError, match=r"predictions\.txt:2: class 2 is none of the data set's"):
+        read_det(file, records)
+    for somebody_elses in ("an eel 1\nx 2\n", "cow one\n", "cow " + "9" * 50, "cow\n", ""):
+        beside.write_text(somebody_elses)
+        assert read_det(file, records).labels.tolist() == [0, 1]
+    write_det(tmp_path, found, records, "devkit")
+    assert not beside.exists()
+    assert read_det(file, records).labels.tolist() == [2, 1]
+
+
 SLASH, LONG = Classes(("ant/bee", "b", "c"), ("x", "y", "z")), Classes(("ä" * 120, "b", "c"), ("x", "y", "z"))
 
 

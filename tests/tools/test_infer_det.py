@@ -81,6 +81,7 @@ def test_coco_results_come_with_their_images_and_categories(found):
     assert {result["image_id"] for result in results} == {1, 2, 3}
     lines = (found / "images.txt").read_text().splitlines()
     assert sorted(lines) == ["a 1", "a-1 2", "b 3", "bad 4"]
+    assert (found / "classes.txt").read_text() == "".join(f"{n} {i}\n" for i, n in enumerate(IDS, 1))
 
 
 def test_csv_is_a_row_a_detection(found, photographs):
