@@ -122,10 +122,13 @@ class FPN(nn.Module):
 
 
 def fitting_level(boxes: Tensor) -> Tensor:
-    """Which of the four levels each region is cut from (Lin et al., Eq. 1): ``(R, 4)`` pixels -> ``(R,)`` int64."""
+    """Which of the four levels each region is cut from (Lin et al., Eq. 1): ``(R, 4)`` pixels -> ``(R,)`` int64.
+
+    A region with a corner that is NaN is of the first level, which reads nothing of it.
+    """
     octaves = torch.log2(area(boxes).sqrt() / CANONICAL_SIDE)
     level = torch.floor(CANONICAL_LEVEL + octaves + 1e-6)  # torchvision's epsilon
-    return level.clamp(0, len(STAGES) - 1).to(torch.int64)
+    return torch.where(level > 0, level, 0.0).clamp(max=len(STAGES) - 1).to(torch.int64)  # (a NaN is not above 0)
 
 
 def box_head(channels: int, size: int, convs: int, layers: int, width: int) -> nn.Sequential:

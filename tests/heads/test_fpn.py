@@ -105,3 +105,16 @@ def test_a_new_pyramid_is_drawn_as_torchvisions():
             assert not ours[name].any()
         else:  # evenly from a range: its ends tell
             torch.testing.assert_close(ours[name].aminmax(), value.aminmax(), rtol=0.03, atol=0)
+
+
+def test_a_region_that_is_not_finite_is_cut_from_some_level_and_is_all_zeros():
+    """Refinement pools from what a network has regressed, whose numbers may be NaN."""
+    backbone, fpn = pyramid()
+    nan, inf = float("nan"), float("inf")
+    rois = torch.tensor([[0, nan, 0, 9, 9], [0, 0, 0, inf, 9], [0, nan, nan, nan, nan], [0, 8, 8, 48, 48]])
+    assert fitting_level(rois[:, 1:]).tolist() == [0, 3, 0, 0]
+    levels = fpn.maps(backbone, torch.randn(1, 3, 64, 64), None)
+    found = fpn.vectors(backbone, levels, rois)
+    torch.testing.assert_close(found[3:], fpn.vectors(backbone, levels, rois[3:]))
+    of_nothing = fpn.box_head(torch.zeros(1, 6, 7, 7))
+    torch.testing.assert_close(found[:3], of_nothing.expand(3, -1))
