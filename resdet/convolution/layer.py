@@ -58,7 +58,7 @@ class Conv3x3(nn.Conv2d):
             return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         points = self._at_points(weight, cut_of(x.shape[2], x.shape[3]), source)
         if torch.is_grad_enabled():
-            return Learnt.apply(x, weight, bias, points)  # type: ignore[no-any-return]
+            return Learnt.apply(x, weight, bias, points, self._is_learnt)  # type: ignore[no-any-return]
         return convolved(x, points, bias)
 
     def _goes_by_points(self, x: Tensor, weight: Tensor, source: Sequence[Tensor]) -> bool:
@@ -78,7 +78,8 @@ class Conv3x3(nn.Conv2d):
     def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor]) -> Tensor:
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.
 
-        Writing through ``.data`` goes unnoticed, as it does by autograd.
+        Writing through ``.data`` goes unnoticed, as it does by autograd, but for what follows a gradient: torch's
+        fused optimizers (2.14) write so that no version tells of it.
         """
         state = (cut.side, cut.read, *((t.data_ptr(), t._version) for t in source))
         held = self._held
@@ -90,6 +91,11 @@ class Conv3x3(nn.Conv2d):
                 points = at_points(weight, cut, place)
             held = self._held = _Held(state, tuple(t.detach() for t in source), points)
         return held.points
+
+    def _is_learnt(self) -> None:
+        """The weight has a gradient, and will be another one soon; the memory stays."""
+        if self._held is not None:
+            self._held = self._held._replace(state=())
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and files are without what is held."""

@@ -199,6 +199,19 @@ def test_a_step_learns_what_torch_s_would():
         torch.testing.assert_close(one, other.float(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_fused_steps_which_no_version_tells_of_are_followed(optimizer):
+    module, x = conv(), maps()
+    steps = optimizer(module.parameters(), 0.5, fused=True)
+    for _ in range(2):
+        for _ in range(2):  # gradients of two batches add up
+            module(x).square().mean().backward()
+        steps.step()
+        assert_right(module, x)
+        with torch.inference_mode():
+            assert_right(module, x)
+
+
 def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
     module, norm, x = conv(bias=False), nn.BatchNorm2d(CHANNELS).eval().requires_grad_(False), maps()
     for variance in (1.0, 0.25, 4.0):
