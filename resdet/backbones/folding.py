@@ -46,7 +46,8 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
         return norm(conv(x))  # type: ignore[no-any-return]
     weight, bias = folded(conv, norm)
     if isinstance(conv, Conv3x3):
-        return conv.convolve(x, weight, bias, (conv.weight, norm.weight, norm.running_var))  # type: ignore[arg-type]
+        source: Any = conv.weight, norm.weight, norm.running_var
+        return conv.convolve(x, weight, bias, source, norm.eps)
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
 
 

@@ -47,8 +47,10 @@ class Conv3x3(nn.Conv2d):
         """``(B, inputs, H, W) -> (B, outputs, H/stride, W/stride)``, rounded up."""
         return self.convolve(x, self.weight, self.bias, (self.weight,))
 
-    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, source: Sequence[Tensor]) -> Tensor:
-        """The same with another weight and bias in its own's place, which are ``source``'s."""
+    def convolve(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, source: Sequence[Tensor], eps: float = 0.0
+    ) -> Tensor:
+        """The same with another weight and bias in its own's place, made of ``source`` and a batch norm's ``eps``."""
         if weight.dtype != torch.float32:
             self._held = None  # it will not be asked for again
         if x.shape[2:] == (1, 1) and not is_traced(x):
@@ -56,7 +58,7 @@ class Conv3x3(nn.Conv2d):
             return functional.conv2d(x, weight[:, :, 1:2, 1:2], bias)
         if not self._goes_by_points(x, weight, source):
             return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
-        points = self._at_points(weight, cut_of(x.shape[2], x.shape[3]), source)
+        points = self._at_points(weight, cut_of(x.shape[2], x.shape[3]), source, eps)
         if torch.is_grad_enabled():
             return Learnt.apply(x, weight, bias, points, self._is_learnt)  # type: ignore[no-any-return]
         return convolved(x, points, bias)
@@ -75,13 +77,13 @@ class Conv3x3(nn.Conv2d):
             return False
         return not any(tensor.is_inference() for tensor in source)  # they have no version to be known by
 
-    def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor]) -> Tensor:
+    def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor], eps: float) -> Tensor:
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.
 
         Writing through ``.data`` goes unnoticed, as it does by autograd, but for what follows a gradient: torch's
         fused optimizers (2.14) write so that no version tells of it.
         """
-        state = (cut.side, cut.read, *((t.data_ptr(), t._version) for t in source))
+        state = (cut.side, cut.read, eps, *((t.data_ptr(), t._version) for t in source))
         held = self._held
         if held is None or held.state != state:
             place = None

@@ -3,6 +3,7 @@
 import copy
 import io
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -214,8 +215,9 @@ def test_fused_steps_which_no_version_tells_of_are_followed(optimizer):
 
 def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
     module, norm, x = conv(bias=False), nn.BatchNorm2d(CHANNELS).eval().requires_grad_(False), maps()
-    for variance in (1.0, 0.25, 4.0):
-        norm.running_var.fill_(variance)
+    changes = [partial(norm.running_var.fill_, variance) for variance in (1.0, 0.25, 4.0)]
+    for change in (*changes, partial(setattr, norm, "eps", 1.0)):
+        change()
         expected = norm(directly(module, x))
         found = conv_norm(x, module, norm)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
