@@ -81,7 +81,8 @@ class Conv3x3(nn.Conv2d):
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.
 
         Writing through ``.data`` goes unnoticed, as it does by autograd, but for what follows a gradient: torch's
-        fused optimizers (2.14) write so that no version tells of it.
+        fused optimizers (2.14) write so that no version tells of it.  So a backward pass ends what is held, and testing
+        while a gradient waits for its step holds nothing.
         """
         state = (cut.side, cut.read, eps, *((t.data_ptr(), t._version) for t in source))
         held = self._held
@@ -91,7 +92,8 @@ class Conv3x3(nn.Conv2d):
                 place = held.points if held.points.shape[1] == cut.points else None
             with torch.inference_mode(False), torch.no_grad():  # a step of training may use what testing has left
                 points = at_points(weight, cut, place)
-            held = self._held = _Held(state, tuple(t.detach() for t in source), points)
+            waits = not torch.is_grad_enabled() and any(t.is_leaf and t.grad is not None for t in source)
+            held = self._held = _Held(() if waits else state, tuple(t.detach() for t in source), points)
         return held.points
 
     def _is_learnt(self) -> None:

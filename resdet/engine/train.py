@@ -54,12 +54,12 @@ def train(
         MemoryError, ConnectionError, InputError: as :func:`resdet.engine.failures.explaining`.
     """
     processes = distributed.processes_of(model)
+    optimizer.zero_grad(set_to_none=True)
     for step, batch in enumerate(batches, start):
         set_training(model, how)
         torch.manual_seed(hash((how.seed, step)) & 0x7FFFFFFF)  # what a step draws depends on its number alone
         for group in optimizer.param_groups:
             group["lr"] = rate(step / steps_per_epoch)
-        optimizer.zero_grad(set_to_none=True)
         weight = len(batch) * processes / images_per_step if images_per_step else 1.0
         least = images_per_step // processes if images_per_step else len(batch)  # of any share: all take as many parts
         parts = split(batch, min(how.accumulate, least))
@@ -70,6 +70,7 @@ def train(
             nn.utils.clip_grad_norm_(model.parameters(), how.clip_norm)
         scaler.step(optimizer)
         scaler.update()
+        optimizer.zero_grad(set_to_none=True)  # here: what is tested between steps would have them in memory
         if average is not None:
             average.update(distributed.unwrap(model))
         after_step(step + 1, values)

@@ -207,6 +207,8 @@ def test_fused_steps_which_no_version_tells_of_are_followed(optimizer):
     for _ in range(2):
         for _ in range(2):  # gradients of two batches add up
             module(x).square().mean().backward()
+        with torch.no_grad():
+            module(x)  # a look between a gradient and its step
         steps.step()
         assert_right(module, x)
         with torch.inference_mode():
