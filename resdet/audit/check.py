@@ -146,6 +146,8 @@ def _check_object(found: Checked, sheet: Sheet, marked: Marked, seen: Seen, file
     assert found.opened is not None
     if marked.unknown:
         found.add("unknown-class", marked.place, f"class {marked.name!r} is not among the set's", file)
+    elif sheet.label and marked.name != sheet.label:
+        found.add("other-class", marked.place, f"class {marked.name!r} in an image of {sheet.label!r}", file)
     if marked.sides is None:
         found.add("no-number", marked.place, marked.wrong, file)
         return None

@@ -16,6 +16,7 @@ KINDS = {
     "size": "the annotation gives the image another size than it has",
     "exif": "the image is turned by its EXIF, and the boxes seem to be, or may be, drawn on it as it was before",
     "unknown-class": "an object of a class that is not among the set's, or is spelt like another",
+    "other-class": "a box of another class than its image's, which localization does not learn from",
     "no-number": "a box that is not four finite numbers",
     "upside-down": "a box whose far edge comes before its near one",
     "no-area": "a box without width or height",

@@ -30,18 +30,22 @@ def view_with_box(
 ) -> tuple[View, Target]:
     """A random view that holds at least one box, and the target in it.
 
-    Views are drawn until a box has ``how.min_visible`` of its area inside, at most ``how.crop_tries`` times; then
-    the centre is taken, whose target may be empty.  An image without boxes takes the first view, and so does
-    every image where ``how.keep_object`` is off.
+    Views are drawn until a box that is not ignored has ``how.min_visible`` of its area inside, at most
+    ``how.crop_tries`` times; then the centre is taken, whose target may be empty.  An image without such boxes takes
+    the first view, and so does every image where ``how.keep_object`` is off.
     """
-    must_hold = how.keep_object and len(target.boxes) > 0
+    must_hold = how.keep_object and _has_object(target)
     for _ in range(how.crop_tries):
         view = random_view(rng, width, height, size, how)
         seen = visible(target, view, how.min_visible, how.clip_boxes)
-        if not must_hold or len(seen.boxes):
+        if not must_hold or _has_object(seen):
             return view, seen
     view = centre(width, height, size, size)
     return view, visible(target, view, how.min_visible, how.clip_boxes)
+
+
+def _has_object(target: Target) -> bool:
+    return not target.ignored.numpy().all()  # (all of no boxes are)
 
 
 def visible(target: Target, view: View, min_visible: float, clip: bool = True) -> Target:

@@ -137,6 +137,28 @@ class Records:
         """``(N,)`` int64: how many boxes each image has."""
         return torch.diff(self.box_ends, prepend=self.box_ends.new_zeros(1))
 
+    def have_objects(self) -> Tensor:
+        """``(N,)`` bool: whether each image has a box that is not ignored."""
+        image = torch.arange(len(self)).repeat_interleave(self.box_counts())
+        return torch.bincount(image[~self.box_ignored], minlength=len(self)) > 0
+
+    def with_own_boxes(self) -> Records:
+        """The same images without boxes of other classes than their own, which localization does not learn from."""
+        counts = self.box_counts()
+        labels = self.labels.repeat_interleave(counts)
+        own = (self.box_labels == labels) | (labels < 0)
+        if bool(own.all()):
+            return self
+        image = torch.arange(len(self)).repeat_interleave(counts)[own]
+        boxes, box_labels, box_ignored = (
+            column[own].share_memory_() for column in (self.boxes, self.box_labels, self.box_ignored)
+        )
+        areas = self.box_areas[own].share_memory_() if len(self.box_areas) else self.box_areas
+        ends = torch.bincount(image, minlength=len(self)).cumsum(0).share_memory_()
+        return replace(
+            self, boxes=boxes, box_labels=box_labels, box_ignored=box_ignored, box_areas=areas, box_ends=ends
+        )
+
     def without_boxes(self) -> Records:
         """The same images with their classes alone; the sizes that boxes refer to go too."""
         none = self.boxes[:0], self.box_labels[:0], self.box_ignored[:0], self.box_areas[:0]

@@ -53,13 +53,14 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
     """Read both splits, which must agree on the classes.
 
     Args:
-        with_boxes: train on those images only that have a box.
+        with_boxes: train on those images only that have a box of their own class.
     """
     train, val = open_splits(config.data)
-    if with_boxes and not bool(train.box_counts().all()):
-        train = train.select(train.box_counts().nonzero()[:, 0])
+    train = train.with_own_boxes()
+    if with_boxes and not bool((usable := train.have_objects()).all()):
+        train = train.select(usable.nonzero()[:, 0])
     for spec, records, what in (
-        (config.data.train, train, " with a box" if with_boxes else ""),
+        (config.data.train, train, " with a box of their class" if with_boxes else ""),
         (config.data.val, val, ""),
     ):
         if not len(records):

@@ -67,6 +67,19 @@ def test_a_train_image_that_needs_no_row_stays_in_kaggles_list(tmp_path):
     assert names_of(f"ilsvrc-loc:{tmp_path / 'fixed'}:train_cls") == names
 
 
+def test_a_train_box_of_another_class_than_its_image_is_told_and_one_of_no_class_is_the_images(tmp_path):
+    first, second = broken_sets.WNIDS
+    root, names = tmp_path / "set", [f"{first}_{number}" for number in (1, 2, 3)]
+    draw_kaggle(root, "train", names, names)
+    box = " ".join(map(str, RIGHT))
+    rows = [f"{names[0]},{first} {box}", f"{names[1]},{second} {box}", f"{names[2]},Scottish_deerhound {box}"]
+    (root / "LOC_train_solution.csv").write_text("\n".join(["ImageId,PredictionString", *rows, ""]))
+    done = audit([f"ilsvrc-loc:{root}:train"], None, (), lambda items, count, what: items)
+    (found,) = done.findings
+    assert (found.kind, found.place) == ("other-class", f"{root / 'LOC_train_solution.csv'}:3: object 1")
+    assert found.text == f"class {second!r} in an image of {first!r}"
+
+
 def draw_voc(root, lists, names):
     """Images that have a cat each."""
     for folder in ("Annotations", "ImageSets/Main"):

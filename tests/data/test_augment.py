@@ -230,6 +230,16 @@ def test_crops_are_drawn_again_until_one_holds_a_box():
     assert all(len(seen.boxes) for _, seen in drawn_with(patient, EDGE))
 
 
+def test_a_box_that_is_ignored_is_none_to_hold():
+    patient = AugmentConfig(crop="area", area=(0.1, 0.12), min_visible=0.5, crop_tries=1000)
+    whole = (0, 0, 400, 300)  # of which a small crop never shows half
+    both = replace(target((150, 100, 160, 110), (0, 100, 60, 160)), ignored=torch.tensor([True, False]))
+    assert all(not seen.ignored.all() for _, seen in drawn_with(patient, both))
+    alone = replace(target((150, 100, 160, 110), whole), ignored=torch.tensor([True, True]))
+    for seed, (view, _) in enumerate(drawn_with(patient, alone, 20)):
+        assert view == random_view(np.random.default_rng(seed), 400, 300, 224, patient)
+
+
 def test_the_first_crop_that_holds_a_box_is_the_one_taken():
     rng, fresh = np.random.default_rng(5), np.random.default_rng(5)
     view, _ = view_with_box(rng, 400, 300, 224, AugmentConfig(crop_tries=1000, min_visible=0.5), EDGE)

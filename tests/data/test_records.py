@@ -108,6 +108,26 @@ def test_a_selection_is_the_rows_themselves_in_the_order_asked_for(rows, data):
     assert all(same(selected[k], rows[i]) for k, i in enumerate(indices))
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows, st.data())
+def test_boxes_of_other_classes_than_the_images_own_can_be_left_out(rows, data):
+    labels = [[data.draw(st.integers(0, 2)) for _ in row.boxes] for row in rows]
+    flags = [[data.draw(st.booleans()) for _ in row.boxes] for row in rows]
+    rows = [row._replace(box_labels=of, box_ignored=is_) for row, of, is_ in zip(rows, labels, flags, strict=True)]
+    records = pack(Path(), CLASSES, rows)
+    found = records.with_own_boxes()
+    assert all(t.is_shared() for t in tensors(found))
+    for index, row in enumerate(rows):
+        own = [i for i, label in enumerate(row.box_labels) if row.label in (label, -1)]
+        kept = {
+            name: None if getattr(row, name) is None else [getattr(row, name)[i] for i in own]
+            for name in ("boxes", "box_labels", "box_ignored", "box_areas")
+        }
+        assert same(found[index], row._replace(**kept))
+        assert found.have_objects()[index] == any(not row.box_ignored[i] for i in own)
+    assert found.with_own_boxes() is found
+
+
 def test_a_selection_larger_than_a_slab_is_whole(monkeypatch):
     monkeypatch.setattr("resdet.data.records.SELECTED_AT_ONCE", 2)
     selected = pack(Path(), CLASSES, ROWS).select(torch.tensor([2, 1, 0, 0, 2]))

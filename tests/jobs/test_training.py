@@ -35,6 +35,19 @@ def test_images_without_a_box_are_left_out_where_boxes_are_learnt(monkeypatch):
     assert len(training.open_data(CONFIG).train) == 3
 
 
+def test_a_box_of_another_class_or_ignored_is_no_object_to_learn_from(monkeypatch):
+    """As the sampling of anchors and crops has it: such an image would be all background."""
+    both = Record("both", 0, BOX * 2, [1, 0])
+    rows = [Record("other", 0, BOX, [1]), both, Record("ignored", 1, BOX, None, [True]), Record("own", 1, BOX)]
+    given(monkeypatch, rows, rows)
+    holding = replace(CONFIG, augment=replace(CONFIG.augment, keep_object=True))
+    train = training.open_data(holding, with_boxes=True).train
+    assert [train.path(i) for i in range(len(train))] == ["both", "own"]
+    assert train[0].box_labels == [0]
+    of_classes = training.open_data(holding).train  # whose crops hold a box where there is one of their class
+    assert of_classes.box_counts().tolist() == [0, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("train", "val", "line"),
     [
