@@ -166,9 +166,12 @@ def _with_words(kind: type[C], tree: dict[str, Any], words: _Words) -> C:
 
 
 def _set(section: dict[str, Any], key: Any, value: Any) -> None:
-    """``{vote: true}`` for a section sets what it names, as words of their own would, and leaves the rest alone."""
-    if isinstance(value, dict) and isinstance(section.get(key), dict):
-        for name, below in value.items():
+    """``{vote: true}`` for a section sets what it names, as words of their own would, and leaves the rest alone.
+
+    Nothing at all, ``test=null``, sets nothing.
+    """
+    if isinstance(value, dict | None) and isinstance(section.get(key), dict):
+        for name, below in (value or {}).items():
             _set(section[key], name, below)
     else:
         section[key] = copy.deepcopy(value)

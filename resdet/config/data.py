@@ -25,7 +25,7 @@ class DataConfig:
         at_least("data", self, 1, "size", "resize")
         at_least("data", self, 0, "workers")
         for name, values in (("data.mean", self.mean), ("data.std", self.std)):
-            if len(values) != 3:
+            if len(values) != 3 or not all(map(math.isfinite, values)):
                 raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
         each_above_zero("data.std", self.std)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
@@ -31,7 +32,7 @@ class DetDataConfig:
         at_least("data", self, 1, "multiple")
         at_least("data", self, 0, "workers")
         for name, values in (("data.mean", self.mean), ("data.std", self.std)):
-            if len(values) != 3:
+            if len(values) != 3 or not all(map(math.isfinite, values)):
                 raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
         each_above_zero("data.std", self.std)
 

@@ -14,6 +14,8 @@ SET = {"train": {"epochs": 5, "lr_drop_epochs": [3]}, "model": {"backbone": {"de
         ("model={backbone: {width: 16}}", ("model.backbone.width=16",)),
         ("model.backbone={width: 16}", ("model.backbone.width=16",)),
         ("train={}", ()),
+        ("train=null", ()),
+        ("model={backbone: null}", ()),
     ],
 )
 def test_what_a_file_has_beside_them_stays(braces, words):
