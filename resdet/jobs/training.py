@@ -55,19 +55,19 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
     Args:
         with_boxes: train on those images only that have a box of their own class.
     """
-    train, val = open_splits(config.data)
-    train = train.with_own_boxes()
+    every, val = open_splits(config.data)
+    train = every.with_own_boxes()
     if with_boxes and not bool((usable := train.have_objects()).all()):
         train = train.select(usable.nonzero()[:, 0])
-    for spec, records, what in (
-        (config.data.train, train, " with a box of their class" if with_boxes else ""),
-        (config.data.val, val, ""),
+    for spec, records, opened, what in (
+        (config.data.train, train, every, " with a box of their class" if with_boxes else ""),
+        (config.data.val, val, val, ""),
     ):
         if not len(records):
             raise InputError(f"{spec}: no images{what}")
         if nameless := int((records.labels < 0).sum()):
             raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
-        check_labels(spec, records)
+        check_labels(spec, opened)
     if isinstance(config, ClsConfig):  # which asks for boxes only where its crops have to hold one
         train, val = train if config.augment.keep_object else train.without_boxes(), val.without_boxes()
     return TrainingData(train, val)

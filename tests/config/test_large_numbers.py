@@ -14,6 +14,7 @@ from resdet.errors import UsageError
         (f"train.seed={2**63}", "train.seed must be 9223372036854775807 or less, got 9223372036854775808"),
         ("train.epochs=1e300", "train.epochs must be 1000000000 or less, got 1e+300"),
         ("train.eval_every=1e308", "train.eval_every must be 1000000000 or less, got 1e+308"),
+        ("data.mean=[.nan, 0, 0]", "data.mean must be three values, for red, green and blue, got (nan, 0.0, 0.0)"),
         ("train.lr_drop_epochs=[.nan]", "train.lr_drop_epochs (nan,) reach past train.epochs"),  # no step would see it
     ],
 )

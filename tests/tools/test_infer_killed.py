@@ -131,7 +131,7 @@ def test_killed_by_the_clock_again_and_again(work, whole, tmp_path):
 
 
 def test_what_is_done_is_not_looked_at_again(work, whole, tmp_path, capsys):
-    assert not killed_before_touch(27, tmp_path, partial(work, tmp_path))
+    assert not killed_before_touch(28, tmp_path, partial(work, tmp_path))
     done = [json.loads(line.split("\t")[0]) for line in (tmp_path / "journal-0.jsonl").read_text().splitlines()[1:]]
     pictures = {file: file.stat().st_mtime_ns for file in (tmp_path / "images").glob("*.jpg")}
     assert done[:3] == [[0, None], [1, None], [2, None]]
