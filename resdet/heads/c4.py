@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from resdet import ops
 from resdet.backbones import ResNet
+from resdet.heads.cutting import align_alone
 from resdet.heads.entrance import Conv5, entered, enters_before_cutting
 
 KEPT = 2**25  # bytes: the most that glibc keeps of what is freed
@@ -46,14 +47,20 @@ class C4(nn.Module):
         """``(B, 2)`` width and height of the cells of each level, pixels."""
         return [torch.full_like(extent, stride) for stride in self.strides]
 
-    def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): conv5, averaged over its positions."""
-        (conv4,) = maps
+    def vectors(
+        self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor, ends: Sequence[Tensor | None] = (None,)
+    ) -> Tensor:
+        """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): conv5, averaged over its positions.
+
+        Args:
+            ends: of each level, see :func:`resdet.heads.cutting.align_alone`.
+        """
+        (conv4,), (end,) = maps, ends
         if torch.compiler.is_exporting():  # how many regions there are is not known then
             return backbone.conv5(self._cut(rois, conv4, 1)).mean((2, 3))
         conv5 = self._conv5(backbone, conv4, len(rois))
         parts = rois.tensor_split(max(1, -(-len(rois) // self._at_once(conv4))))  # as few as can be, and as equal
-        means = [conv5(partial(self._cut, part)).mean((2, 3), dtype=torch.float32) for part in parts]
+        means = [conv5(partial(self._cut, part, end=end)).mean((2, 3), dtype=torch.float32) for part in parts]
         return means[0] if len(means) == 1 else torch.cat(means)
 
     def _conv5(self, backbone: ResNet, conv4: Tensor, regions: int) -> Conv5:
@@ -63,12 +70,12 @@ class C4(nn.Module):
             return entered(stage, conv4)
         return lambda cut: backbone.conv5(cut(conv4, 1))
 
-    def _cut(self, rois: Tensor, feature: Tensor, step: int) -> Tensor:
+    def _cut(self, rois: Tensor, feature: Tensor, step: int, end: Tensor | None = None) -> Tensor:
         """``(R, C, n, n)``: every ``step``-th bin of regions of a map."""
         stride = self.strides[0]
         if self.pool == "pool":  # of continuous boxes, as torchvision's users pool: Fast R-CNN's end a pixel earlier
             return ops.roi_pool(feature, rois, self.size, stride)[:, :, ::step, ::step]
-        return ops.roi_align(feature, rois, self.size, stride, self.sampling, self.aligned, step)
+        return align_alone(feature, rois, self.size, stride, self.sampling, self.aligned, step, end)
 
     def _at_once(self, conv4: Tensor) -> int:
         """Regions that go through conv5 together.

@@ -16,6 +16,7 @@ from resdet.backbones import ResNet
 from resdet.backbones.edges import covered
 from resdet.boxes.geometry import area
 from resdet.convolution import Conv3x3
+from resdet.heads.cutting import align_alone
 
 STAGES = ("conv2", "conv3", "conv4", "conv5")
 CANONICAL_SIDE, CANONICAL_LEVEL = 224.0, 2  # a region as large as a picture of pre-training is cut from conv4's level
@@ -98,16 +99,22 @@ class FPN(nn.Module):
         """
         return [torch.floor(extent / torch.ceil(extent / stride)) for stride in self.strides]
 
-    def vectors(self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): each cut from the level of its size."""
+    def vectors(
+        self, backbone: ResNet, maps: Sequence[Tensor], rois: Tensor, ends: Sequence[Tensor | None] = (None,) * 5
+    ) -> Tensor:
+        """``(R, C)`` float32 of ``(R, 5)`` regions (image, x1, y1, x2, y2): each cut from the level of its size.
+
+        Args:
+            ends: of each level, see :func:`resdet.heads.cutting.align_alone`.
+        """
         level = fitting_level(rois[:, 1:])
         if torch.compiler.is_exporting():
             return self.box_head(self._cut_level_by_level(maps, rois, level)).float()
         order = level.argsort(stable=True)
         counts = torch.bincount(level, minlength=len(STAGES)).tolist()
         parts = [
-            ops.roi_align(feature, of_level, self.size, stride, self.sampling, self.aligned)
-            for feature, of_level, stride in zip(maps, rois[order].split(counts), self.strides, strict=False)
+            align_alone(feature, of_level, self.size, stride, self.sampling, self.aligned, ends=end)
+            for feature, of_level, stride, end in zip(maps, rois[order].split(counts), self.strides, ends, strict=False)
         ]
         return self.box_head(torch.cat(parts)[order.argsort()]).float()
 

@@ -178,21 +178,21 @@ class FasterRCNN(nn.Module):
 
     def vectors(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> Tensor:
         """``(R, C)`` what the siblings read of all regions, image by image; with the image's context ``(R, 2 C)``."""
-        vectors = self.pooled(features, boxes)
+        vectors = self.pooled(features, boxes, sizes)
         if not self.head.context:
             return vectors
         return self.with_context(vectors, self.context(features, sizes), boxes)
 
-    def pooled(self, features: Maps, boxes: Sequence[Tensor]) -> Tensor:
+    def pooled(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> Tensor:
         """``(R, C)`` float32: the neck's vector of every region."""
         image = repeated(range(len(boxes)), [len(b) for b in boxes], self.mean.device, torch.float32)
         rois = torch.cat((image[:, None], torch.cat(list(boxes))), 1)  # (R, 5)
-        return self.neck.vectors(self.backbone, features, rois)
+        return self.neck.vectors(self.backbone, features, rois, self._ends(features, sizes))
 
     def context(self, features: Maps, sizes: Sizes) -> Tensor:
         """``(B, C)``: the same of the whole of each image (App. B)."""
         extent = self._extent(sizes)
-        return self.pooled(features, list(torch.cat((torch.zeros_like(extent), extent), 1)[:, None]))
+        return self.pooled(features, list(torch.cat((torch.zeros_like(extent), extent), 1)[:, None]), sizes)
 
     def with_context(self, vectors: Tensor, context: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """``(R, 2 C)``: behind each region's vector its image's."""
@@ -238,6 +238,11 @@ class FasterRCNN(nn.Module):
             full = (width - 1) * stride < least[0] and (height - 1) * stride < least[1]
             found.append(None if full else covered(seen, height, width, stride))
         return found
+
+    def _ends(self, features: Maps, sizes: Sizes) -> list[Tensor | None]:
+        """``(B, 2)`` of each level: width and height of each image's own map, cells; None: all fill the level's."""
+        each = zip(self._inside(features, sizes), self.neck.strides, strict=True)
+        return [None if inside is None else torch.ceil(self._seen(sizes) / stride) for inside, stride in each]
 
     def _seen(self, sizes: Sizes) -> Tensor:
         """``(B, 2)``: the images' sizes as the network sees them, filled up to the neck's multiple."""

@@ -147,9 +147,9 @@ def test_a_batch_of_several_sizes_has_the_mean_of_the_images_own_losses_and_grad
         assert error < 1e-3, f"{name}: {error}"
 
 
-@pytest.mark.parametrize("pool", ["align", "pool"])
-def test_regions_at_the_edge_are_the_same_alone_and_in_a_batch(pool):
-    model = detector(f"model.pool={pool}", "model.pool_size=14")
+@pytest.mark.parametrize("how", ["model.pool=align", "model.pool=pool", "model.pool_aligned=false"])
+def test_regions_at_the_edge_are_the_same_alone_and_in_a_batch(how):
+    model = detector(how, "model.pool_size=14")
     images = batch(*MIXED, sizes=SIZES)
     draw = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -159,9 +159,10 @@ def test_regions_at_the_edge_are_the_same_alone_and_in_a_batch(pool):
             one, other = torch.rand(2, 60, 2, generator=draw) * torch.tensor([width, height])
             boxes = torch.cat((torch.minimum(one, other), torch.maximum(one, other)), 1)
             boxes[:20, 2], boxes[20:40, 3] = width, height
+            boxes[:10, 0], boxes[20:30, 1] = width - 1.5, height - 1.5
             image = alone(images, i)
-            expected = model.pooled(model.features(image.images, image.sizes), [boxes])
-            found = model.pooled(features, [boxes if j == i else torch.zeros(0, 4) for j in range(3)])
+            expected = model.pooled(model.features(image.images, image.sizes), [boxes], image.full_sizes)
+            found = model.pooled(features, [boxes if j == i else torch.zeros(0, 4) for j in range(3)], images.sizes)
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -216,8 +217,9 @@ def test_context_is_the_whole_image_through_the_same_layers_behind_every_region(
     with torch.no_grad():
         features = model.features(images.images, images.sizes)
         vectors = model.vectors(features, boxes, images.sizes)
-        own = model.pooled(features, boxes)
-        whole = model.pooled(features, [torch.tensor([[0.0, 0, 96, 64]]), torch.tensor([[0.0, 0, 70, 45]])])
+        own = model.pooled(features, boxes, images.sizes)
+        each = [torch.tensor([[0.0, 0, 96, 64]]), torch.tensor([[0.0, 0, 70, 45]])]
+        whole = model.pooled(features, each, images.sizes)
     assert vectors.shape == (3, 2 * own.shape[1])
     torch.testing.assert_close(vectors, torch.cat((own, whole[[0, 0, 1]]), 1))
 

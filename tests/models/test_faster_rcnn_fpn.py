@@ -42,6 +42,19 @@ def test_an_image_has_the_same_detections_alone_and_in_a_batch(words):
             assert (found.boxes[:, 2:] <= torch.tensor(images.sizes[i])).all()
 
 
+def test_thin_regions_at_the_edge_are_the_same_alone_and_in_a_batch():
+    """torchvision's rule makes a region under a cell one cell, which reaches beyond the edge."""
+    model = detector(*PYRAMID, "model.pool_aligned=false", "model.pool_sampling=2")
+    images = batch(*MIXED, sizes=((96, 64), (64, 32), (90, 64)))
+    thin = torch.tensor([[62.5, 4, 64, 30], [5, 31, 60, 32], [30, 10, 31, 12]])
+    one = alone(images, 1)
+    none = torch.zeros(0, 4)
+    with torch.no_grad():
+        expected = model.pooled(model.features(one.images, one.sizes), [thin], one.full_sizes)
+        found = model.pooled(model.features(images.images, images.sizes), [none, thin, none], images.sizes)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("targets", [MIXED, (target(), target(), target())], ids=["some without", "none with objects"])
 def test_every_parameter_is_reached_with_objects_and_without(targets):
     model = detector(*PYRAMID, "model.context=true")
