@@ -240,7 +240,12 @@ class FasterRCNN(nn.Module):
         return found
 
     def _ends(self, features: Maps, sizes: Sizes) -> list[Tensor | None]:
-        """``(B, 2)`` of each level: width and height of each image's own map, cells; None: all fill the level's."""
+        """``(B, 2)`` of each level: width and height of each image's own map, cells; None: it does not matter.
+
+        It does where images do not fill the level's map and regions are cut by the older rule of RoI align.
+        """
+        if self.neck.aligned or not self.neck.interpolates:
+            return [None] * len(features)
         each = zip(self._inside(features, sizes), self.neck.strides, strict=True)
         return [None if inside is None else torch.ceil(self._seen(sizes) / stride) for inside, stride in each]
 
