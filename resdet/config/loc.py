@@ -36,7 +36,8 @@ class LocalizerConfig:
     anchors_per_image: int = 8  # App. C
     positive_iou: float = 0.7  # Faster R-CNN; the best anchor of each box is positive too
     negative_iou: float = 0.3
-    class_weight: float = 1.0  # of the classifier's own loss, kept in training; 0 leaves it out
+    # of the classifier's own loss, kept in training; 0 leaves it out: what is best then goes by boxes for true classes
+    class_weight: float = 1.0
     object_weight: float = 1.0  # of the logistic loss of the anchors
     box_weight: float = 1.0  # of the smooth L1 loss
     box_beta: float = 1.0 / 9.0  # where smooth L1 turns linear: sigma = 3; VGG's Euclidean loss is any that is large

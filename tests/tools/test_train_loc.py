@@ -8,6 +8,7 @@ from tiny_set import draw, main_of, specs
 
 from resdet import build, cli
 from resdet.engine import checkpoint
+from resdet.jobs import localization
 from resdet.models.localizer import Localizer
 
 TRAIN_CLS, TRAIN_LOC = main_of("train_cls"), main_of("train_loc")
@@ -73,6 +74,16 @@ def test_the_classifier_may_be_left_out_of_the_learning(folder, tmp_path):
     before, after = (checkpoint.load(file).model for file in (folder / "cls" / "best.pt", tmp_path / "last.pt"))
     assert torch.equal(after["backbone.fc.weight"], before["backbone.fc.weight"])
     assert not torch.equal(after["backbone.conv1.weight"], before["backbone.conv1.weight"])
+
+
+@pytest.mark.parametrize(("weight", "best"), [(1, 1), (0, 2)])
+def test_what_is_best_goes_by_the_classifier_only_where_it_learns(folder, tmp_path, monkeypatch, weight, best):
+    errors = iter(
+        ({"loc_top5_error": 60.0, "gt_class_loc_error": 50.0}, {"loc_top5_error": 70.0, "gt_class_loc_error": 40.0})
+    )
+    monkeypatch.setattr(localization, "metrics", lambda *_: next(errors))
+    assert train(folder, tmp_path, f"model.class_weight={weight}", "train.eval_every=0.5") == 0
+    assert checkpoint.load(tmp_path / "best.pt").step == best
 
 
 @pytest.mark.parametrize(
