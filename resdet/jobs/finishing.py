@@ -46,7 +46,7 @@ def finish(
     """Recompute the statistics of the finished run in ``out`` and save it as ``finished.pt`` there.
 
     ``best.pt`` is what is finished, as it is what one goes on with; ``last.pt`` where there is none.  The images are
-    ``train.batch_norm_images`` of the training set, none twice, in batches as training took them and in training's
+    ``train.batch_norm_images`` of the training set, none twice, in batches as one process trains on and in training's
     views: their scales and crops are those that the weights were fitted to.  Their colours are left alone, though:
     what the weights are used on has its own, and jitter would widen every variance.
 
@@ -106,7 +106,7 @@ def _trained(out: Path, identity: Checkpoint, steps: int) -> tuple[Path, Checkpo
 
 
 def _draws(config: ClsConfig, images: int, side: int) -> Plan:
-    """Whole batches, of the size that batch norm saw in training, and at least one."""
+    """Whole batches, of the size that batch norm sees where one process trains, and at least one."""
     batch = min(config.train.batch_size // config.train.accumulate, images)
     steps = max(1, min(config.train.batch_norm_images, images) // batch)
     return Plan(images, batch, steps, config.train.seed, ((0.0, side),))
