@@ -79,6 +79,17 @@ KINDS = (
 )
 
 
+class Strict(tarfile.TarInfo):
+    """What stands before each file of a tar; one that is damaged is no end of the archive, as tarfile takes it for."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Strict:
+        try:
+            return super().fromtarfile(tar)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from None
+
+
 class Member(NamedTuple):
     """A file in an archive."""
 
@@ -156,7 +167,7 @@ def _members(archive: Path, raw: IO[bytes]) -> Iterator[Member]:
 
 
 def _tar_members(archive: Path, stream: IO[bytes], mode: str) -> Iterator[Member]:
-    with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode=mode, tarinfo=Strict) as tar:  # type: ignore[call-overload]
         while (info := tar.next()) is not None:
             tar.members.clear()  # it would keep every one of a million
             if info.isdir():

@@ -259,6 +259,18 @@ def test_an_archive_in_an_archive_in_an_archive_is_a_file_of_a_wrong_name(tmp_pa
     assert "n01440764.tar', which train does not have" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["w", "w:gz"])
+def test_a_header_that_is_damaged_or_cut_off_is_not_the_end_of_the_archive(tmp_path, capsys, form):
+    """Unless told, tarfile leaves out the rest of it without a word."""
+    name = "ILSVRC2012_img_val.tar" if form == "w" else "ILSVRC2012_bbox_val_v3.tgz"
+    files = {f"{image}.{'JPEG' if form == 'w' else 'xml'}": b"data" for image in VAL}
+    data = tarred(files)  # of each file a header and a block, 512 bytes each
+    for damaged in (data[: 2 * 512 + 150] + b"\xff" + data[2 * 512 + 151 :], data[: 2 * 512 + 100]):
+        (tmp_path / name).write_bytes(damaged if form == "w" else gzip.compress(damaged))
+        assert run(tmp_path / name, "--out", tmp_path / "out", "--allow-incomplete") == 1
+        assert f"{name}: damaged or cut off" in capsys.readouterr().err
+
+
 def test_damaged_and_unknown_archives_are_named(plain, tmp_path, capsys):
     boxes = plain / "ILSVRC2012_bbox_val_v3.tgz"
     whole = boxes.read_bytes()
