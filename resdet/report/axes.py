@@ -159,7 +159,8 @@ def _legend(picture: np.ndarray, panel: Panel, xs: Scale, ys: Scale) -> None:
     rows = [curve for curve in panel.curves if curve.name]
     if not rows:
         return
-    width = 54 + max(_width(curve.name, SMALL) for curve in rows)
+    names = [_ending(curve.name, SMALL, xs.end - xs.start - 70) for curve in rows]
+    width = 54 + max(_width(name, SMALL) for name in names)
     height = LINE * len(rows) + 8
     drawn = [
         along([(xs.at(x), ys.at(y)) for x, y in run], 4.0) for curve in panel.curves for run in _unbroken(curve) if run
@@ -174,10 +175,10 @@ def _legend(picture: np.ndarray, panel: Panel, xs: Scale, ys: Scale) -> None:
     box = [(round(x * FINE), round(y * FINE)) for x, y in ((left, top), (left + width, top + height))]
     cv2.rectangle(picture, *box, WHITE, cv2.FILLED)
     cv2.rectangle(picture, *box, GRID, FINE)
-    for number, curve in enumerate(rows):
+    for number, (name, curve) in enumerate(zip(names, rows, strict=True)):
         y = top + 4 + LINE * (number + 0.5)
         _stroke(picture, [((left + 8) * FINE, y * FINE), ((left + 38) * FINE, y * FINE)], curve)
-        _text(picture, curve.name, left + 46, y + SMALL / 2, SMALL, "left")
+        _text(picture, name, left + 46, y + SMALL / 2, SMALL, "left")
 
 
 def _segment(picture: np.ndarray, a: tuple[float, float], b: tuple[float, float], color: Color) -> None:
@@ -194,6 +195,15 @@ def _text(
     where = (round(start * FINE), round(y * FINE))
     thickness = FINE + 1 if bold else FINE
     cv2.putText(picture, text, where, FONT, capital * FINE / CAPITAL, INK, thickness, cv2.LINE_AA)
+
+
+def _ending(name: str, capital: float, width: float) -> str:
+    """The name, or what of its end goes into ``width`` pixels: paths differ there rather than where they begin."""
+    kept = name
+    while _width(kept, capital) > width and len(name) > 1:
+        name = name[1:]
+        kept = f"..{name}"
+    return kept
 
 
 def _width(text: str, capital: float) -> float:

@@ -88,6 +88,14 @@ def test_the_legend_stands_where_it_hides_nothing():
     assert middle.any()  # upper left
 
 
+def test_a_name_too_long_for_the_legend_loses_its_beginning_and_nothing_else_of_it():
+    short = drawn(Curve("r", (), (), RED), Curve("b", (), (), BLUE))
+    long = drawn(Curve("/a/folder/of/runs/that/is/far/from/here" * 3 + "/r", (), (), RED), Curve("b", (), (), BLUE))
+    for color in (RED, BLUE):  # the lines' samples are whole, and beside the axis nothing is written on
+        assert inked(long, color).sum() == inked(short, color).sum() > 0
+    assert np.array_equal(long[:, : LEFT - 1], short[:, : LEFT - 1])
+
+
 def test_a_curve_without_points_is_in_the_legend_alone():
     picture = drawn(Curve("shown", (0.0, 1.0), (1.0, 1.0), BLUE), Curve("training", (), (), RED, True))
     rows, columns = np.nonzero(inked(picture, RED))
