@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
     archives, tables, devkits = find(args.sources)
+    truth = classes_by_file(args.val_truth) if args.val_truth else {}  # read first: to unpack takes hours
     base = args.out / "ILSVRC"
     for kind, archive in archives:
         sorted_before = {Path(path).name: base / "Data/CLS-LOC/val" / path for path in images_of(base, "val").values()}
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
             shutil.copyfile(table, there)
     if not any(TREE in kind.member for kind, _ in archives):  # which comes with its lists
         write_lists(base)
-    classes = val_classes(args.out, args.val_truth, devkits)
+    classes = truth or val_classes(args.out, devkits)
     if args.val_folders:
         print(f"val: {sort_val(base, classes)} images moved into folders of their classes")
     finish(args.out, faults(base, classes), allowed=args.allow_incomplete)
@@ -83,10 +84,13 @@ def find(sources: list[Path]) -> tuple[list[tuple[Kind, Path]], list[Path], list
     return sorted(archives, key=lambda pair: KINDS.index(pair[0])), tables, devkits
 
 
-def val_classes(out: Path, truth: Path | None, devkits: list[Path]) -> dict[str, str]:
-    """From a validation image's name to its class, by the list that was named, a development kit's, or the boxes."""
-    if truth:
-        return classes_by_list(truth.read_text(encoding="utf-8").splitlines(), str(truth))
+def classes_by_file(truth: Path) -> dict[str, str]:
+    """From a validation image's name to its class, by the list that was named."""
+    return classes_by_list(truth.read_text(encoding="utf-8", errors="replace").splitlines(), str(truth))
+
+
+def val_classes(out: Path, devkits: list[Path]) -> dict[str, str]:
+    """The same by a development kit's list, or by the boxes."""
     if devkits:
         return classes_by_list(read_text(devkits[0], TRUTH), str(devkits[0]))
     try:

@@ -284,3 +284,12 @@ def test_damaged_and_unknown_archives_are_named(plain, tmp_path, capsys):
     for source, message in (("other.tar", "by its usual name"), ("none", "no such file or folder")):
         assert run(tmp_path / source, "--out", tmp_path / "out") == 1
         assert message in capsys.readouterr().err
+
+
+def test_a_list_of_vals_classes_that_is_none_is_told_before_anything_is_unpacked(plain, tmp_path, capsys):
+    bytes_alone = tmp_path / "truth.txt"
+    bytes_alone.write_bytes(b"\xff\xfe\n" * 50_000)
+    for file, message in ((bytes_alone, "truth.txt:1: wanted a number"), (tmp_path / "none.txt", "none.txt: No such")):
+        assert run(plain, "--out", tmp_path / "out", "--val-truth", file) == 1
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
