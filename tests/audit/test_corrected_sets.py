@@ -1,5 +1,7 @@
 """What is left out of a corrected set is left out of all of it: annotations, lists and links."""
 
+import json
+
 import broken_sets
 import pytest
 
@@ -189,3 +191,18 @@ def test_a_smaller_copy_of_localizations_images_is_nothing_to_correct(tmp_path):
     write_corrected(tmp_path / "fixed", done)
     xml = "Annotations/CLS-LOC/val/a0.xml"
     assert (tmp_path / "fixed" / xml).read_text() == (folder / xml).read_text()
+
+
+def test_an_object_of_coco_is_no_larger_than_its_corrected_box(tmp_path):
+    """Its area says whether it is small, medium or large; the outline of one that is whole is smaller than its box."""
+    broken_sets.image(tmp_path / "images/1.jpg", 1)
+    width, height = broken_sets.WIDTH, broken_sets.HEIGHT
+    boxes = [[width - 20, height - 20, 50, 50], [-5, 5, 30, 10], [10, 10, 20, 20]]
+    shared = {"image_id": 1, "category_id": 1, "iscrowd": 0}
+    rows = [shared | {"id": i, "bbox": boxes[i], "area": area} for i, area in enumerate((2500, 120.5, 500))]
+    images = [{"id": 1, "file_name": "1.jpg", "width": width, "height": height}]
+    content = {"images": images, "annotations": rows, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert corrected(tmp_path / "fixed", f"coco:{tmp_path / 'images'}:a.json") == ["outside", "outside"]
+    written = json.loads((tmp_path / "fixed/a.json").read_text())["annotations"]
+    assert [(row["bbox"][2:], row["area"]) for row in written] == [([20, 20], 400), ([25, 10], 120.5), ([20, 20], 500)]

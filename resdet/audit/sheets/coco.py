@@ -149,10 +149,19 @@ def _write(file: Path, folder: Path, corrections: Corrections) -> None:
             if not correction:
                 kept[at] = annotation
             elif (box := correction.boxes[which]) is not None:
-                x1, y1, x2, y2 = box
-                kept[at] = {**annotation, "bbox": [round(side, 4) for side in (x1, y1, x2 - x1, y2 - y1)]}
+                kept[at] = _with_box(annotation, box)
     content["images"] = images
     if "annotations" in content:
         content["annotations"] = [kept[at] for at in sorted(kept)]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / file.name).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _with_box(annotation: dict[str, Any], box: Box) -> dict[str, Any]:
+    """The annotation with another box; its area, by which COCO tells small objects, is no larger than that then."""
+    x1, y1, x2, y2 = box
+    sides = [round(side, 4) for side in (x1, y1, x2 - x1, y2 - y1)]
+    area = annotation.get("area")
+    if isinstance(area, int | float) and sides != [round(side, 4) for side in annotation["bbox"]]:
+        return {**annotation, "bbox": sides, "area": min(area, round(sides[2] * sides[3], 4))}
+    return {**annotation, "bbox": sides}
