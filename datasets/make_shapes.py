@@ -13,15 +13,19 @@ import errno
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import cv2
 import numpy as np
 from shapes_art import CLASSES, draw_picture
+
+from resdet import cli
 
 JPEG_QUALITY = 92
 SPLIT_SEEDS = {"train": 0, "val": 1}
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--out", type=Path, required=True, help="the folder to write to; files of that name are replaced"
@@ -32,16 +36,11 @@ def main() -> int:
     parser.add_argument(
         "--size", type=int, default=64, help="side of an image in pixels, 32 or more (default %(default)s)"
     )
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(argv)
     if min(wanted.train, wanted.val) < 1 or wanted.seed < 0 or wanted.size < 32:
         parser.error("wanted --train and --val of at least 1, --seed of at least 0, --size of at least 32")
-    try:
-        write_set(wanted.out, {"train": wanted.train, "val": wanted.val}, wanted.seed, wanted.size)
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    write_set(wanted.out, {"train": wanted.train, "val": wanted.val}, wanted.seed, wanted.size)
     print(f"{wanted.train} train and {wanted.val} val images of {len(CLASSES)} shapes: shapes:{wanted.out}:train, :val")
-    return 0
 
 
 def write_set(out: Path, counts: dict[str, int], seed: int, size: int) -> None:
@@ -118,4 +117,4 @@ def _write(file: Path, data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cli.run(main))

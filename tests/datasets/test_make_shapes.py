@@ -1,5 +1,6 @@
 """The demo set: what is drawn is what is boxed, the same every time, and not to be solved by a box in the middle."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.insert(0, str(SCRIPTS))  # the scripts find one another as they do when
 from make_shapes import write_set  # noqa: E402
 from shapes_art import CLASSES, Picture, draw_picture  # noqa: E402
 
+from resdet import cli  # noqa: E402
 from resdet.data.formats import open_records  # noqa: E402
 from resdet.data.image import image_size, load_image  # noqa: E402
 
@@ -182,9 +184,20 @@ def test_wrong_usage_exits_2_and_a_failure_1_with_one_line(tmp_path):
     assert run("--out", str(tmp_path), "--size", "8").returncode == 2
     (tmp_path / "file").write_text("")
     failed = run("--out", str(tmp_path / "file"), "--train", "1", "--val", "1")
-    assert failed.returncode == 1
-    assert failed.stderr.count("\n") == 1
-    assert "Traceback" not in failed.stderr
+    large = run("--out", str(tmp_path / "set"), "--size", "100000000")
+    for ended in (failed, large):
+        assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+        assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_ends_it_with_a_line(tmp_path):
+    words = [sys.executable, str(SCRIPTS / "make_shapes.py"), "--out", str(tmp_path / "set"), "--train", "100000"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as drawing:
+        while not (tmp_path / "set/Annotations").exists():
+            assert drawing.poll() is None
+        drawing.send_signal(signal.SIGINT)
+        assert drawing.communicate()[1] == "make_shapes.py: interrupted\n"
+    assert drawing.returncode == cli.INTERRUPTED
 
 
 def test_a_smaller_set_is_not_drawn_over_a_larger_one_nor_over_another(tmp_path):
