@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from resdet import cli
 from resdet.errors import InputError
+from resdet.jobs.trained import whole_number
 
 EXAMPLE = """examples:
   python tools/check_data.py tiny-imagenet:/data/tiny-imagenet-200:train tiny-imagenet:/data/tiny-imagenet-200:val
@@ -33,13 +34,15 @@ def arguments() -> argparse.ArgumentParser:
         "--fix",
         type=Path,
         metavar="DIR",
-        help="write corrected annotations into this new folder, beside links to images",
+        help="write corrected annotations into this new folder, beside links to images (COCO's file alone)",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="whose anchors are tried on the boxes (default: the format's usual)"
     )
     parser.add_argument("--ignore", default="", metavar="KIND,...", help="findings that are not wanted")
-    parser.add_argument("--show", type=int, default=3, metavar="N", help="findings of each kind to print (default: 3)")
+    parser.add_argument(
+        "--show", type=whole_number(0), default=3, metavar="N", help="findings of each kind to print (default: 3)"
+    )
     parser.add_argument("--debug", action="store_true", help="a traceback where there is an error")
     return parser
 

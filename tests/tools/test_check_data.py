@@ -84,6 +84,8 @@ def test_wrong_usage_ends_with_2_and_a_missing_set_with_1(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         run()
     assert ended.value.code == 2
+    with pytest.raises(SystemExit):  # it left out the last findings
+        run(f"voc:{tmp_path}:all", "--show", "-1")
     assert run(f"voc:{tmp_path}/nothing:all") == 1
     assert "1 refused" in capsys.readouterr().out
 
