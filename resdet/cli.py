@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import select
@@ -31,6 +32,8 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
     words = sys.argv[1:] if argv is None else list(argv)
     if sys.stderr is None:  # closed, as ``2>&-`` leaves it: nobody is told, and all else is done
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks are spelt out, as on stderr
     try:
         main(words)
         _leave_others()

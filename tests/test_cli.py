@@ -1,4 +1,5 @@
 import ast
+import io
 import os
 import sys
 from pathlib import Path
@@ -122,3 +123,14 @@ def test_a_folder_that_really_may_not_be_written_is_told_before_the_work(tmp_pat
 def test_every_script_exits_with_the_code_it_is_given(script):
     last = ast.parse(script.read_text(encoding="utf-8")).body[-1]
     assert ast.unparse(last) == "if __name__ == '__main__':\n    sys.exit(cli.run(main))"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("ascii", b"\\xdcbel"), ("latin-1", b"\xdcbel"), ("utf-8", b"\xc3\x9cbel")]
+)
+def test_a_name_that_standard_output_has_no_letters_for_is_spelt_out(monkeypatch, encoding, said):
+    output = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(output, encoding=encoding))
+    assert cli.run(lambda argv: print("Übel \udcff"), []) == cli.DONE
+    sys.stdout.flush()
+    assert output.getvalue() == said + b" \\udcff\n"
