@@ -16,7 +16,7 @@ from resdet import cli
 from resdet.errors import UsageError
 from resdet.jobs import trained
 from resdet.report.axes import page
-from resdet.report.pictures import save
+from resdet.report.pictures import check_ending, save
 from resdet.report.runs import History, error_panels, read_histories, response_panels
 
 RISING = ("mAP", "median_AP", "AP", "AR")  # the better the higher; other metrics are errors and losses
@@ -67,12 +67,13 @@ def main(argv: list[str] | None = None) -> None:
         return
     if not args.responses and (args.settings or args.data):
         raise UsageError("--set and --data are for --responses: curves are drawn from metrics.jsonl alone")
+    check_ending(args.out)
     cli.make_room(files=(args.out, args.json))
     histories = read_histories(args.runs, args.metric)
     panels = error_panels(histories, LABELS.get(args.metric, args.metric))
     responses: dict[str, dict[str, float]] = {}
     if args.responses:
-        from resdet.jobs.responses import responses_of  # here: curves alone do without torch
+        from resdet.jobs.responses import responses_of  # here: curves alone do without the networks
 
         responses = {h.name: responses_of(h.folder, args.data, args.images, args) for h in histories}
         values = {name: list(found.values()) for name, found in responses.items()}

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 from resdet.report.lettering import fit, lettering_for, place, writable, write
 from resdet.structures import Detections
 
@@ -75,6 +75,16 @@ def fitted(picture: np.ndarray, side: int) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return cv2.resize(picture, size, interpolation=how)
+
+
+def check_ending(file: Path) -> None:
+    """Make sure, before there is a picture, that :func:`save` can write one under this name.
+
+    Raises:
+        UsageError: it ends otherwise.
+    """
+    if not cv2.haveImageWriter(str(file)):
+        raise UsageError(f"{file}: wanted a name that ends in .png or .jpg")
 
 
 def save(file: Path, picture: np.ndarray) -> None:
