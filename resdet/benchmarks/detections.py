@@ -29,13 +29,13 @@ def same(found: Detections, expected: Detections) -> bool:
 
 
 def near(found: Regions, expected: Regions) -> bool:
-    """Whether the same proposals are judged alike: of the classes with a probability above 0.05, 95 of 100 have one
-    within 0.05 of the other's, and a box that overlaps the other's by 0.9.
+    """Whether the same proposals are judged alike: of the classes that either gives a probability above 0.05,
+    95 of 100 have one within 0.05 of the other's, and a box that overlaps the other's by 0.9.
 
     Proposals are given, not each one's own: where weights are drawn at random thousands of anchors score nearly alike,
     and the least rounding puts others first.
     """
-    counts = (expected[0] > SEEN)[:, :-1]
+    counts = (torch.maximum(found[0], expected[0]) > SEEN)[:, :-1]
     mine, theirs = (boxes[counts] for _, boxes in (found, expected))
     corner, other = torch.maximum(mine[:, :2], theirs[:, :2]), torch.minimum(mine[:, 2:], theirs[:, 2:])
     shared = (other - corner).clamp(min=0).prod(1)

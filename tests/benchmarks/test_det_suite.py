@@ -73,6 +73,9 @@ def test_regions_are_near_when_19_of_20_have_their_probability_and_box():
     elsewhere = torch.where(torch.arange(20)[:, None, None] < 10, boxes, boxes + 100)
     assert near((unlikely, elsewhere), (unlikely, boxes))  # what nobody sees may be anywhere
     assert not near((probabilities * 0, boxes), (probabilities * 0, boxes))  # but something must be seen
+    seen_by_one = torch.cat((probabilities[:1], probabilities[1:] * 0))
+    assert not near((probabilities, boxes), (seen_by_one, boxes))  # what the expected answer has not is no answer to it
+    assert not near((seen_by_one, boxes), (probabilities, boxes))
 
 
 def test_steps_teach_alike_when_losses_and_directions_are_near():
