@@ -24,6 +24,14 @@ class Listed(NamedTuple):
     files: list[str]
 
 
+def at_home(path: str) -> Path:
+    """A path whose ``~`` is a home folder; where no user is called so, a folder may be, as a shell has it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def walk(top: Path) -> Iterator[Listed]:
     """Every folder at ``top`` or below, links followed: under the name that has no link in it, where there is one.
 

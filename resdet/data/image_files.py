@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from resdet.data.folder_tree import each_once, matches, walk
+from resdet.data.folder_tree import at_home, each_once, matches, walk
 from resdet.errors import InputError, UsageError
 
 WEIGHTS = (".pkl", ".pt", ".pth", ".safetensors")  # no image ends so
@@ -77,7 +77,7 @@ def _picture_names(name: str, ending: str) -> Iterator[str]:
 
 def _meaning(word: str, endings: tuple[str, ...]) -> tuple[Path, list[Path]]:
     """The folder that a word's images are named below, and the images."""
-    path = Path(word).expanduser()
+    path = at_home(word)
     if path.is_dir():
         files = _below(path, endings)
         if not files:

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resdet.data.folder_tree import at_home
 from resdet.data.formats import SUM, split_spec
 from resdet.data.formats.voc_files import find_tree
 from resdet.data.records import Records
@@ -98,7 +98,7 @@ def _own_metric(spec: str) -> str:
 def _tree_folders(root: str) -> tuple[str, ...]:
     """The names of the folders that VOC's tree lies in, where ``root`` is one above it, a link, or ``.``."""
     try:
-        return find_tree(Path(root).expanduser()).base.resolve().parts
+        return find_tree(at_home(root)).base.resolve().parts
     except InputError:  # it is told when the set is read
         return ()
 

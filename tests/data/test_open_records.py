@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from resdet.audit.sheets import open_sheets
 from resdet.data.formats import open_records, split_spec
+from resdet.data.image_files import find_images
 from resdet.errors import InputError, UsageError
+from resdet.eval.det import default_metric
 
 SPECS = {
     "tiny-imagenet:/data/tiny:val": ("tiny-imagenet", "/data/tiny", "val"),
@@ -102,3 +105,14 @@ def test_cocos_file_beside_the_images_is_found_from_within_them(tmp_path, monkey
         monkeypatch.chdir(tmp_path / "images")
         assert open_records("coco:.:a.json").classes.ids == ("cat",)
         (folder / "a.json").unlink()
+
+
+@pytest.mark.parametrize("spec", ["voc:~nobody-of-this-name/set:all", "coco:a:~nobody-of-this-name/a.json"])
+def test_a_home_of_nobody_is_no_folder(spec):
+    with pytest.raises(InputError, match=r"no (folder|annotation file).*~nobody-of-this-name"):
+        open_records(spec)
+    with pytest.raises(InputError, match="~nobody-of-this-name"):
+        open_sheets(spec)
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_images(["~nobody-of-this-name/a.jpg"])
+    assert default_metric(spec) in ("voc12", "coco")

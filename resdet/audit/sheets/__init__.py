@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from resdet.audit.sheet import SheetSet
 from resdet.audit.sheets import coco, ilsvrc_det, ilsvrc_loc, plain, tiny_imagenet, voc
+from resdet.data.folder_tree import at_home
 from resdet.data.formats import split_spec
 from resdet.errors import InputError, UsageError
 
@@ -31,6 +30,6 @@ def open_sheets(spec: str) -> SheetSet:
         return plain.open_set(spec)
     if not root or not split:
         raise UsageError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT")
-    if not (name == "coco" or Path(root).expanduser().is_dir()):
+    if not (name == "coco" or at_home(root).is_dir()):
         raise InputError(f"{spec!r}: wanted a folder for ROOT, there is no {root}")
-    return OPENERS[name](Path(root).expanduser(), split)
+    return OPENERS[name](at_home(root), split)

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from resdet.data.folder_tree import at_home
 from resdet.data.formats import cifar10, coco, folder, ilsvrc_det, ilsvrc_loc, shapes, tiny_imagenet, voc, voc_files
 from resdet.data.formats.loc_files import LAYOUT
 from resdet.data.joined import join
@@ -64,7 +65,7 @@ def _open_one(spec: str) -> Records:
     wanted = FORMATS[name]
     if not root:
         raise UsageError(f"{spec!r}: wanted FORMAT:ROOT:SPLIT, such as {name}:/data/set:{wanted.split_example}")
-    place = Path(root).expanduser()
+    place = at_home(root)
     if not place.is_dir() and not wanted.root_may_lack:
         raise InputError(f"{spec!r}: no folder {place}; {name} wants {wanted.layout} there")
     if not split and not wanted.split_may_lack:

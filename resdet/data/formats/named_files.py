@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from resdet.data.folder_tree import at_home
 from resdet.errors import InputError
 
 LONGEST_NAME = 255  # bytes: what disks allow for a file or a folder
@@ -61,7 +62,7 @@ def find_file(name: str, folders: Sequence[Path], wanted: str) -> Path:
     Raises:
         InputError: it is in none of them; the places looked at are named.
     """
-    file = Path(name).expanduser()
+    file = at_home(name)
     places = [file] if file.is_absolute() else [folder / file for folder in folders]
     there = next((place for place in places if place.is_file()), None)
     if there is None:
