@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from resdet.errors import InputError
@@ -53,14 +54,20 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str, sk
             ``("fc.",)`` for a new list of classes.
 
     Raises:
-        InputError: a key is missing, unexpected or of another shape, or a number is not finite, whose answers nobody
-            could use; the module is as it was.
+        InputError: a key is missing, unexpected, of another shape or of another kind of numbers, such as packed ones;
+            or a number is not finite, or would not be in the module, whose answers nobody could use; the module is as
+            it was.
     """
+    _check_kinds(state, source)
     report = compare(module, state, source=source, skip=skip)
     if not report.fits:
         raise InputError(str(report))
+    ours = module.state_dict()
     for key in report.loaded:
-        if bad := int((~state[key].isfinite()).sum()):
+        kind, wanted = state[key].dtype, ours[key].dtype
+        if state[key].is_meta or (wanted.is_floating_point and not kind.is_floating_point):
+            raise InputError(f"{source}: {key}: wanted {wanted}, got {'no numbers' if state[key].is_meta else kind}")
+        if bad := int((~state[key].to(wanted).isfinite()).sum()):
             raise InputError(f"{source}: {key}: {bad} of {state[key].numel()} numbers are NaN or infinite")
     # strict would ask for what is left out
     module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
@@ -137,6 +144,21 @@ def checked_state(content: Any, source: str) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{source}: wanted a state dict (names and tensors), got {type(content).__name__}")
     for key, value in content.items():
+        if not isinstance(key, str):
+            raise InputError(f"{source}: wanted a state dict (names and tensors), got {key!r} for a name")
         if not isinstance(value, Tensor):
             raise InputError(f"{source}: {key}: wanted a tensor, got {type(value).__name__}")
+    _check_kinds(content, source)
     return dict(content)
+
+
+def _check_kinds(state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse what is no array of plain numbers; of a complex one torch would take a half."""
+    for key, value in state.items():
+        if value.is_nested or value.layout != torch.strided:
+            kind = "nested" if value.is_nested else str(value.layout)
+        elif value.is_quantized or value.is_complex():
+            kind = str(value.dtype)
+        else:
+            continue
+        raise InputError(f"{source}: {key}: wanted a dense tensor of real numbers, got {kind}")

@@ -114,9 +114,50 @@ def test_safetensors_are_read_too(tmp_path):
         ({}, r"wanted a state dict \(names and tensors\), got dict"),
         ({"lr": 0.1}, "lr: wanted a tensor, got float"),
         ({"model": {"a": torch.zeros(1), "b": "text"}}, "b: wanted a tensor, got str"),
+        ({"a": torch.zeros(1), 5: torch.zeros(1)}, r"wanted a state dict \(names and tensors\), got 5 for a name"),
     ],
 )
 def test_something_else_than_a_state_dict_is_refused_by_name(tmp_path, content, problem):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(InputError, match=rf"w\.pt: {problem}$"):
         read_state(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda w: w.to_sparse(), "a dense tensor of real numbers, got torch.sparse_coo"),
+        (lambda w: w.to(torch.complex64), "a dense tensor of real numbers, got torch.complex64"),
+        (lambda w: torch.nested.nested_tensor([w, w[:1]]), "a dense tensor of real numbers, got nested"),
+        (
+            lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
+            "a dense tensor of real numbers, got torch.qint8",
+        ),
+        (lambda w: w.to(torch.int8), "torch.float32, got torch.int8"),
+        (lambda w: w.to("meta"), "torch.float32, got no numbers"),
+    ],
+    ids=["sparse", "complex", "nested", "quantized", "packed", "meta"],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested", "ignore:torch.quantize_per_tensor")
+def test_tensors_that_are_no_plain_numbers_are_refused_by_name(change, problem):
+    """Of a complex one torch would drop half with a warning, int8 without its scale would be taken for the weights."""
+    net, state = small_net(), small_net().state_dict()
+    before = net["fc"].weight.clone()
+    state["fc.weight"] = change(state["fc.weight"])
+    with pytest.raises(InputError, match=rf"^w\.pt: fc\.weight: wanted {problem}$"):
+        load_into(net, state, source="w.pt")
+    assert torch.equal(net["fc"].weight, before)
+
+
+def test_numbers_that_only_double_precision_holds_are_refused_as_the_infinite_ones_they_would_become():
+    state = small_net().state_dict()
+    state["fc.bias"] = torch.tensor([0.0, 1e300, 1.0], dtype=torch.float64)
+    with pytest.raises(InputError, match=r"fc\.bias: 1 of 3 numbers are NaN or infinite"):
+        load_into(small_net(), state, source="w.pt")
+
+
+def test_weights_of_eight_bits_floating_point_load():
+    state, net = small_net().state_dict(), small_net()
+    state["fc.weight"] = state["fc.weight"].to(torch.float8_e4m3fn)
+    load_into(net, state, source="w.pt")
+    torch.testing.assert_close(net["fc"].weight, state["fc.weight"].float())
