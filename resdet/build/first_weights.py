@@ -54,8 +54,8 @@ def load_backbone(
 
 def _check_classifier(source: str, found: FirstWeights, classes: Classes) -> None:
     ids, bias = found.class_ids, found.state.get("fc.bias")
-    if bias is not None and len(bias) != len(classes):
-        what = f"its classifier tells {len(bias)} classes apart, the data set has {len(classes)}"
+    if bias is not None and bias.numel() != len(classes):
+        what = f"its classifier tells {bias.numel()} classes apart, the data set has {len(classes)}"
     elif len(ids) == len(classes) and ids != classes.ids:
         theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)
         what = f"has class {theirs!r} where the data set has {ours!r}: its classifier is for others"

@@ -41,8 +41,8 @@ def detectron2_detector(name: str) -> PretrainedDetector:
     backbone = {key: value for key, value in theirs.items() if re.fullmatch(IN_DETECTORS, key)}
     state = {_of_head(key): value for key, value in theirs.items() if key not in backbone}
     state |= {f"backbone.{key}": value for key, value in bgr_to_rgb(resnet_state(backbone)).items()}
-    classes = classes_of(len(state["head.cls.bias"]) - 1)
-    settings = _settings(int(known[3]), len(state["rpn.neck.bias"]))
+    classes = classes_of(state["head.cls.bias"].numel() - 1)
+    settings = _settings(int(known[3]), state["rpn.neck.bias"].numel())
     for setting, buffer in (("mean", "pixel_mean"), ("std", "pixel_std")):
         if buffer in everything:
             settings["data"][setting] = everything[buffer].flatten().flip(0).tolist()  # BGR there

@@ -91,7 +91,7 @@ def resnet_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def bgr_to_rgb(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same network for images whose channels come in the other order."""
-    return {key: value.flip(1) if key == "conv1.weight" else value for key, value in state.items()}
+    return {key: value.flip(1) if key == "conv1.weight" and value.ndim == 4 else value for key, value in state.items()}
 
 
 def _renamed(key: str, rules: tuple[tuple[str, str], ...]) -> str:
@@ -113,8 +113,10 @@ def _unfolded(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if layer.endswith(".norm") and kind == "weight":
             found[f"{layer}.running_mean"] = torch.zeros_like(value)
             found[f"{layer}.running_var"] = torch.full_like(value, 1 - EPSILON)  # torch adds it under the root
-        conv_bias = state.get(f"{layer.removesuffix('.norm')}.bias")
-        if layer.endswith(".norm") and kind == "bias" and conv_bias is not None:
-            value = value + state[f"{layer}.weight"] * conv_bias
-        found[key] = value.flatten(1) if key == "linear.weight" else value  # Caffe's has two more sides, of length 1
+        if layer.endswith(".norm") and kind == "bias":
+            conv_bias, scale = state.get(f"{layer.removesuffix('.norm')}.bias"), state.get(f"{layer}.weight")
+            if conv_bias is not None and scale is not None and value.shape == scale.shape == conv_bias.shape:
+                value = value + scale * conv_bias  # one of another shape does not fit, and is told
+        is_classifier = key == "linear.weight" and value.ndim > 2
+        found[key] = value.flatten(1) if is_classifier else value  # Caffe's has two more sides, of length 1
     return found

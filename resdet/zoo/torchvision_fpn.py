@@ -101,6 +101,12 @@ def _outputs(theirs: Mapping[str, Tensor], name: str) -> int:
         for part in ("weight", "bias"):
             if f"roi_heads.box_predictor.{kind}.{part}" not in theirs:
                 raise InputError(f"{name}: no key roi_heads.box_predictor.{kind}.{part}: not such a detector")
+        weight, bias = (theirs[f"roi_heads.box_predictor.{kind}.{part}"] for part in ("weight", "bias"))
+        if bias.ndim != 1 or weight.ndim != 2 or len(weight) != len(bias):
+            shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
+            raise InputError(
+                f"{name}: roi_heads.box_predictor.{kind}: {shapes} for weight and bias: not such a detector"
+            )
     classes = len(theirs["roi_heads.box_predictor.cls_score.bias"])
     boxes = len(theirs["roi_heads.box_predictor.bbox_pred.bias"])
     if boxes != 4 * classes or classes < 2:
@@ -119,8 +125,8 @@ def _with_epsilon(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Batch norm without an epsilon as batch norm with one: scales grow by what it makes the variance larger."""
     found = dict(state)
     for key, value in state.items():
-        if key.endswith(".running_var"):
-            weight = key.removesuffix("running_var") + "weight"
+        weight = key.removesuffix("running_var") + "weight"
+        if key.endswith(".running_var") and weight in state and state[weight].shape == value.shape:  # else it is told
             variance = value.double().clamp(min=1e-30)
             factor = ((variance + EPSILON) / variance).sqrt()
             found[weight] = (state[weight].double() * factor).to(state[weight].dtype)

@@ -166,6 +166,19 @@ def test_what_does_not_fit_is_reported_by_the_name_it_has_there(tmp_path, net):
         opened(f"detectron2:R-50={saved(tmp_path, {'model': names})}")
 
 
+@pytest.mark.parametrize(
+    ("key", "shape"), [("conv1_w", (3,)), ("res_conv1_bn_b", (2, 1)), ("fc1000_w", (3,)), ("res_conv1_bn_s", None)]
+)
+def test_blobs_of_another_shape_are_reported(tmp_path, net, key, shape):
+    blobs = caffe2_names(net, 0.5)
+    assert key in blobs
+    del blobs[key]
+    if shape:
+        blobs[key] = np.ones(shape, np.float32)
+    with pytest.raises(InputError, match=r"keys do not fit: "):
+        load_into(net, detectron2_resnet(f"detectron2:R-50={saved(tmp_path, {'model': blobs})}").state, source="x")
+
+
 def test_training_starts_from_them_with_images_normalised_otherwise(tmp_path, net, images):
     file = saved(tmp_path, {"model": detectron2_names(net)})
     how = BackboneConfig(depth=50, width=4, weights=f"detectron2:R-50={file}", new_classifier=True)

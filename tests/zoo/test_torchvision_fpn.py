@@ -224,3 +224,18 @@ def test_what_is_no_such_detector_is_refused(tmp_path, theirs_v2):
         opened(tmp_path, theirs_v2, NAME)
     with pytest.raises(InputError, match=r"wanted one of FasterRCNN_ResNet50_FPN_Weights.COCO_V1, .*V2_Weights"):
         open_model("torchvision:FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1")
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("roi_heads.box_predictor.cls_score.weight", (50, 1024)), ("roi_heads.box_predictor.bbox_pred.bias", ()),
+     ("backbone.body.bn1.running_var", (3,)), ("backbone.body.bn1.weight", None)],
+)  # fmt: skip
+def test_tensors_of_another_shape_are_reported(tmp_path, theirs_published, key, shape):
+    state = theirs_published.state_dict()
+    del state[key]
+    if shape is not None:
+        state[key] = torch.ones(shape)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"w\.pth: (roi_heads\.box_predictor|. keys do not fit)"):
+        open_model(f"{NAME}={tmp_path}/w.pth")
