@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from resdet.data.records import Classes
-from resdet.errors import UsageError
+from resdet.errors import InputError, UsageError
 from resdet.jobs.folder import Found
 from resdet.predictions import jsonl
 
@@ -40,6 +40,7 @@ class Journal:
     Raises:
         UsageError: the folder holds the journal of another run, with what is different, or a file that has the name of
             a journal and is none.
+        InputError: later, a result that is damaged.
     """
 
     def __init__(self, folder: Path, run: Mapping[str, str], files: int) -> None:
@@ -134,7 +135,7 @@ class Journal:
             return start.startswith(head) or head.startswith(start)
         try:
             return isinstance(json.loads(head), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
 
     def _take(self, where: _Line, line: bytes) -> bool:
@@ -142,7 +143,11 @@ class Journal:
         key, tab, _ = line.partition(b"\t")
         try:
             file, frame = json.loads(key)
-        except (ValueError, TypeError):  # a power cut may leave zeros
+        except (ValueError, TypeError, RecursionError):  # a power cut may leave zeros
+            return False
+        if type(file) is not int or not 0 <= file < len(self.done):
+            return False
+        if frame not in (None, ENDED) and (type(frame) is not int or frame < 0):
             return False
         if frame is None:
             self._of_image[file] = where
@@ -163,8 +168,13 @@ class Journal:
         journal = self._journals[line.journal]
         with journal.open("rb") as stream:
             stream.seek(line.at)
-            text = stream.readline().partition(b"\t")[2].decode("utf-8")
-        ((_, result),) = jsonl.results(journal, text, classes)
+            text = stream.readline().partition(b"\t")[2]
+        try:
+            ((_, result),) = jsonl.results(journal, text.decode("utf-8"), classes)
+        except ValueError:  # no text, or not one result of ours
+            raise InputError(
+                f"{journal}: damaged at byte {line.at}: without this file, its results are found again"
+            ) from None
         return Found(file, frame, result)
 
     def _end_video(self) -> None:
