@@ -90,9 +90,9 @@ class ProposalFolder:
     def _open(self, part: int) -> np.ndarray:
         file, images = self._file(part), len(self.images_of(part))
         try:
-            table = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{file}: proposals cannot be read: {error}") from None
+            table = np.lib.format.open_memmap(file, mode="r")  # np.load would take an archive of several too
+        except Exception as error:  # numpy parses a header as Python and raises whatever that trips over
+            raise InputError(f"{file}: proposals cannot be read: {' '.join(str(error).split())}") from None
         if table.shape != (images, self.of.kept, 5) or table.dtype != np.float32:
             wanted = (images, self.of.kept, 5)
             raise InputError(f"{file}: wanted proposals as float32 {wanted}, got {table.dtype} {table.shape}")
@@ -102,7 +102,7 @@ class ProposalFolder:
         try:
             written = json.loads(about.read_text(encoding="utf-8"))
             differing = [(k, written[k], v) for k, v in asdict(self.of).items() if written[k] != v]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(f"{about}: wanted a description of proposals: {error!r}") from None
         if differing:
             name, before, now = differing[0]

@@ -70,6 +70,28 @@ def test_parts_that_are_written_are_known_and_half_of_one_is_not(folder):
     assert [folder.has(part) for part in range(3)] == [False, True, False]
 
 
+@pytest.mark.parametrize("damage", ["header", "archive", "half an archive"])
+def test_a_damaged_part_is_told_with_its_name(folder, damage):
+    fill(folder)
+    part = folder.folder / "00001.npy"
+    if damage == "header":
+        part.write_bytes(part.read_bytes().replace(b"(2, 3, 5)", b"(2, (3, 5"))
+    else:
+        with part.open("wb") as stream:
+            np.savez(stream, a=np.zeros(3))
+    if damage == "half an archive":
+        part.write_bytes(part.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"00001\.npy: proposals cannot be read: "):
+        folder[0]
+
+
+def test_a_description_of_brackets_alone_is_none(folder):
+    fill(folder)
+    (folder.folder / "proposals.json").write_text("[" * 99999)
+    with pytest.raises(InputError, match=r"proposals\.json: wanted a description of proposals"):
+        folder.begin()
+
+
 @pytest.mark.parametrize("name", ["weights", "how", "data", "images", "kept"])
 def test_other_proposals_are_refused_and_what_differs_is_named(folder, name):
     fill(folder)
