@@ -18,16 +18,17 @@ from resdet.config import TrainConfig
 from resdet.engine import checkpoint, distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.failures import NotFinite, told
+from resdet.engine.failures import NotFinite, is_out_of_memory, told
 from resdet.engine.log import MetricsLog
 from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
-from resdet.engine.optim import AveragedWeights, sgd
+from resdet.engine.optim import AveragedWeights, load_optimizer, sgd
 from resdet.engine.schedule import LearningRate, training_error
 from resdet.engine.train import check_precision, set_training, train
 from resdet.errors import InputError
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
+from resdet.tensor_file import first_sentence
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,13 @@ class _State:
         if found := kept.newest(out, self.run.tell):
             file, saved = found
             check_same(self.run.identity, saved, file)
-            self._take(saved)
+            try:
+                self._take(saved)
+            except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
+                if is_out_of_memory(error):
+                    raise
+                why = f"not of this network, or of another version: {first_sentence(error)}"
+                raise InputError(f"{file}: cannot be gone on with, {why}") from None
             self.last_is_whole = file.name == kept.LAST
         steps = distributed.every(self.step, self.me)
         if len(set(steps)) > 1:
@@ -147,11 +154,11 @@ class _State:
 
     def _take(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(saved.resume["model"])
-        self.optimizer.load_state_dict(saved.resume["optimizer"])
+        load_optimizer(self.optimizer, saved.resume["optimizer"])
         self.scaler.load_state_dict(saved.resume["scaler"])
         if self.average is not None:
             self.average.load_state_dict(saved.resume["average"])
-        self.step, self.best, self.metrics = saved.step, saved.resume["best"], saved.metrics
+        self.step, self.best, self.metrics = saved.step, float(saved.resume["best"]), saved.metrics
         if "rate" in saved.resume:  # the first checkpoints were without
             self.rate.restore(saved.resume["rate"])
             self.measured.restore(saved.resume["measured"])

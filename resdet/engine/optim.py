@@ -56,7 +56,31 @@ class AveragedWeights:
         return {"updates": self.updates, "state": self.state}
 
     def load_state_dict(self, saved: dict) -> None:
-        """Continue from a saved average."""
-        self.updates = saved["updates"]
+        """Continue from a saved average, all of it: of another network's weights none would fit, or some by chance.
+
+        Raises:
+            ValueError: it is of other weights.
+        """
+        for name in self.state.keys() | saved["state"].keys():
+            if (
+                name not in self.state
+                or name not in saved["state"]
+                or self.state[name].shape != saved["state"][name].shape
+            ):
+                raise ValueError(f"the average of {name!r} is of another network")
+        self.updates = int(saved["updates"])
         for name, value in saved["state"].items():
             self.state[name].copy_(value)
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict) -> None:
+    """Continue from a saved optimizer; torch would find out at its first step that a momentum is of another weight.
+
+    Raises:
+        ValueError: one is.
+    """
+    optimizer.load_state_dict(saved)
+    for weight, state in optimizer.state.items():
+        momentum = state.get("momentum_buffer")
+        if momentum is not None and momentum.shape != weight.shape:
+            raise ValueError(f"momentum of {tuple(momentum.shape)} for weights of {tuple(weight.shape)}")

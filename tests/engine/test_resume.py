@@ -232,3 +232,31 @@ def test_resuming_another_task_or_other_classes_is_refused(uninterrupted):
         with pytest.raises(InputError) as caught:
             fit(replace(run, identity=replace(run.identity, **change)), model, ALONE, resume=True)
         assert line in str(caught.value)
+
+
+DAMAGE = {
+    "no weights": lambda resume: resume.pop("model"),
+    "a weight fewer": lambda resume: resume["model"].pop("fc.bias"),
+    "a weight more": lambda resume: resume["model"].update(old=torch.zeros(1)),
+    "no optimizer": lambda resume: resume.pop("optimizer"),
+    "another momentum": lambda resume: resume["optimizer"]["state"][0].update(momentum_buffer=torch.zeros(2)),
+    "no average": lambda resume: resume.pop("average"),
+    "an average of fewer": lambda resume: resume["average"]["state"].pop("fc.bias"),
+    "an average of other shapes": lambda resume: resume["average"]["state"].update({"fc.bias": torch.zeros(1)}),
+    "no best": lambda resume: resume.pop("best"),
+    "a rate of other parts": lambda resume: resume["rate"].pop(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_checkpoint_of_another_version_or_network_is_one_line_that_names_it(tmp_path, uninterrupted, damage):
+    """Its settings may be the same: layers may have had other names, or nobody saved something yet."""
+    saved = checkpoint.load(uninterrupted[0] / "last.pt")
+    damage(saved.resume)
+    checkpoint.save(tmp_path / "last.pt", saved)
+    model = TinyNet()
+    with pytest.raises(
+        InputError, match=r"last\.pt: cannot be gone on with, not of this network, or of another version: "
+    ) as caught:
+        fit(run_of(tmp_path, model), model, ALONE, resume=True)
+    assert "\n" not in str(caught.value)
