@@ -76,7 +76,7 @@ def _numbers(beside: Path, records: Records) -> tuple[dict[int, int], dict[int, 
     try:
         told = json.loads(beside.read_text(encoding="utf-8", errors="surrogateescape"))
         named = {row["id"]: find(row["file_name"]) for row in told["images"]}
-        called = {row["id"]: row["name"] for row in told["categories"]}
+        called = {row["id"]: str(row["name"]) for row in told["categories"]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is something else
         return image_of, label_of
     image_of = {number: index for number, index in named.items() if index is not None}

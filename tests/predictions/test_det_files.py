@@ -177,6 +177,9 @@ def test_cocos_results_go_by_the_names_of_images_json_where_it_lies_beside_them(
     assert not (tmp_path / "images.json").exists()
     (tmp_path / "images.json").write_text("[" * 100_000)  # somebody else's
     assert read_det(tmp_path / "predictions.json", records).images.tolist() == [1]
+    (tmp_path / "images.json").write_text(json.dumps({**told, "categories": [{"id": 2, "name": ["a list"]}]}))
+    with pytest.raises(InputError, match=r"result 1: category_id .* is none of the data set's"):
+        read_det(tmp_path / "predictions.json", records)
 
 
 def test_the_devkits_text_goes_by_the_names_of_images_txt_where_it_lies_beside_it(tmp_path):
