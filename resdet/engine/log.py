@@ -61,8 +61,8 @@ def _drop_after(file: Path, step: int) -> None:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (ValueError, TypeError, KeyError):
-            break  # the line that was being written when the run was cut off
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue  # the line that was being written when the run was cut off, or one that is damaged
     part = file.with_name(file.name + ".part")
     with naming(file):
         part.write_text("".join(kept), encoding="utf-8")

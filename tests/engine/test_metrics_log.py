@@ -40,6 +40,16 @@ def test_a_line_that_was_being_written_is_dropped(tmp_path, tail):
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 6]
 
 
+@pytest.mark.parametrize("damage", ["", "\0\0\0", "[" * 99_999, '{"step": "1"}', "[1]"])
+def test_a_damaged_line_does_not_take_the_rows_behind_it_along(tmp_path, damage):
+    write(tmp_path, 0, [1, 2, 3])
+    file = tmp_path / "metrics.jsonl"
+    first, *others = file.read_text().splitlines()
+    file.write_text("\n".join([first, damage, *others, ""]))
+    write(tmp_path, 2, [3])
+    assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
+
+
 def test_a_last_row_that_lacks_only_its_newline_is_kept(tmp_path):
     write(tmp_path, 0, [1, 2])
     file = tmp_path / "metrics.jsonl"
