@@ -109,7 +109,7 @@ def load(file: Path) -> Checkpoint:
     content = {"resume": {}, **safetensors_form.decode(file)} if is_safetensors else read_tensors(file)
     if not isinstance(content, dict) or not {"format", "model"} <= set(content):
         raise ForeignFile(f"{file}: not a checkpoint of resdet's (a bare state dict is named torchvision:NAME={file})")
-    if content["format"] != FORMAT:
+    if not isinstance(content["format"], int) or content["format"] != FORMAT:
         raise InputError(f"{file}: a checkpoint of format {content['format']}, this version reads {FORMAT}")
     names = [f.name for f in fields(Checkpoint)]
     missing = [name for name in names if name not in content]

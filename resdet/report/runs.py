@@ -122,7 +122,10 @@ def _falling(values: Sequence[float]) -> list[float]:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # hundreds of digits
+        return math.nan
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def test_a_line_of_metrics_that_is_nested_deeply_is_no_line(tmp_path):
     [
         *(("task", 3), ("config", [1]), ("step", "3"), ("metrics", None), ("resume", 1), ("class_ids", 5)),
         *(("class_ids", (1, 2)), ("class_names", ("a",)), ("class_ids", ("n1", "n1")), ("model", {"w": 3})),
-        *(("model", {3: torch.ones(1)}), ("model", None)),
+        *(("model", {3: torch.ones(1)}), ("model", None), ("format", torch.tensor([1, 1]))),
     ],
 )
 def test_a_checkpoint_with_something_else_in_it_is_none_of_ours(tmp_path, key, value):
@@ -97,8 +97,14 @@ def test_a_checkpoint_with_something_else_in_it_is_none_of_ours(tmp_path, key, v
     content = torch.load(file, weights_only=True)
     checkpoint.load(file)
     torch.save({**content, key: value}, file)
-    with pytest.raises(InputError, match=r"w\.pt: (not a checkpoint of resdet's|a checkpoint without)"):
+    with pytest.raises(InputError, match=r"w\.pt: (not a checkpoint of resdet's|a checkpoint (without|of format))"):
         checkpoint.load(file)
+
+
+def test_a_metric_of_hundreds_of_digits_is_not_known(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"epoch": 1, "val/top1_error": {"9" * 400}}}\n')
+    (tmp_path / "config.yaml").write_text("model: {backbone: {shortcut: B}}\n")
+    assert np.isnan(read_history(tmp_path, "top1_error").validation).all()
 
 
 def test_what_is_told_of_a_file_moves_no_cursor_and_can_be_written_to_any_stream(tmp_path):
