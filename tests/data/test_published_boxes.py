@@ -39,3 +39,17 @@ def test_an_image_with_two_rows_is_named_and_not_left_with_the_boxes_of_one(tmp_
     put(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{two}")
     with pytest.raises(InputError, match=r"LOC_val_solution\.csv:3: image 'v_1' has a row already, in line 2"):
         read(tmp_path, "val")
+
+
+@pytest.mark.parametrize("quotes", [('"', ""), ('"', '"')], ids=["one", "two rows apart"])
+def test_a_quote_that_is_left_open_does_not_give_an_image_the_boxes_of_those_below_it(tmp_path, quotes):
+    """Of train the words of a row are no class of the set, and so the image's own: nothing else would be amiss."""
+    put(tmp_path, "LOC_synset_mapping.txt", f"{TENCH} tench\n")
+    names = [f"{TENCH}_{number}" for number in range(4)]
+    put(tmp_path, "ImageSets/CLS-LOC/train_loc.txt", "".join(f"{TENCH}/{name} 1\n" for name in names))
+    lines = [f"{name},{TENCH} 1 2 3 4 \n" for name in names]
+    lines[1] = f"{names[1]},{quotes[0]}{TENCH} 1 2 3 4 \n"
+    lines[3] = f"{names[3]},{TENCH} 1 2 3 4 {quotes[1]}\n"
+    put(tmp_path, "LOC_train_solution.csv", "ImageId,PredictionString\n" + "".join(lines))
+    with pytest.raises(InputError, match=r"LOC_train_solution\.csv(:5: a quote is open|: .* unexpected end of data)"):
+        read(tmp_path, "train")

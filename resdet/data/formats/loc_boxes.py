@@ -80,7 +80,7 @@ def solution_rows(file: Path) -> dict[str, tuple[int, str]]:
     """From image to its line number and ``PredictionString``.
 
     Raises:
-        InputError: it cannot be read, is not UTF-8 or no such table, or has an image twice.
+        InputError: it cannot be read, is not UTF-8 or no such table, has an image twice, or a row of several lines.
     """
     try:
         with open(file, newline="", encoding="utf-8-sig") as opened:
@@ -92,7 +92,7 @@ def solution_rows(file: Path) -> dict[str, tuple[int, str]]:
 
 
 def _rows(file: Path, opened: TextIO) -> dict[str, tuple[int, str]]:
-    lines = csv.reader(opened)
+    lines = csv.reader(opened, strict=True)
     header = next(lines, [])
     if header != ["ImageId", "PredictionString"]:
         raise InputError(f"{file}:1: wanted the header ImageId,PredictionString, got {','.join(header)!r}")
@@ -100,6 +100,10 @@ def _rows(file: Path, opened: TextIO) -> dict[str, tuple[int, str]]:
     for row in lines:
         if len(row) != 2:
             raise InputError(f"{file}:{lines.line_num}: wanted ImageId,PredictionString, got {len(row)} columns")
+        if "\n" in row[0] + row[1]:  # else the rows up to the next quote would be this one's boxes
+            raise InputError(
+                f"{file}:{lines.line_num}: a quote is open over the end of a line, from {row[0][:40]!r} on"
+            )
         if row[0] in rows:  # the boxes of one of the two would be lost
             raise InputError(f"{file}:{lines.line_num}: image {row[0]!r} has a row already, in line {rows[row[0]][0]}")
         rows[row[0]] = lines.line_num, row[1]
