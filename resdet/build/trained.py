@@ -73,7 +73,10 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = (), use: str | 
     check_read(overrides, saved.task, use)
     model = MAKERS[saved.task](config, len(classes))
     if "mean" in saved.model:  # of every pixel: it has the size that training had, whatever data.size is now
-        model.mean = torch.zeros_like(saved.model["mean"])
+        mean = saved.model["mean"]
+        if mean.ndim != 3 or len(mean) != 3 or not mean.numel():
+            raise InputError(f"{file}: mean: wanted (3, height, width), got {tuple(mean.shape)}")
+        model.mean = torch.zeros(mean.shape)
     load_into(model, saved.model, source=str(file))
     return Loaded(model.eval(), config, classes, saved.step)
 

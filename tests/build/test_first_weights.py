@@ -1,5 +1,7 @@
 """What training starts from: files of ours that say what they are, and files of others that do not."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,18 @@ def keep(file, task, config, model):
             module.running_mean.normal_()
     checkpoint.save(file, Checkpoint(task, to_dict(config), IDS, IDS, 5, model.state_dict()))
     return model
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3,), (2, 32, 32), (3, 32, 32, 1), (3, 0, 0)])
+def test_a_mean_that_is_no_image_is_told_when_the_weights_are_opened(file, tmp_path, shape):
+    np.save(tmp_path / "mean.npy", np.ones((3, 32, 32), np.float32))
+    saved(file, f"data.pixel_mean={tmp_path}/mean.npy")
+    whole = checkpoint.load(file)
+    build.open_model(file)
+    whole.model["mean"] = torch.ones(shape)
+    checkpoint.save(file, whole)
+    with pytest.raises(InputError, match=rf"best\.pt: mean: wanted \(3, height, width\), got {re.escape(str(shape))}"):
+        build.open_model(file)
 
 
 def photographs():
