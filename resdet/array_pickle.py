@@ -8,8 +8,10 @@ no foreign code sees a byte of the file.
 from __future__ import annotations
 
 import pickle
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -36,9 +38,19 @@ def read_array_pickle(file: Path) -> Any:
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     """Python's own in Python: the one in C trusts a place in its memo and would clear 60 GB for a wrong one."""
 
+    read: Callable[[int], bytes]  # which loading begins with, as the next
+    append: Callable[[Any], None]
+
     def __init__(self, stream: Any, file: Path) -> None:
         super().__init__(stream, encoding="latin1")
         self.file = file
+
+    def load_bytearray8(self) -> None:
+        """Python's own would clear as much memory as is announced, before it reads."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
+    dispatch: ClassVar[dict[int, Any]] = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: load_bytearray8}  # type: ignore[name-defined]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in KNOWN:

@@ -3,6 +3,7 @@
 import builtins
 import os
 import pickle
+import resource
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -135,6 +136,15 @@ def test_what_holds_itself_or_the_same_thing_many_times_is_read_once(tmp_path):
 def test_a_wild_place_in_the_memo_costs_no_memory(tmp_path):
     (tmp_path / "w.pkl").write_bytes(b"\x80\x02}r" + struct.pack("<I", 2**31) + b".")
     assert read_tensors(tmp_path / "w.pkl") == {}
+
+
+def test_bytes_that_are_announced_and_are_not_there_cost_no_memory(tmp_path):
+    """Four flipped bits are enough for a file of 200 bytes to ask for gigabytes."""
+    (tmp_path / "w.pkl").write_bytes(b"\x80\x05\x96" + struct.pack("<Q", 3 * 2**30) + b".")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"w\.pkl: damaged"):
+        read_tensors(tmp_path / "w.pkl")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
