@@ -1,6 +1,8 @@
 """Images of every kind are made here, with known colours, and must come out as the RGB a person sees."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -281,3 +283,11 @@ def test_damaged_bytes_give_an_image_or_an_input_error(tmp_path):
                     read(tmp_path / name)
                 except InputError as error:
                     assert name in str(error)
+
+
+def test_what_pil_finds_odd_is_no_line_of_its_own_on_stderr(tmp_path):
+    """Of a photograph of 108 megapixels it would say that it could be an attack, and not which file."""
+    (tmp_path / "a.png").write_bytes(huge_png(12000, 9000))
+    words = "import sys; from resdet.data.image import image_size; print(image_size(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", words, tmp_path / "a.png"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("(12000, 9000)\n", "")
