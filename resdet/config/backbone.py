@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resdet.config.checks import at_least, one_of
+from resdet.config.checks import channels, one_of
 from resdet.errors import UsageError
 
 
@@ -27,7 +27,7 @@ class BackboneConfig:
         depths = (20, 32, 44, 56, 110, 1202) if cifar else (18, 34, 50, 101, 152)
         one_of("model.backbone.depth", self.depth, depths)
         one_of("model.backbone.shortcut", self.shortcut or "B", ("A", "B", "C", "none", "gated"))
-        at_least("model.backbone", self, 1, "width")
+        channels("model.backbone", self, "width")
         one_of("model.backbone.stem", self.stem, ("7x7", "3x3", "3x3-pool"))
         one_of("model.backbone.stride_in", self.stride_in, ("1x1", "3x3"))
         for name, default in (("stem", "7x7"), ("stride_in", "1x1"), ("width", 64), ("dilate_conv5", False)):

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from resdet.errors import UsageError
 
+MOST_CHANNELS = 2**16  # of a layer: of more no memory holds the weights, of many more torch cannot count them
+
 
 def one_of(name: str, value: object, known: tuple[object, ...]) -> None:
     if value not in known:
@@ -17,6 +19,12 @@ def at_least(section: str, config: object, least: int, *names: str) -> None:
     for name in names:
         if not least <= (value := getattr(config, name)) < float("inf"):
             raise UsageError(f"{section}.{name} must be {least} or more, got {value!r}")
+
+
+def channels(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not 1 <= (value := getattr(config, name)) <= MOST_CHANNELS:
+            raise UsageError(f"{section}.{name} must be from 1 to {MOST_CHANNELS}, got {value!r}")
 
 
 def share(section: str, config: object, *names: str) -> None:

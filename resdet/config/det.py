@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, each_above_zero, low_high, one_of, rising, share
+from resdet.config.checks import at_least, channels, each_above_zero, low_high, one_of, rising, share
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
@@ -126,7 +126,8 @@ class DetectorConfig:
             if not getattr(self, name):
                 raise UsageError(f"model.{name} must name one at least, got none")
             each_above_zero(f"model.{name}", getattr(self, name))
-        at_least("model", self, 1, "rpn_channels", "rpn_depth", "anchors_per_image", "regions_per_image", "pool_size")
+        channels("model", self, "rpn_channels")
+        at_least("model", self, 1, "rpn_depth", "anchors_per_image", "regions_per_image", "pool_size")
         at_least("model", self, 0, "pool_sampling", "unused_outputs")
         at_least("model", self, 0, "object_weight", "proposal_weight", "class_weight", "box_weight")
         share("model", self, "anchor_positive", "region_positive", "foreground_iou")

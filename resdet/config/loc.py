@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, each_above_zero, one_of, share
+from resdet.config.checks import at_least, channels, each_above_zero, one_of, share
 from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -51,7 +51,8 @@ class LocalizerConfig:
             if not getattr(self, name):
                 raise UsageError(f"model.{name} must name one at least, got none")
             each_above_zero(f"model.{name}", getattr(self, name))
-        at_least("model", self, 1, "neck", "anchors_per_image", "bins")
+        channels("model", self, "neck")
+        at_least("model", self, 1, "anchors_per_image", "bins")
         at_least("model", self, 0, "class_weight", "object_weight", "box_weight")
         share("model", self, "positive_iou", "negative_iou")
         if self.negative_iou > self.positive_iou:
