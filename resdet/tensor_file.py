@@ -7,12 +7,14 @@ import re
 import warnings
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import torch
 
 from resdet.array_pickle import read_array_pickle
 from resdet.errors import InputError
+
+LARGEST_RATIO = 100  # of what a file's parts unpack to and its own size
 
 
 def read_tensors(file: Path) -> Any:
@@ -38,6 +40,11 @@ def read_tensors(file: Path) -> Any:
 
 
 def _read_torch(file: Path) -> Any:
+    if is_zipfile(file):
+        with ZipFile(file) as parts:
+            unpacked = sum(part.file_size for part in parts.infolist())
+        if unpacked > LARGEST_RATIO * file.stat().st_size:  # torch packs nothing
+            raise InputError(f"{file}: refused, it would unpack to {unpacked >> 20} MB, {LARGEST_RATIO} times its size")
     with warnings.catch_warnings():  # about a pickle that is none of torch's; the error says so
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
         return torch.load(file, map_location="cpu", weights_only=True)

@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -89,3 +90,14 @@ def test_a_file_that_was_cut_off_or_is_something_else_is_said_to_be_damaged(tmp_
 def test_a_file_that_is_not_there_and_a_folder_are_told_apart(tmp_path):
     assert message(tmp_path / "none.pt") == "wanted a file of weights, got no such file"
     assert message(tmp_path) == "wanted a file of weights, got a folder"
+
+
+def test_a_packed_file_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path):
+    torch.save({"w": torch.zeros(2**22)}, tmp_path / "w.pt")
+    for packing, name in ((zipfile.ZIP_STORED, "plain.pt"), (zipfile.ZIP_DEFLATED, "packed.pt")):
+        with zipfile.ZipFile(tmp_path / "w.pt") as parts, zipfile.ZipFile(tmp_path / name, "w", packing) as other:
+            for part in parts.infolist():
+                other.writestr(part.filename, parts.read(part))
+    assert len(read_tensors(tmp_path / "plain.pt")["w"]) == 2**22
+    with pytest.raises(InputError, match=r"packed\.pt: refused, it would unpack to 16 MB"):
+        read_tensors(tmp_path / "packed.pt")
