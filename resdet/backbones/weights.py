@@ -55,8 +55,8 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str, sk
 
     Raises:
         InputError: a key is missing, unexpected, of another shape or of another kind of numbers, such as packed ones;
-            or a number is not finite, or would not be in the module, whose answers nobody could use; the module is as
-            it was.
+            or a number is not finite, or would not be in the module, or a variance is below 0, whose answers nobody
+            could use; the module is as it was.
     """
     _check_kinds(state, source)
     report = compare(module, state, source=source, skip=skip)
@@ -69,6 +69,8 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], *, source: str, sk
             raise InputError(f"{source}: {key}: wanted {wanted}, got {'no numbers' if state[key].is_meta else kind}")
         if bad := int((~state[key].to(wanted).isfinite()).sum()):
             raise InputError(f"{source}: {key}: {bad} of {state[key].numel()} numbers are NaN or infinite")
+        if key.endswith("running_var") and bool((state[key] < 0).any()):
+            raise InputError(f"{source}: {key}: a variance below 0, {float(state[key].min()):g}")
     # strict would ask for what is left out
     module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
     return report

@@ -70,17 +70,31 @@ _Told = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers, and the data set
 
 
 def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None:
-    """What a file says; None where there is none that says anything of this data set."""
+    """What a file says; None where there is none that says anything of this data set.
+
+    Raises:
+        InputError: it does, but not in every line that names something of it, or it gives two things one number.
+    """
     index_of: dict[int, int] = {}
+    broken = ""
     try:
-        for line in beside.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            name, _, number = line.rpartition(" ")
-            if (index := find_index(name)) is not None:
-                index_of[int(number)] = index
-        numbers, indices = (np.array([*each], dtype=np.int64) for each in (index_of, index_of.values()))
-    except (OSError, ValueError, OverflowError):  # there is none, or it is something else
+        lines = beside.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
         return None
-    return (numbers, indices) if index_of else None
+    for row, line in enumerate(lines, 1):
+        name, _, number = line.rpartition(" ")
+        if (index := find_index(name)) is None:
+            continue
+        if number.isascii() and number.isdecimal() and len(number) < 19 and int(number) not in index_of:
+            index_of[int(number)] = index
+        else:
+            broken = broken or f"{beside}:{row}: wanted {name!r} and a number that no other line has, got {line[:80]!r}"
+    if not index_of:  # it is something else
+        return None
+    if broken:
+        raise InputError(broken)
+    numbers, indices = (np.array([*each], dtype=np.int64) for each in (index_of, index_of.values()))
+    return numbers, indices
 
 
 def _known(table: Table, column: int, own: NDArray[np.int64], told: _Told | None, what: str) -> NDArray[np.int64]:

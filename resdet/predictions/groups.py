@@ -71,7 +71,7 @@ def _whole(word: str) -> str:
 
 def _numbers(words: Sequence[str], place: str) -> list[float]:
     try:
-        return [float(word) for word in words]
+        return [float("" if "_" in word else word) for word in words]  # Python takes 1_3 for a number, others do not
     except ValueError:
         raise InputError(f"{place}: wanted xmin ymin xmax ymax as numbers, got {' '.join(words)!r}") from None
 

@@ -35,6 +35,9 @@ class LocPredictions:
         return len(self.labels)
 
 
+FARTHEST = 2.0**53  # pixels: a whole number beyond has no next one in float64, and far beyond none in int64
+
+
 def to_inclusive(
     boxes: ArrayLike, width: ArrayLike | None = None, height: ArrayLike | None = None
 ) -> NDArray[np.int64]:
@@ -55,7 +58,8 @@ def to_inclusive(
         raise FloatingPointError(
             f"{int((~np.isfinite(edges)).any(-1).sum())} boxes have a coordinate that is not finite"
         )
-    pixels = np.floor(edges + 0.5).astype(np.int64)  # halves go up, so moving a box by a pixel moves its rounding
+    whole = np.floor(edges + 0.5)  # halves go up, so moving a box by a pixel moves its rounding
+    pixels = np.clip(whole, -FARTHEST, FARTHEST).astype(np.int64)
     pixels[..., 2:] -= 1  # the far edge is one past the last pixel
     for axis, size in ((0, width), (1, height)):
         if size is not None:

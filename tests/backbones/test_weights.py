@@ -156,6 +156,14 @@ def test_numbers_that_only_double_precision_holds_are_refused_as_the_infinite_on
         load_into(small_net(), state, source="w.pt")
 
 
+def test_a_variance_below_zero_is_refused():
+    """Its root would be NaN, and so every answer."""
+    net = torch.nn.BatchNorm2d(2)
+    state = {**net.state_dict(), "running_var": torch.tensor([1.0, -0.5])}
+    with pytest.raises(InputError, match=r"^w\.pt: running_var: a variance below 0, -0\.5$"):
+        load_into(net, state, source="w.pt")
+
+
 def test_weights_of_eight_bits_floating_point_load():
     state, net = small_net().state_dict(), small_net()
     state["fc.weight"] = state["fc.weight"].to(torch.float8_e4m3fn)

@@ -6,6 +6,7 @@ import pytest
 from test_ilsvrc_loc import GOLDFISH, TENCH, put, put_val, rows, xml
 
 from resdet.data.formats.ilsvrc_loc import read
+from resdet.data.formats.inclusive import read_box
 from resdet.errors import InputError
 
 
@@ -53,3 +54,9 @@ def test_a_quote_that_is_left_open_does_not_give_an_image_the_boxes_of_those_bel
     put(tmp_path, "LOC_train_solution.csv", "ImageId,PredictionString\n" + "".join(lines))
     with pytest.raises(InputError, match=r"LOC_train_solution\.csv(:5: a quote is open|: .* unexpected end of data)"):
         read(tmp_path, "train")
+
+
+def test_digits_with_an_underscore_are_no_number():
+    """Python would take 1_3 for 13."""
+    with pytest.raises(InputError, match=r"^a\.xml: xmax: wanted a number, got '1_3'$"):
+        read_box(["1", "2", "1_3", "9"], "a.xml", 0)

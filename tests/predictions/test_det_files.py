@@ -216,6 +216,10 @@ def test_the_devkits_text_goes_by_the_ids_of_classes_txt_where_it_lies_beside_it
     for somebody_elses in ("an eel 1\nx 2\n", "cow one\n", "cow " + "9" * 50, "cow\n", ""):
         beside.write_text(somebody_elses)
         assert read_det(file, records).labels.tolist() == [0, 1]
+    for half in ("cow 1\nbee x\nant 3\n", "cow 1\nbee 1\n"):
+        beside.write_text(half)
+        with pytest.raises(InputError, match=r"classes\.txt:2: wanted 'bee' and a number that no other line has"):
+            read_det(file, records)
     write_det(tmp_path, found, records, "devkit")
     assert not beside.exists()
     assert read_det(file, records).labels.tolist() == [2, 1]

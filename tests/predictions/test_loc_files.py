@@ -82,6 +82,7 @@ def test_a_last_line_may_be_empty(tmp_path):
         ("1 0 0 9 9\n4 0 0 9 9\n", r"loc\.txt:2: class '4' is none of the 3 known"),
         ("1 0 0 9 9\n-1 0 0 9 9\n", r"loc\.txt:2: class '-1' is none"),
         ("1 0 0 9 9\n1.5 0 0 9 9\n", r"loc\.txt:2: class '1.5' is none"),
+        ("1 0 0 9 9\n1 0 0 1_3 9\n", r"loc\.txt:2: wanted xmin ymin xmax ymax as numbers, got '0 0 1_3 9'"),
         ("1 0 0 9 9\n1 0 0 x 9\n", r"loc\.txt:2: wanted xmin ymin xmax ymax as numbers, got '0 0 x 9'"),
         ("1 0 0 9 9\n1 0 0 inf 9\n", r"loc\.txt:2: a coordinate is not a finite number"),
         ("1 0 0 9 9\nnan 0 0 9 9\n", r"loc\.txt:2: class 'nan' is none"),

@@ -27,6 +27,11 @@ def test_without_a_size_nothing_is_clipped():
     assert to_inclusive([(-7, 2, 900, 1000)]).tolist() == [[-7, 2, 899, 999]]
 
 
+def test_coordinates_that_no_whole_number_holds_are_as_far_as_the_image(recwarn):
+    assert to_inclusive([(-1e30, 1e30, 1e30, 1e300)], 64, 48).tolist() == [[0, 47, 63, 47]]
+    assert not recwarn.list
+
+
 def test_each_image_may_have_its_own_size():
     boxes = torch.tensor([[[0, 0, 99, 99]] * 2] * 3, dtype=torch.float32)  # (3, 2, 4)
     width, height = np.array([10, 20, 200]), np.array([5, 6, 7])

@@ -38,7 +38,7 @@ def read_box(
 
 def _number(word: str | None, place: str) -> float:
     try:
-        number = float(word or "")
+        number = float("" if not word or "_" in word else word)  # Python takes 1_3 for a number, others do not
     except ValueError:
         raise InputError(f"{place}: wanted a number, got {word!r}") from None
     if not math.isfinite(number):
