@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
+from resdet.convolution.versions import state_of
 
 
 def stands_still(norm: nn.Module) -> bool:
@@ -88,7 +89,7 @@ def _held(norm: nn.BatchNorm2d, dtype: torch.dtype) -> _Held:
     each step, which sends the first process's buffers to the others: frozen ones are the same there.
     """
     tensors: list[Any] = [norm.weight, norm.bias, norm.running_mean, norm.running_var]
-    state = (dtype, norm.eps, *((t.data_ptr(), t._version) for t in tensors))
+    state = (dtype, norm.eps, state_of(*tensors))
     held: _Held | None = norm.__dict__.get("held")
     if held is None or held.state != state:
         scale, shift = _scale_and_shift(norm)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution.tiles import Cut, cut_of
+from resdet.convolution.versions import state_of
 from resdet.convolution.winograd import Learnt, at_points, convolved
 from resdet.tracing import is_traced
 
@@ -60,7 +61,7 @@ class Conv3x3(nn.Conv2d):
             return functional.conv2d(x, weight, bias, self.stride, self.padding, self.dilation)  # type: ignore[arg-type]
         points = self._at_points(weight, cut_of(x.shape[2], x.shape[3]), source, eps)
         if torch.is_grad_enabled():
-            return Learnt.apply(x, weight, bias, points, self._is_learnt)  # type: ignore[no-any-return]
+            return Learnt.apply(x, weight, bias, points)  # type: ignore[no-any-return]
         return convolved(x, points, bias)
 
     def _goes_by_points(self, x: Tensor, weight: Tensor, source: Sequence[Tensor]) -> bool:
@@ -80,11 +81,9 @@ class Conv3x3(nn.Conv2d):
     def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor], eps: float) -> Tensor:
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.
 
-        Writing through ``.data`` goes unnoticed, as it does by autograd, but for what follows a gradient: torch's
-        fused optimizers (2.14) write so that no version tells of it.  So a backward pass ends what is held, and testing
-        while a gradient waits for its step holds nothing.
+        Writing through ``.data`` goes unnoticed, as it does by autograd.
         """
-        state = (cut.side, cut.read, eps, *((t.data_ptr(), t._version) for t in source))
+        state = (cut.side, cut.read, eps, state_of(*source))
         held = self._held
         if held is None or held.state != state:
             place = None
@@ -92,14 +91,8 @@ class Conv3x3(nn.Conv2d):
                 place = held.points if held.points.shape[1] == cut.points else None
             with torch.inference_mode(False), torch.no_grad():  # a step of training may use what testing has left
                 points = at_points(weight, cut, place)
-            waits = not torch.is_grad_enabled() and any(t.is_leaf and t.grad is not None for t in source)
-            held = self._held = _Held(() if waits else state, tuple(t.detach() for t in source), points)
+            held = self._held = _Held(state, tuple(t.detach() for t in source), points)
         return held.points
-
-    def _is_learnt(self) -> None:
-        """The weight has a gradient, and will be another one soon; the memory stays."""
-        if self._held is not None:
-            self._held = self._held._replace(state=())
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and files are without what is held."""

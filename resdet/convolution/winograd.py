@@ -7,7 +7,6 @@ The gradients are the transposed products.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -96,29 +95,20 @@ def _matmul(matrix: Tensor, batch: Tensor, out: Tensor) -> None:
 
 
 class Learnt(torch.autograd.Function):
-    """:func:`convolved` with gradients of ``x``, weight and bias; ``learnt`` is called when the weight has one."""
+    """:func:`convolved` with gradients of ``x``, the weight and the bias."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        points: Tensor,
-        learnt: Callable[[], None] = lambda: None,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, points: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.points, ctx.version, ctx.learnt = points, points._version, learnt
+        ctx.points, ctx.version = points, points._version
         return convolved(x, points, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        points, (of_x, of_weight, of_bias, *_) = ctx.points, ctx.needs_input_grad
+        points, (of_x, of_weight, of_bias, _) = ctx.points, ctx.needs_input_grad
         if points._version != ctx.version:  # another weight has been brought to the points since
             points = at_points(weight, cut_of(x.shape[2], x.shape[3]))
         found = gradients(x, gradient, points, of_x, of_weight)
-        if of_weight:
-            ctx.learnt()
-        return *found, gradient.sum((0, 2, 3)) if of_bias else None, None, None
+        return *found, gradient.sum((0, 2, 3)) if of_bias else None, None

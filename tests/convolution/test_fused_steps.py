@@ -1,0 +1,97 @@
+"""What is held of weights, in a training loop of one's own with torch's fused optimizers."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from resdet.backbones.folding import conv_norm
+from resdet.convolution import Conv3x3
+
+CHANNELS = 256
+
+
+def conv(**settings):
+    torch.manual_seed(0)
+    return Conv3x3(CHANNELS, CHANNELS, **settings).to(memory_format=torch.channels_last)
+
+
+def maps(images=4, side=9):
+    torch.manual_seed(1)
+    return torch.randn(images, CHANNELS, side, side).contiguous(memory_format=torch.channels_last)
+
+
+def directly(module, x):
+    """Torch's, in float64."""
+    bias = None if module.bias is None else module.bias.double()
+    return functional.conv2d(x.double(), module.weight.double(), bias, padding=1).float()
+
+
+def assert_right(module, x):
+    expected = directly(module, x)
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
+def under_autocast(module, x):
+    with torch.autocast("cpu", torch.bfloat16):
+        module(x).float().square().mean().backward()
+
+
+def of_another_layout(module, x):
+    module(x.contiguous()).square().mean().backward()
+
+
+def of_a_sharing_module(module, x):
+    other = conv()
+    other.weight, other.bias = module.weight, module.bias
+    other(x).square().mean().backward()
+
+
+def before_another_forward(module, x):
+    module(x).square().mean().backward()
+    module(x)
+
+
+def given_by_hand(module, x):
+    found = torch.autograd.grad(module(x).square().mean(), list(module.parameters()))
+    with torch.no_grad():
+        module(x)
+    for parameter, gradient in zip(module.parameters(), found, strict=True):
+        parameter.grad = gradient
+
+
+@pytest.mark.parametrize(
+    "learn", [under_autocast, of_another_layout, of_a_sharing_module, before_another_forward, given_by_hand]
+)
+def test_fused_steps_are_followed_whatever_way_the_gradients_came(learn):
+    module, x = conv(), maps()
+    steps = torch.optim.AdamW(module.parameters(), 0.5, fused=True)
+    with torch.no_grad():
+        module(x)
+    learn(module, x)
+    steps.step()
+    steps.zero_grad()
+    with torch.no_grad():
+        assert_right(module, x)
+
+
+def test_a_frozen_norm_is_followed_after_its_scale_has_learnt_by_a_fused_step():
+    conv, norm, x = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4).eval(), torch.randn(2, 4, 5, 5)
+    norm.requires_grad_(False)
+    conv_norm(x, conv, norm)
+    steps = torch.optim.SGD(norm.requires_grad_(True).parameters(), 0.5, fused=True)
+    conv_norm(x, conv, norm).square().sum().backward()
+    steps.step()
+    norm.requires_grad_(False)
+    torch.testing.assert_close(conv_norm(x, conv, norm), norm(conv(x)))
+
+
+def test_only_what_a_fused_group_holds_has_another_version():
+    fused, plain = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    still = nn.Parameter(torch.ones(3))
+    for parameter, how in ((fused, {"fused": True}), (plain, {})):
+        parameter.grad = torch.ones(3)
+        torch.optim.SGD([parameter], 0.1, **how).step()
+    assert fused._version > 0
+    assert plain._version == 1  # torch's own
+    assert still._version == 0
