@@ -76,7 +76,7 @@ def test_fused_steps_are_followed_whatever_way_the_gradients_came(learn):
 
 
 def test_a_frozen_norm_is_followed_after_its_scale_has_learnt_by_a_fused_step():
-    conv, norm, x = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4).eval(), torch.randn(2, 4, 5, 5)
+    conv, norm, x = nn.Conv2d(4, 4, 1, bias=False), nn.BatchNorm2d(4).eval(), torch.randn(2, 4, 5, 5)
     norm.requires_grad_(False)
     conv_norm(x, conv, norm)
     steps = torch.optim.SGD(norm.requires_grad_(True).parameters(), 0.5, fused=True)
