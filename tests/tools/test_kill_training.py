@@ -100,7 +100,7 @@ def test_killed_between_and_within_saves_a_run_ends_as_if_it_had_not_been(begun,
     work = partial(train, task, begun(task, tmp_path, f"data.workers={workers}"))
     killed_in_checkpoint(2, 0.7, work)  # best.pt, at the end of the first pass
     assert checkpoint.load(tmp_path / "last.pt").step == 2
-    assert not killed_before_touch(20, tmp_path, work)  # in the middle of the second, in or after a save
+    assert not killed_before_touch(24, tmp_path, work)  # in the middle of the second, in or after a save
     assert checkpoint.load(tmp_path / "last.pt").step in (3, 4)
     assert ended(fork(work))
     same(tmp_path, whole / task)
