@@ -44,7 +44,8 @@ def _one_axis(start: Tensor, length: Tensor, usable: Tensor, size: int, extent: 
     sample, exists = _near_the_map(start, bin_length, grid, size, extent, sampling)  # (R, S)
     grid = grid.clamp(min=1)[:, None].long()
     bin_of, nth = sample // grid, sample % grid
-    at = start[:, None] + bin_of * bin_length[:, None] + (nth + 0.5) * bin_length[:, None] / grid
+    middle = nth.to(start.dtype) + 0.5  # by itself, torch.set_default_dtype would choose the type
+    at = start[:, None] + bin_of * bin_length[:, None] + middle * bin_length[:, None] / grid
     share = (exists & usable[:, None] & (at >= -1) & (at <= extent)) / grid.to(at.dtype)
     at = at.clamp(0, extent - 1)  # within a cell of the map: as if on its edge
     low = at.floor()
