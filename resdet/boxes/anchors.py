@@ -44,8 +44,8 @@ def anchors_in(shapes: Tensor, height: int, width: int, cells: Tensor, offset: f
         cells: ``(B, 2)`` width and height of a cell in each image, pixels.
         offset: where in its cell an anchor's centre lies, along both sides: 0.5 in the middle, 0 at the corner.
     """
-    x = (torch.arange(width, device=shapes.device) + offset) * cells[:, :1]  # (B, width)
-    y = (torch.arange(height, device=shapes.device) + offset) * cells[:, 1:]
+    x = (torch.arange(width, dtype=cells.dtype, device=shapes.device) + offset) * cells[:, :1]  # (B, width)
+    y = (torch.arange(height, dtype=cells.dtype, device=shapes.device) + offset) * cells[:, 1:]
     x, y = x[:, None, :].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
     centres = torch.stack((x, y, x, y), -1).flatten(1, 2)  # (B, h * w, 4)
     return (centres[:, :, None] + shapes).flatten(1, 2)
