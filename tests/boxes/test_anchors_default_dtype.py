@@ -5,7 +5,7 @@ import torch
 from resdet.boxes.anchors import anchor_shapes, anchors_in
 
 
-def test_anchors_stay_under_another_default_type() -> None:
+def test_anchors_stay_under_another_default_type():
     shapes, cells = anchor_shapes([32.0], [1.0]), torch.tensor([[16.0, 16.0]])
     wanted = anchors_in(shapes, 1, 300, cells, 0.5)
     torch.set_default_dtype(torch.bfloat16)  # has no 128.5

@@ -8,7 +8,7 @@ from resdet.ops import roi_align
 
 @pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("sampling", [0, 2])
-def test_roi_align_is_the_same_whatever_the_default_type(default: torch.dtype, sampling: int) -> None:
+def test_roi_align_is_the_same_whatever_the_default_type(default, sampling):
     features = torch.randn(1, 2, 12, 300, generator=torch.Generator().manual_seed(0))
     rois = torch.tensor([[0.0, 3.0, 5.0, 290.0, 11.0]])
     wanted = roi_align(features, rois, 1, 1.0, sampling)
