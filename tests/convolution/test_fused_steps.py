@@ -2,34 +2,10 @@
 
 import pytest
 import torch
+from layer_at_work import assert_right, conv, maps
 from torch import nn
-from torch.nn import functional
 
 from resdet.backbones.folding import conv_norm
-from resdet.convolution import Conv3x3
-
-CHANNELS = 256
-
-
-def conv(**settings):
-    torch.manual_seed(0)
-    return Conv3x3(CHANNELS, CHANNELS, **settings).to(memory_format=torch.channels_last)
-
-
-def maps(images=4, side=9):
-    torch.manual_seed(1)
-    return torch.randn(images, CHANNELS, side, side).contiguous(memory_format=torch.channels_last)
-
-
-def directly(module, x):
-    """Torch's, in float64."""
-    bias = None if module.bias is None else module.bias.double()
-    return functional.conv2d(x.double(), module.weight.double(), bias, padding=1).float()
-
-
-def assert_right(module, x):
-    expected = directly(module, x)
-    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
 def under_autocast(module, x):
@@ -58,6 +34,21 @@ def given_by_hand(module, x):
         module(x)
     for parameter, gradient in zip(module.parameters(), found, strict=True):
         parameter.grad = gradient
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_fused_steps_which_no_version_tells_of_are_followed(optimizer):
+    module, x = conv(), maps()
+    steps = optimizer(module.parameters(), 0.5, fused=True)
+    for _ in range(2):
+        for _ in range(2):  # gradients of two batches add up
+            module(x).square().mean().backward()
+        with torch.no_grad():
+            module(x)  # a look between a gradient and its step
+        steps.step()
+        assert_right(module, x)
+        with torch.inference_mode():
+            assert_right(module, x)
 
 
 @pytest.mark.parametrize(

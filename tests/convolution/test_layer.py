@@ -7,34 +7,12 @@ from functools import partial
 
 import pytest
 import torch
+from layer_at_work import CHANNELS, assert_right, conv, directly, maps
 from torch import nn
 from torch.nn import functional
 
 from resdet.backbones.folding import conv_norm
 from resdet.convolution import Conv3x3, layer
-
-CHANNELS = 256
-
-
-def conv(**settings):
-    torch.manual_seed(0)
-    return Conv3x3(CHANNELS, CHANNELS, **settings).to(memory_format=torch.channels_last)
-
-
-def maps(images=4, side=9):
-    torch.manual_seed(1)
-    return torch.randn(images, CHANNELS, side, side).contiguous(memory_format=torch.channels_last)
-
-
-def directly(module, x):
-    """Torch's, in float64."""
-    bias = None if module.bias is None else module.bias.double()
-    return functional.conv2d(x.double(), module.weight.double(), bias, padding=1).float()
-
-
-def assert_right(module, x):
-    expected = directly(module, x)
-    torch.testing.assert_close(module(x), expected, rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
 def holds(module):
@@ -198,21 +176,6 @@ def test_a_step_learns_what_torch_s_would():
             optimizer.step()
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other.float(), rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
-def test_fused_steps_which_no_version_tells_of_are_followed(optimizer):
-    module, x = conv(), maps()
-    steps = optimizer(module.parameters(), 0.5, fused=True)
-    for _ in range(2):
-        for _ in range(2):  # gradients of two batches add up
-            module(x).square().mean().backward()
-        with torch.no_grad():
-            module(x)  # a look between a gradient and its step
-        steps.step()
-        assert_right(module, x)
-        with torch.inference_mode():
-            assert_right(module, x)
 
 
 def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
