@@ -61,12 +61,9 @@ class AveragedWeights:
         Raises:
             ValueError: it is of other weights.
         """
-        for name in self.state.keys() | saved["state"].keys():
-            if (
-                name not in self.state
-                or name not in saved["state"]
-                or self.state[name].shape != saved["state"][name].shape
-            ):
+        ours, theirs = ({name: v.shape for name, v in state.items()} for state in (self.state, saved["state"]))
+        for name in ours.keys() | theirs.keys():
+            if ours.get(name) != theirs.get(name):
                 raise ValueError(f"the average of {name!r} is of another network")
         self.updates = int(saved["updates"])
         for name, value in saved["state"].items():
