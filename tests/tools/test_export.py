@@ -134,6 +134,7 @@ def test_an_ending_that_is_not_the_formats_is_refused(main, capsys, tmp_path, cl
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch 2.11's exporter about torch itself
 @pytest.mark.parametrize("name", ["net.pth", "net.safetensors", "net.onnx"])
 def test_a_full_disk_is_one_line_that_names_the_file_and_leaves_it(main, capsys, tmp_path, name):
     file, config = tmp_path / "r18.pt", override(ClsConfig, {}, ("model.backbone.depth=18", "data.size=32"), "test")
