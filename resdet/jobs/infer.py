@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from resdet.data import image_files, video
 from resdet.data.image_files import ImageFile
+from resdet.data.records import Classes
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, naming
 from resdet.jobs.folder import Looker, look, open_looker
+from resdet.jobs.folder_lock import locked
 from resdet.jobs.journal import Journal
 from resdet.jobs.result_files import PICTURES, Count, ResultFiles, read_forms
 
@@ -32,7 +34,7 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
         What has been looked at, now and before, by all processes.
 
     Raises:
-        UsageError: options that do not fit, or the folder holds another unfinished run.
+        UsageError: options that do not fit; the folder holds another unfinished run, or another process writes there.
         InputError: files or weights that cannot be used; an image, where ``args.on_bad_image`` is ``fail``; results of
             other processes that are not in the folder, or that another run in it has removed.
     """
@@ -48,27 +50,35 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
     )
     distributed.wait(me)  # all have read the journals
     afresh = len(left) == len(files) and not any(journal.frames_done(place) for place in left)
-    if me.is_main:
-        if not afresh:
-            tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
-        with naming(args.out):
-            results.begin(afresh=afresh)
-        if others := results.others():
-            first = f"{others[0]} and {len(others) - 1} more" if others[1:] else others[0]
-            tell(f"{args.out} holds {first} in forms that are not asked for now: not of this run, and left as they are")
-    _look(args, looker, files, mine, journal, results, me, tell)
-    distributed.wait(me)
-    journal = Journal(args.out, run, len(files))  # with what all have added
-    distributed.wait(me)
-    if not me.is_main:
-        return Count(0, 0)
+    with locked(args.out) if me.is_main else nullcontext():
+        if me.is_main:
+            if not afresh:
+                tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
+            _begin(args.out, results, afresh, tell)
+        _look(args, looker, files, mine, journal, results, me, tell)
+        distributed.wait(me)
+        journal = Journal(args.out, run, len(files))  # with what all have added
+        distributed.wait(me)
+        return _end(args.out, files, journal, results, looker.classes) if me.is_main else Count(0, 0)
+
+
+def _begin(out: Path, results: ResultFiles, afresh: bool, tell: Callable[[str], None]) -> None:
+    with naming(out):
+        results.begin(afresh=afresh)
+    if others := results.others():
+        first = f"{others[0]} and {len(others) - 1} more" if others[1:] else others[0]
+        tell(f"{out} holds {first} in forms that are not asked for now: not of this run, and left as they are")
+
+
+def _end(out: Path, files: Sequence[ImageFile], journal: Journal, results: ResultFiles, classes: Classes) -> Count:
+    """Make the files of results, if every file has one."""
     if missing := (~journal.done).nonzero()[0].tolist():  # the files of results stay as they are
         raise InputError(
-            f"{args.out}: {len(missing)} of {len(files)} files have no result there, first {files[missing[0]].file}: "
+            f"{out}: {len(missing)} of {len(files)} files have no result there, first {files[missing[0]].file}: "
             "all processes must see the same folder, and no other run may write into it at the same time"
         )
-    with naming(args.out):
-        count = results.write(journal.results(looker.classes), done=True)
+    with naming(out):
+        count = results.write(journal.results(classes), done=True)
     journal.remove()
     return count
 

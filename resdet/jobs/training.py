@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Run, fit
 from resdet.errors import InputError, UsageError, naming
+from resdet.jobs.folder_lock import locked
 from resdet.progress import TrainingProgress
 from resdet.structures import ImageBatch
 
@@ -207,7 +209,11 @@ def run_course(
     out: Path,
     resume: bool,
 ) -> None:
-    """Train ``model`` from the first step of a course, or the one it had come to, to the last."""
+    """Train ``model`` from the first step of a course, or the one it had come to, to the last.
+
+    Raises:
+        UsageError: another process is training into the folder; and what :func:`resdet.engine.fit.fit` raises.
+    """
     settings = to_dict(config)
     progress = TrainingProgress(course.steps, course.images_per_step or config.train.batch_size)
     run = Run(
@@ -226,7 +232,6 @@ def run_course(
         tell=progress.say if me.is_main else lambda line: None,
         begun=partial(write_config, config, out) if me.is_main else lambda: None,
     )
-    if me.is_main:
-        out.mkdir(parents=True, exist_ok=True)
-    fit(run, model, me, resume=resume)
+    with locked(out) if me.is_main else nullcontext():
+        fit(run, model, me, resume=resume)
     progress.close()

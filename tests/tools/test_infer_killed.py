@@ -15,6 +15,7 @@ import pytest
 from detecting import EVERY, INFER, infer, rows, write_weights
 
 from resdet import cli
+from resdet.jobs.folder_lock import locked
 from resdet.jobs.journal import Journal
 from resdet.jobs.result_files import UNFINISHED
 
@@ -131,7 +132,7 @@ def test_killed_by_the_clock_again_and_again(work, whole, tmp_path):
 
 
 def test_what_is_done_is_not_looked_at_again(work, whole, tmp_path, capsys):
-    assert not killed_before_touch(28, tmp_path, partial(work, tmp_path))
+    assert not killed_before_touch(29, tmp_path, partial(work, tmp_path))
     done = [json.loads(line.split("\t")[0]) for line in (tmp_path / "journal-0.jsonl").read_text().splitlines()[1:]]
     pictures = {file: file.stat().st_mtime_ns for file in (tmp_path / "images").glob("*.jpg")}
     assert done[:3] == [[0, None], [1, None], [2, None]]
@@ -224,6 +225,13 @@ def test_several_processes_share_the_files_and_one_of_another_number_goes_on(wor
         shutil.copy(file, half / "images")
     together(3, lambda rank: work(half))
     assert contents(half) == contents(whole)
+
+
+def test_a_folder_that_another_run_writes_into_is_refused_and_left_alone(work, tmp_path, capsys):
+    with locked(tmp_path / "out"):
+        assert work(tmp_path / "out") == 2
+    assert f"{tmp_path / 'out'}: another run is writing there" in capsys.readouterr().err.splitlines()[-1]
+    assert not any((tmp_path / "out").iterdir())
 
 
 def test_results_that_are_gone_at_the_end_are_told_and_replace_nothing(work, whole, tmp_path, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from tiny_set import TOOLS, draw, main_of, specs
 from resdet import build, cli
 from resdet.config import ClsConfig, from_dict, load_config
 from resdet.engine import checkpoint
+from resdet.jobs.folder_lock import locked
 
 MAIN = main_of("train_cls")
 TOOL = TOOLS / "train_cls.py"
@@ -106,6 +107,14 @@ def test_a_run_in_the_way_stays_and_resuming_it_when_finished_changes_nothing(ru
     assert {file.name: file.read_bytes() for file in run.iterdir()} == before
     assert train(config, *specs(data), "--out", run, "--resume", "train.lr=1") == 1
     assert "train.lr = 0.01, now 1.0" in one_line(capsys)
+
+
+def test_a_folder_that_another_process_trains_into_is_refused_and_left_alone(data, config, tmp_path, capsys):
+    out = tmp_path / "out"
+    with locked(out):
+        assert train(config, *specs(data), "--out", out, "--resume") == 2
+    assert f"{out}: another run is writing there" in one_line(capsys)
+    assert list(out.iterdir()) == []
 
 
 def test_a_run_is_resumed_where_it_stopped(run, data, config, tmp_path):
