@@ -137,49 +137,55 @@ class Records:
         """``(N,)`` int64: how many boxes each image has."""
         return torch.diff(self.box_ends, prepend=self.box_ends.new_zeros(1))
 
+    def box_images(self) -> Tensor:
+        """``(M,)`` int64: the index of each box's image, ascending."""
+        return torch.arange(len(self)).repeat_interleave(self.box_counts())
+
     def have_objects(self) -> Tensor:
         """``(N,)`` bool: whether each image has a box that is not ignored."""
-        image = torch.arange(len(self)).repeat_interleave(self.box_counts())
-        return torch.bincount(image[~self.box_ignored], minlength=len(self)) > 0
+        return torch.bincount(self.box_images()[~self.box_ignored], minlength=len(self)) > 0
 
     def with_own_boxes(self) -> Records:
         """The same images without boxes of other classes than their own, which localization does not learn from."""
-        counts = self.box_counts()
-        labels = self.labels.repeat_interleave(counts)
+        labels = self.labels[self.box_images()]
         own = (self.box_labels == labels) | (labels < 0)
-        if bool(own.all()):
-            return self
-        image = torch.arange(len(self)).repeat_interleave(counts)[own]
-        boxes, box_labels, box_ignored = (
-            column[own].share_memory_() for column in (self.boxes, self.box_labels, self.box_ignored)
-        )
-        areas = self.box_areas[own].share_memory_() if len(self.box_areas) else self.box_areas
-        ends = torch.bincount(image, minlength=len(self)).cumsum(0).share_memory_()
-        return replace(
-            self, boxes=boxes, box_labels=box_labels, box_ignored=box_ignored, box_areas=areas, box_ends=ends
-        )
+        return self if bool(own.all()) else self._with_boxes(own)
 
     def without_boxes(self) -> Records:
         """The same images with their classes alone; the sizes that boxes refer to go too."""
-        none = self.boxes[:0], self.box_labels[:0], self.box_ignored[:0], self.box_areas[:0]
-        ends, sizes = (torch.zeros_like(column).share_memory_() for column in (self.box_ends, self.sizes))
-        boxes, labels, ignored, areas = (column.clone().share_memory_() for column in none)
+        boxless = self._with_boxes(torch.zeros(len(self.boxes), dtype=torch.bool))
+        return replace(boxless, sizes=torch.zeros_like(self.sizes).share_memory_())
+
+    def _with_boxes(self, kept: Tensor) -> Records:
+        """The same images with the boxes that an ``(M,)`` bool mask keeps."""
         return replace(
-            self, boxes=boxes, box_labels=labels, box_ignored=ignored, box_areas=areas, box_ends=ends, sizes=sizes
+            self,
+            boxes=self.boxes[kept].share_memory_(),
+            box_labels=self.box_labels[kept].share_memory_(),
+            box_ends=torch.bincount(self.box_images()[kept], minlength=len(self)).cumsum(0).share_memory_(),
+            box_ignored=self.box_ignored[kept].share_memory_(),
+            box_areas=self.box_areas[kept].share_memory_() if len(self.box_areas) else self.box_areas,
         )
 
     def select(self, indices: Tensor) -> Records:
         """The records of these ``(n,)`` int64 indices, in their order."""
         path_bytes, path_ends = _runs(self.path_bytes, self.path_ends, indices)
         boxes, box_ends = _runs(self.boxes, self.box_ends, indices)
-        box_labels, _ = _runs(self.box_labels, self.box_ends, indices)
-        box_ignored, _ = _runs(self.box_ignored, self.box_ends, indices)
         box_areas = _runs(self.box_areas, self.box_ends, indices)[0] if len(self.box_areas) else self.box_areas
-        per_box = (boxes, box_labels, box_ends, box_ignored)
-        per_image = (self.sizes[indices], self.numbers[indices])
-        arrays = (path_bytes, path_ends, self.labels[indices], *per_box, *per_image, box_areas)
-        pixels = None if self.pixels is None else self.pixels[indices].share_memory_()
-        return replace(Records(self.root, self.classes, *(a.share_memory_() for a in arrays)), pixels=pixels)
+        return replace(
+            self,
+            path_bytes=path_bytes.share_memory_(),
+            path_ends=path_ends.share_memory_(),
+            labels=self.labels[indices].share_memory_(),
+            boxes=boxes.share_memory_(),
+            box_labels=_runs(self.box_labels, self.box_ends, indices)[0].share_memory_(),
+            box_ends=box_ends.share_memory_(),
+            box_ignored=_runs(self.box_ignored, self.box_ends, indices)[0].share_memory_(),
+            sizes=self.sizes[indices].share_memory_(),
+            numbers=self.numbers[indices].share_memory_(),
+            box_areas=box_areas.share_memory_(),
+            pixels=None if self.pixels is None else self.pixels[indices].share_memory_(),
+        )
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)

@@ -47,9 +47,8 @@ class Pairs:
 
 def truth_of(records: Records) -> Truth:
     """All true boxes of ``records``, in their order."""
-    images = np.repeat(np.arange(len(records)), records.box_counts().numpy())
     boxes = records.boxes.numpy().astype(np.float64)
-    return Truth(images, records.box_labels.numpy(), boxes, records.box_ignored.numpy())
+    return Truth(records.box_images().numpy(), records.box_labels.numpy(), boxes, records.box_ignored.numpy())
 
 
 def paired_iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:

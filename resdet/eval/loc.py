@@ -132,7 +132,7 @@ def _check(predictions: LocPredictions, records: Records) -> None:
 
 def _best_iou(guesses: NDArray[np.float64], records: Records) -> NDArray[np.float64]:
     """``(N, k)``: how well each of ``(N, k, 4)`` boxes overlaps the true box of the image's class it fits best."""
-    owner = np.repeat(np.arange(len(records)), records.box_counts().numpy())  # (M,): the image of each true box
+    owner = records.box_images().numpy()
     of_class = records.box_labels.numpy() == records.labels.numpy()[owner]
     owner = owner[of_class]
     truth = records.boxes.numpy()[of_class].astype(np.float64)

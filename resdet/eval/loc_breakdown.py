@@ -75,7 +75,7 @@ def worst_images(
 
 def object_boxes(records: Records) -> NDArray[np.float64]:
     """``(N, 4)``: the largest box of each image's class, NaN where there is none; the first of several as large."""
-    owner = np.repeat(np.arange(len(records)), records.box_counts().numpy())
+    owner = records.box_images().numpy()
     of_class = np.flatnonzero(records.box_labels.numpy() == records.labels.numpy()[owner])
     boxes = records.boxes.numpy()[of_class].astype(np.float64)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)

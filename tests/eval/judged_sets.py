@@ -32,7 +32,7 @@ def found_in(images):
 
 def truth_as_found(records, keep_ignored=True):
     """The true boxes as detections."""
-    images = np.repeat(np.arange(len(records)), records.box_counts().numpy())
+    images = records.box_images().numpy()
     keep = np.ones(len(images), dtype=bool) if keep_ignored else ~records.box_ignored.numpy()
     scores = np.linspace(0.9, 0.1, len(images))
     return predictions(images, records.box_labels.numpy(), scores, records.boxes.numpy())[keep]

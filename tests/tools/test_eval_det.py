@@ -191,7 +191,7 @@ def test_the_truth_of_real_sets_scores_100_through_their_own_files(tmp_path, dat
     spec = spec.format(data_root, data_root)
     records = open_records(spec)
     keep = ~records.box_ignored.numpy()
-    images = np.repeat(np.arange(len(records)), records.box_counts().numpy())[keep]
+    images = records.box_images().numpy()[keep]
     found = predictions(images, records.box_labels.numpy()[keep], np.ones(len(images)), records.boxes.numpy()[keep])
     written = write_det(tmp_path / "out", found, records, spec.split(":")[0])
     words = ["--predictions", str(written), "--data", spec, "--json", str(tmp_path / "m.json")]
@@ -211,7 +211,7 @@ def test_a_million_boxes_on_the_whole_of_det_val_are_read_and_scored_in_half_a_m
         labels = rng.integers(0, 200, len(boxes)).tolist()
         rows.append(Record(f"ILSVRC2012_val_{number:08d}.JPEG", -1, boxes, labels, size=(500, 500), number=number))
     records = pack(Path("set"), Classes(det_wnids(), det_names(), tuple(range(1, 201))), rows)
-    images = np.repeat(np.arange(len(records)), records.box_counts().numpy())
+    images = records.box_images().numpy()
     source = rng.integers(0, len(images), 1_000_000)
     labels = np.where(
         rng.random(len(source)) < 0.6, records.box_labels.numpy()[source], rng.integers(0, 200, len(source))
