@@ -20,8 +20,9 @@ from resdet.predictions.det import DetPredictions
 from resdet.predictions.numbering import class_numbers, image_numbers
 
 BACKENDS = ("pycocotools", "faster-coco-eval")
-ALL, SMALL, MEDIUM, LARGE = range(4)  # areas: any, to 32^2, to 96^2, above
-ONE, TEN, HUNDRED = range(3)  # detections an image and class
+# In the order of COCOeval.stats.  Small, medium and large: areas to 32^2, to 96^2, above; AR1: one detection an image
+TWELVE = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+ANY_AREA, HUNDRED = 0, 2  # places of COCOeval's axes: areas, and detections an image and class
 FARTHEST = 1e9  # pixels: pycocotools takes the NaN that comes of larger numbers for an overlap
 
 
@@ -35,29 +36,15 @@ def coco_metrics(
     """
     evaluation = _evaluate(predictions, records, backend)
     precision = np.asarray(evaluation.eval["precision"])  # (IoU, recall, class, area, detections), -1: no object
-    recall = np.asarray(evaluation.eval["recall"])  # (IoU, class, area, detections)
     order = np.argsort(class_numbers(records.classes))  # pycocotools has classes in the order of their numbers
     per_class = np.full(len(order), np.nan)
-    per_class[order] = [_mean(precision[:, :, k, ALL, HUNDRED]) for k in range(len(order))]
-    numbers = {
-        "AP": _mean(precision[..., ALL, HUNDRED]),
-        "AP50": _mean(precision[0, ..., ALL, HUNDRED]),
-        "AP75": _mean(precision[5, ..., ALL, HUNDRED]),
-        "APs": _mean(precision[..., SMALL, HUNDRED]),
-        "APm": _mean(precision[..., MEDIUM, HUNDRED]),
-        "APl": _mean(precision[..., LARGE, HUNDRED]),
-        "AR1": _mean(recall[..., ALL, ONE]),
-        "AR10": _mean(recall[..., ALL, TEN]),
-        "AR100": _mean(recall[..., ALL, HUNDRED]),
-        "ARs": _mean(recall[..., SMALL, HUNDRED]),
-        "ARm": _mean(recall[..., MEDIUM, HUNDRED]),
-        "ARl": _mean(recall[..., LARGE, HUNDRED]),
-    }
-    return per_class, numbers
+    per_class[order] = [_mean(precision[:, :, k, ANY_AREA, HUNDRED]) for k in range(len(order))]
+    stats = [100 * float(value) if value > -1 else np.nan for value in evaluation.stats]
+    return per_class, dict(zip(TWELVE, stats, strict=True))
 
 
 def _evaluate(predictions: DetPredictions, records: Records, backend: str) -> Any:
-    """A ``COCOeval`` that has accumulated."""
+    """A ``COCOeval`` whose ``eval`` and ``stats`` are there."""
     with contextlib.redirect_stdout(io.StringIO()):  # they print what they are at
         make_index, make_evaluation = _backend(backend)
         truth = _index(make_index(), records, _truth_rows(records))
@@ -65,6 +52,7 @@ def _evaluate(predictions: DetPredictions, records: Records, backend: str) -> An
         evaluation = make_evaluation(truth, found, "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
+        evaluation.summarize()
     return evaluation
 
 
