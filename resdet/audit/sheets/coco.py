@@ -30,9 +30,8 @@ def open_set(root: Path, split: str) -> SheetSet:
     """
     file = annotation_file(root, split)
     content = load(file)
-    categories = rows_of(content, "categories", file)
-    numbers = classes_of(categories, file).numbers
-    names = {number: str(row["name"]).strip() for row in categories for number in numbers if row["id"] == number}
+    classes = classes_of(rows_of(content, "categories", file), file)
+    names = dict(zip(classes.numbers, classes.names, strict=True))
     count = len(rows_of(content, "images", file))
     rows_of(content, "annotations", file, optional=True)
     return SheetSet(root, FRAME, partial(_sheets, root, file, content, names), count, partial(_write, file))

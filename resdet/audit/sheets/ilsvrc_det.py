@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resdet.audit.boxes import Frame
 from resdet.audit.sheet import Corrections, Sheet, SheetSet
-from resdet.audit.sheets.lists import copy_list, link
+from resdet.audit.sheets.lists import copy_lists, link
 from resdet.audit.sheets.xml_files import read_sheet, write_sheet
 from resdet.data.formats.ilsvrc_det import SPLITS, base_of, images_of
 from resdet.data.formats.many_files import read_each
@@ -58,7 +58,5 @@ def _write(base: Path, names: list[str], folder: Path, corrections: Corrections)
             left_out.add(name.partition("/")[2])  # lists name images within train/ or val/
         elif os.path.exists(_file(base, name)):
             write_sheet(Path(_file(base, name)), folder / "Annotations" / "DET" / f"{name}.xml", correction, FRAME)
-    for file in sorted((base / "ImageSets" / "DET").glob("*.txt")):
-        to = folder / "ImageSets" / "DET" / file.name
-        copy_list(to if to.exists() else file, to, left_out)
+    copy_lists(base, folder, "ImageSets/DET", left_out)
     link(base / "Data", folder / "Data")

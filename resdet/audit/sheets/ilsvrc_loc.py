@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from resdet.audit.boxes import Frame, as_numbers
 from resdet.audit.sheet import Corrections, Marked, Sheet, SheetSet
-from resdet.audit.sheets.lists import copy_beside, copy_list, link
+from resdet.audit.sheets.lists import copy_beside, copy_lists, link
 from resdet.audit.sheets.xml_files import read_sheet, write_sheet
 from resdet.data.formats.inclusive import read_box
 from resdet.data.formats.loc_boxes import solution_rows
@@ -176,9 +176,7 @@ def _write_csv(found: _Split, folder: Path, corrections: Corrections) -> None:
 
 
 def _write_beside(found: _Split, folder: Path, left_out: set[str]) -> None:
-    for file in sorted((found.base / "ImageSets" / "CLS-LOC").glob("*.txt")):
-        to = folder / "ImageSets" / "CLS-LOC" / file.name
-        copy_list(to if to.exists() else file, to, left_out)
+    copy_lists(found.base, folder, "ImageSets/CLS-LOC", left_out)
     if mapping := find_beside(found.base, MAPPING):
         copy_beside(mapping.parent, folder, MAPPING)
     link(found.base / "Data", folder / "Data")

@@ -15,21 +15,26 @@ def left_out_of(corrections: Corrections) -> set[str]:
     return {Path(place).stem for place, correction in corrections.items() if correction.leave_out}
 
 
-def first_word(line: str) -> str:
-    """What names the image in a line of most lists."""
+def _first_word(line: str) -> str:
     return line.split()[0]
 
 
-def copy_list(file: Path, to: Path, left_out: Container[str], image_of: Callable[[str], str] = first_word) -> None:
-    """Copy a list without the lines whose image is left out.
+def copy_lists(
+    base: Path, folder: Path, below: str, left_out: Container[str], image_of: Callable[[str], str] = _first_word
+) -> None:
+    """Copy the lists in ``base / below`` to ``folder / below``, without the lines whose image is left out.
+
+    A list that is in ``folder`` already, from another split, loses these lines too.
 
     Args:
         image_of: from a line, stripped and not empty, to its image as ``left_out`` has it.
     """
-    to.parent.mkdir(parents=True, exist_ok=True)
-    lines = file.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    kept = [line for line in lines if not line.strip() or image_of(line.strip()) not in left_out]
-    to.write_text("".join(kept), encoding="utf-8")
+    for file in sorted((base / below).glob("*.txt")):
+        to = folder / below / file.name
+        lines = (to if to.exists() else file).read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in lines if not line.strip() or image_of(line.strip()) not in left_out]
+        to.write_text("".join(kept), encoding="utf-8")
 
 
 def copy_beside(base: Path, folder: Path, *names: str) -> None:

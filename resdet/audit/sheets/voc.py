@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resdet.audit.boxes import Frame
 from resdet.audit.sheet import Corrections, Sheet, SheetSet
-from resdet.audit.sheets.lists import copy_list, left_out_of, link
+from resdet.audit.sheets.lists import copy_lists, left_out_of, link
 from resdet.audit.sheets.xml_files import read_sheet, write_sheet
 from resdet.data.formats.many_files import read_each
 from resdet.data.formats.voc_files import Tree, find_tree, images_of, listed, named, stems
@@ -52,8 +52,6 @@ def _write(tree: Tree, annotated: dict[str, str], folder: Path, corrections: Cor
         correction = corrections.get(str(file))
         if stem not in left_out and (correction or not to.exists()):
             write_sheet(file, to, correction, FRAME)
-    lists, known = "ImageSets/Main", annotated.keys() | left_out
-    for name in stems(tree.base / lists, (".txt",)).values() if (tree.base / lists).is_dir() else ():
-        source = folder / lists / name if (folder / lists / name).exists() else tree.base / lists / name
-        copy_list(source, folder / lists / name, left_out, lambda line: named(line, known)[0])
+    known = annotated.keys() | left_out
+    copy_lists(tree.base, folder, "ImageSets/Main", left_out, lambda line: named(line, known)[0])
     link(tree.base / tree.images, folder / tree.images, left_out)
