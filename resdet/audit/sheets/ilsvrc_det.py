@@ -11,9 +11,8 @@ from resdet.audit.boxes import Frame
 from resdet.audit.sheet import Corrections, Sheet, SheetSet
 from resdet.audit.sheets.lists import copy_lists, link
 from resdet.audit.sheets.xml_files import read_sheet, write_sheet
-from resdet.data.formats.ilsvrc_det import SPLITS, base_of, images_of
+from resdet.data.formats.ilsvrc_det import base_of, images_of, parts_of
 from resdet.data.formats.many_files import read_each
-from resdet.errors import InputError
 
 FRAME = Frame(first_pixel=0, last_inside=1)
 
@@ -25,10 +24,7 @@ def open_set(root: Path, split: str) -> SheetSet:
         InputError: an unknown split, a missing folder or list, a line of another form.
     """
     base = base_of(root)
-    for part in split.split("+"):
-        if part not in SPLITS:
-            raise InputError(f"{root}: wanted {', '.join(SPLITS)} or a sum as in train+val1, got {split!r}")
-    names = list(dict.fromkeys(name for part in split.split("+") for name in images_of(base, part)))
+    names = list(dict.fromkeys(name for part in parts_of(root, split) for name in images_of(base, part)))
     return SheetSet(base, FRAME, partial(_sheets, base, names), len(names), partial(_write, base, names))
 
 

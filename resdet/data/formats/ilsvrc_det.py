@@ -50,9 +50,7 @@ def read(root: Path, split: str) -> Records:
 
     base = base_of(root)
     images: Images = {}
-    for part in split.split("+"):
-        if part not in SPLITS:
-            raise InputError(f"{root}: wanted {', '.join(SPLITS)} or a sum as in train+val1, got {split!r}")
+    for part in parts_of(root, split):
         images |= images_of(base, part)
         _check_annotated(base, part)
     wnids = det_wnids()
@@ -67,6 +65,14 @@ def _record(base: Path, name: str, number: int, labels: dict[str, int]) -> Recor
         return Record(path, -1, number=number)
     size, objects, _ = voc_xml.read(file, first_pixel=0, classes=labels)
     return Record(path, -1, [o.box for o in objects], [labels[o.name] for o in objects], None, size or (0, 0), number)
+
+
+def parts_of(root: Path, split: str) -> list[str]:
+    """The :data:`SPLITS` of a sum; InputError: one of them is unknown."""
+    parts = split.split("+")
+    if not set(parts) <= set(SPLITS):
+        raise InputError(f"{root}: wanted {', '.join(SPLITS)} or a sum as in train+val1, got {split!r}")
+    return parts
 
 
 def base_of(root: Path) -> Path:
