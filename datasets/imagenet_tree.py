@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from resdet.data.folder_tree import subfolders
 from resdet.data.formats import ilsvrc_loc
-from resdet.data.formats.loc_files import IMAGE_ENDINGS, files_of, subfolders
+from resdet.data.formats.loc_files import IMAGE_ENDINGS, files_of
 from resdet.data.lists import devkit_ids, imagenet_wnids
 from resdet.errors import InputError
 

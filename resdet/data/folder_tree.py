@@ -32,6 +32,11 @@ def at_home(path: str) -> Path:
         return Path(path)
 
 
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, hidden ones too; none where it does not exist."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+
+
 def walk(top: Path) -> Iterator[Listed]:
     """Every folder at ``top`` or below, links followed: under the name that has no link in it, where there is one.
 

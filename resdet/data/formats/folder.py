@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from resdet.data.formats.loc_files import subfolders
+from resdet.data.folder_tree import subfolders
 from resdet.data.image_files import ENDINGS
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from resdet.data.formats.loc_files import find_beside, subfolders
+from resdet.data.folder_tree import subfolders
+from resdet.data.formats.loc_files import find_beside
 from resdet.data.formats.named_files import numbered_lines
 from resdet.data.records import Classes
 from resdet.errors import InputError

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from resdet.data.folder_tree import subfolders
 from resdet.data.formats.named_files import above, inside, numbered_lines
 from resdet.errors import InputError
 
@@ -70,11 +71,6 @@ def files_of(folder: Path, endings: tuple[str, ...], split: str) -> dict[str, st
                 name = f"{below}/{stem}" if folder_of(split) == "train" else stem
                 found[name] = f"{below}/{entry.name}" if below else entry.name
     return found
-
-
-def subfolders(folder: Path) -> list[str]:
-    """The folders in a folder, sorted; none where it does not exist."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
 
 
 def _listed(base: Path, split: str) -> list[str]:

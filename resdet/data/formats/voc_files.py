@@ -7,7 +7,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
-from resdet.data.formats.loc_files import subfolders
+from resdet.data.folder_tree import subfolders
 from resdet.data.formats.named_files import find_file, inside, numbered_lines
 from resdet.data.image_files import ENDINGS
 from resdet.errors import InputError
@@ -30,8 +30,10 @@ def find_tree(root: Path) -> Tree:
     Raises:
         InputError: there is none, or there are several to choose from.
     """
-    below = [top / name for top in (root, root / "VOCdevkit") for name in subfolders(top)]
-    trees = [tree for tree in map(_tree, [root]) if tree] or [tree for tree in map(_tree, below) if tree]
+    if tree := _tree(root):
+        return tree
+    below = (top / name for top in (root, root / "VOCdevkit") for name in subfolders(top))
+    trees = [tree for folder in below if (tree := _tree(folder))]
     if not trees:
         raise InputError(f"{root}: wanted a folder with {LAYOUT}")
     if len(trees) > 1:
