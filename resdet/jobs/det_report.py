@@ -17,7 +17,7 @@ from resdet.eval.det_errors import error_costs
 from resdet.eval.det_rules import judge
 from resdet.predictions import det_voc
 from resdet.predictions.det import DetPredictions
-from resdet.predictions.write_det import FORMS, write_det
+from resdet.predictions.write import FORMS, write_det
 from resdet.report import pictures
 from resdet.report.pr_curves import pr_page
 
@@ -57,7 +57,7 @@ def evaluate(
 
 
 def write_predictions(folder: Path, predictions: DetPredictions, records: Records, spec: str) -> str:
-    """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write_det`.
+    """Write detections in the form of the data set that ``spec`` names; see :func:`resdet.predictions.write.write_det`.
 
     Returns:
         Why they are in another form, and where, in one line; empty where they are not.

@@ -1,4 +1,7 @@
-"""Localization predictions of a whole data set, written in the forms that ILSVRC takes."""
+"""Predictions of a whole data set as files: localizations in every form that ILSVRC takes, detections in the set's own.
+
+:mod:`resdet.predictions.read` reads them back equal.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,17 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from resdet.data.records import Records
-from resdet.predictions import devkit, kaggle
+from resdet.predictions import det_coco, det_devkit, det_jsonl, det_voc, devkit, kaggle
+from resdet.predictions.det import DetPredictions
 from resdet.predictions.groups import write
 from resdet.predictions.loc import MAX_GUESSES, LocPredictions
 from resdet.predictions.match import alphabetical, image_names
+from resdet.predictions.numbering import class_numbers, image_numbers
+
+FORMS = {"coco": "coco", "voc": "voc"}  # by the data set's format; any other gets the devkit's text
 
 
 def write_loc(folder: Path, predictions: LocPredictions, records: Records) -> None:
@@ -18,7 +27,7 @@ def write_loc(folder: Path, predictions: LocPredictions, records: Records) -> No
 
     ``predictions.csv`` calls a class by its WNID, ``predictions.numbers.csv`` by its line of
     ``LOC_synset_mapping.txt``, see :mod:`resdet.predictions.kaggle`.  All are in alphabetical order of the images'
-    names; :func:`resdet.predictions.read.read_loc` reads them back equal.
+    names.
 
     Args:
         folder: is made when it is not there.
@@ -38,9 +47,58 @@ def write_loc(folder: Path, predictions: LocPredictions, records: Records) -> No
             csv.writer(table, lineterminator="\n").writerows(rows)
 
 
+def write_det(folder: Path, found: DetPredictions, records: Records, form: str) -> Path:
+    """Write detections in the form that the data set's own evaluation takes, if that can hold them.
+
+    Args:
+        folder: is made when it is not there.
+        form: ``coco``: ``predictions.json``; ``voc``: ``comp4_det_test_<class>.txt`` for each class in
+            ``predictions/``, or, where :func:`resdet.predictions.det_voc.fault` says that it cannot hold this set's
+            names, ``predictions.jsonl``; ``devkit``: ``predictions.txt``, in the order of the images' numbers.
+
+    Returns:
+        What was written: the file, or the folder of files.
+
+    Raises:
+        InputError: for ``predictions.jsonl``, an image whose annotation does not say its size cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if form == "voc":
+        if det_voc.fault(records):
+            file = folder / "predictions.jsonl"
+            with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+                stream.writelines(det_jsonl.format_lines(found, records))  # "\\udc80" is good JSON
+            return file
+        return _write_voc(folder / "predictions", found, records)
+    images, classes = image_numbers(records), class_numbers(records.classes)
+    found = found[np.argsort(images[found.images], kind="stable")]
+    if form == "coco":
+        entries = det_coco.format_entries(found, images, classes)
+        file, text = folder / "predictions.json", "[\n" + ",\n".join(entries) + "\n]\n"
+        beside = [det_coco.IMAGES_FILE]
+    else:
+        beside = [det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE]
+        file, text = folder / "predictions.txt", det_devkit.format_lines(found, images, classes)
+    for name in beside:  # left by tools/infer.py, they would be taken for what the numbers of this file mean
+        (folder / name).unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 def _groups(predictions: LocPredictions, image: int, words: Sequence[object]) -> str:
     """One image's guesses; ``words`` are what each label is called."""
     made = predictions.labels[image, :MAX_GUESSES] >= 0
     labels = predictions.labels[image, :MAX_GUESSES][made]
     boxes = predictions.boxes[image, :MAX_GUESSES][made].astype(int)
     return write([words[label] for label in labels], boxes)
+
+
+def _write_voc(folder: Path, found: DetPredictions, records: Records) -> Path:
+    names = image_names(records).ids
+    folder.mkdir(exist_ok=True)
+    for earlier in folder.glob(det_voc.FILE_NAME.format("*")):  # of other classes they would be read with these
+        earlier.unlink()
+    for label, class_id in enumerate(records.classes.ids):
+        file = det_voc.file_name(class_id)
+        (folder / file).write_text(det_voc.format_lines(found[found.labels == label], names), encoding="utf-8")
+    return folder

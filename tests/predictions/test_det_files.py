@@ -13,7 +13,7 @@ from resdet.errors import InputError
 from resdet.predictions import det_voc
 from resdet.predictions.det import DetPredictions, collect, predictions
 from resdet.predictions.read import read_det
-from resdet.predictions.write_det import write_det
+from resdet.predictions.write import write_det
 from resdet.structures import Detections
 
 

@@ -18,7 +18,7 @@ from resdet.data.records import Classes, Record, pack
 from resdet.eval.det import det_metrics
 from resdet.predictions.det import predictions
 from resdet.predictions.read import read_det
-from resdet.predictions.write_det import write_det
+from resdet.predictions.write import write_det
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "eval_det.py"
 EVAL_DET = runpy.run_path(str(SCRIPT))
