@@ -67,6 +67,19 @@ def test_a_link_that_leads_back_up_is_followed_once(tree):
     assert len(open_records(f"folder:{tree}")) == 7
 
 
+def test_a_folder_that_cannot_be_read_is_named_and_its_images_not_left_out(tree, monkeypatch):
+    scandir = os.scandir
+
+    def refusing(folder):
+        if Path(folder).name == "deep":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match=r"dog/deep: this folder cannot be read \(Permission denied\)"):
+        open_records(f"folder:{tree}")
+
+
 def test_imagenets_folders_have_imagenets_names(tmp_path):
     for wnid in ("n01440764", "n02119789", "unknown"):
         picture(tmp_path / wnid / "a.png")

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from resdet.data.folder_tree import subfolders
+from resdet.data.folder_tree import subfolders, walk
 from resdet.data.image_files import ENDINGS
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
@@ -57,7 +57,7 @@ def _classes(names: list[str]) -> Classes:
 
 def _records(base: Path, names: list[str]) -> Iterator[Record]:
     for label, name in enumerate(names):
-        paths = list(_images(str(base), name))
+        paths = list(_images(base, name))
         if not paths:
             raise InputError(
                 f"{base / name}: no images in this class folder; wanted files ending in {' '.join(ENDINGS)}"
@@ -65,19 +65,11 @@ def _records(base: Path, names: list[str]) -> Iterator[Record]:
         yield from (Record(path, label) for path in paths)
 
 
-def _images(base: str, name: str) -> Iterator[str]:
+def _images(base: Path, name: str) -> Iterator[str]:
     """The paths, relative to ``base``, of the images in a class folder and below, symbolic links followed."""
-    seen: set[str] = set()
-    found = []
-    for here, folders, files in os.walk(os.path.join(base, name), followlinks=True):
-        real = os.path.realpath(here)
-        folders[:] = [] if real in seen else [folder for folder in folders if not folder.startswith(".")]
-        if real not in seen:  # a link may lead back up
-            found.append((here, sorted(file for file in files if _is_image(file))))
-        seen.add(real)
-    for here, files in sorted(found):
-        below = Path(os.path.relpath(here, base)).as_posix()
-        yield from (f"{below}/{file}" for file in files)
+    for here, files in sorted(walk(base / name), key=lambda listed: str(listed.path)):  # as ImageFolder sorts them
+        below = here.relative_to(base).as_posix()
+        yield from (f"{below}/{file}" for file in files if _is_image(file))
 
 
 def _is_image(name: str) -> bool:
