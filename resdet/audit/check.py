@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from resdet.audit.boxes import doubles, examine, turned
+from resdet.audit.boxes import Frame, doubles, examine, turned
 from resdet.audit.findings import Box, Finding
 from resdet.audit.images import Seen, look_at_file, look_at_pixels
 from resdet.audit.sheet import Correction, Marked, Sheet, SheetSet
@@ -71,11 +71,12 @@ def check_images(found: Checked) -> Iterator[None]:
 
 
 def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
-    assert found.opened is not None
-    is_scaled = found.opened.scaled and not seen.error and min(sheet.size) > 0
-    if is_scaled and same_shape(sheet.size, (seen.width, seen.height)):
+    """Note what is wrong with one image and its annotation, and what would be right."""
+    opened = found.opened
+    assert opened is not None
+    if opened.scaled and not seen.error and min(sheet.size) > 0 and same_shape(sheet.size, (seen.width, seen.height)):
         seen = seen._replace(width=sheet.size[0], height=sheet.size[1])
-    file = f"{found.opened.root}/{sheet.image}" if sheet.image else ""
+    file = f"{opened.root}/{sheet.image}" if sheet.image else ""
     only_listed = seen.is_missing and sheet.kind == "no-annotation"
     if only_listed:
         found.add("no-image", sheet.place, f"neither this annotation nor its image {file} is there", file)
@@ -89,13 +90,10 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     found.seen.add(sheet.image)
     if again:
         found.add("annotation", sheet.place, f"{sheet.image} is described a second time", file)
-    unusable = bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation")
-    if seen.error:
-        unusable = True
-        if seen.is_missing:
-            found.add("no-image", sheet.place, f"its image {file} is not there", file)
-        else:
-            found.add("unreadable", file, seen.error)
+    if seen.is_missing:
+        found.add("no-image", sheet.place, f"its image {file} is not there", file)
+    elif seen.error:
+        found.add("unreadable", file, seen.error)
     else:
         if not again:
             _remember(found, sheet, seen, file)
@@ -104,13 +102,19 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     _check_doubles(found, sheet, boxes, file)
     kept = (marked.name for marked, box in zip(sheet.objects, boxes, strict=True) if box)
     found.images.update({*kept, *([sheet.label] if sheet.label and not seen.error else [])})
-    unusable |= found.opened.needs_box and not any(boxes)
-    frame, size = found.opened.frame, (seen.width, seen.height)
-    as_written = tuple(o.sides and frame.box(o.sides) for o in sheet.objects)
-    in_order = all(o.sides and o.sides[2] >= o.sides[0] and o.sides[3] >= o.sides[1] for o in sheet.objects)
-    other_size = not seen.error and ((sheet.size != size and sheet.size != (0, 0)) or sheet.kind == "size")
-    if unusable or again or boxes != as_written or not in_order or other_size:
-        found.corrections[sheet.place] = Correction(boxes, size, unusable or again)
+    unreadable = bool(seen.error) or (bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation"))
+    leave_out = unreadable or again or (opened.needs_box and not any(boxes))
+    if leave_out or not _is_right(sheet, seen, boxes, opened.frame):
+        found.corrections[sheet.place] = Correction(boxes, (seen.width, seen.height), leave_out)
+
+
+def _is_right(sheet: Sheet, seen: Seen, boxes: tuple[Box | None, ...], frame: Frame) -> bool:
+    """Whether the annotation has the boxes as they should be, corners in order, and the image's size or none."""
+    written = [marked.sides for marked in sheet.objects]
+    in_order = all(sides and sides[0] <= sides[2] and sides[1] <= sides[3] for sides in written)
+    if not seen.error and (sheet.kind == "size" or sheet.size not in ((0, 0), (seen.width, seen.height))):
+        return False
+    return in_order and boxes == tuple(frame.box(sides) for sides in written if sides)
 
 
 def _remember(found: Checked, sheet: Sheet, seen: Seen, file: str) -> None:
