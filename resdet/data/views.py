@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from resdet.structures import View
 
-LONGEST = 4
+LONGEST = 4  # times the shorter side
 
 
 def cut(image: np.ndarray, view: View, fill: Sequence[float] = (255, 255, 255)) -> np.ndarray:
@@ -78,17 +78,13 @@ def moved(boxes: np.ndarray, view: View) -> np.ndarray:
 
 def from_view(boxes: Tensor, view: View) -> Tensor:
     """``(..., 4)`` boxes of the view in the image's pixels: ``from_view(to_view(b, v), v) == b``."""
-    boxes = _mirrored(boxes, view.width) if view.mirror else boxes
-    return boxes / _scale(view, boxes) + _offset(view, boxes)
+    if view.mirror:
+        x1, y1, x2, y2 = boxes.unbind(-1)
+        boxes = torch.stack((view.width - x2, y1, view.width - x1, y2), -1)
+    return boxes / boxes.new_tensor(view.scale * 2) + boxes.new_tensor(view.window[:2] * 2)
 
 
-def whole(
-    width: int,
-    height: int,
-    shorter_side: int,
-    mirror: bool = False,
-    longer_side: int | None = None,
-) -> View:
+def whole(width: int, height: int, shorter_side: int, mirror: bool = False, longer_side: int | None = None) -> View:
     """All of the image, its shorter side at ``shorter_side`` pixels.
 
     The longer side is at most ``longer_side``, then the shorter one is less than it was to be; without it at most
@@ -117,16 +113,3 @@ def ten_crops(width: int, height: int, resize: int, size: int) -> list[View]:
     right, bottom = width - side, height - side
     corners = [(x1, y1, x1 + side, y1 + side) for y1 in (0, bottom) for x1 in (0, right)]
     return [View(window, size, size, mirror) for mirror in (False, True) for window in (*corners, middle.window)]
-
-
-def _mirrored(boxes: Tensor, width: int) -> Tensor:
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    return torch.stack((width - x2, y1, width - x1, y2), -1)
-
-
-def _offset(view: View, like: Tensor) -> Tensor:
-    return like.new_tensor(view.window[:2] * 2)
-
-
-def _scale(view: View, like: Tensor) -> Tensor:
-    return like.new_tensor(view.scale * 2)
