@@ -80,7 +80,7 @@ KINDS = (
 
 
 class Strict(tarfile.TarInfo):
-    """What stands before each file of a tar; one that is damaged is no end of the archive, as tarfile takes it for."""
+    """The header of a file in a tar; a damaged one is an error, where tarfile takes it for the archive's end."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> Strict:

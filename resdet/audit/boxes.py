@@ -11,7 +11,7 @@ from resdet.data.formats.inclusive import FARTHEST
 
 SMALLEST_SIDE = 2.0  # pixels: one pixel is the trace of a click, and too thin for any anchor
 ROUNDING = 0.01  # pixels: COCO's hundredths, added up
-SAME_OBJECT = 0.9  # IoU of two boxes of one class; nine of ten people would not draw one object so differently
+SAME_OBJECT = 0.9  # IoU: two boxes of one class that overlap so much are one object, drawn twice
 
 
 class Frame(NamedTuple):

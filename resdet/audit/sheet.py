@@ -1,7 +1,7 @@
 """A data set as its annotation files have it, faults included: what :class:`Records` cannot hold.
 
-The formats' readers stop at the first fault.  Here each object is given to the same readers alone: what one of them
-refuses is noted in its own words, and the next is read.
+The formats' readers stop at the first fault.  Here each object is given to the same reader by itself: if it is refused,
+the reader's message is noted, and the next object is read.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from resdet.errors import InputError
 class Listed(NamedTuple):
     """A folder and the names in it."""
 
-    path: Path  # as it was come to
+    path: Path  # by the way it was reached, links not resolved
     files: list[str]
 
 
 def at_home(path: str) -> Path:
-    """A path whose ``~`` is a home folder; where no user is called so, a folder may be, as a shell has it."""
+    """A path with ``~`` or ``~user`` expanded; unchanged where there is no such user, as in a shell."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -38,7 +38,9 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def walk(top: Path) -> Iterator[Listed]:
-    """Every folder at ``top`` or below, links followed: under the name that has no link in it, where there is one.
+    """Every folder at ``top`` or below, each once, with the files in it.
+
+    Symbolic links are followed.  A folder that can be reached with and without a link has the path without.
 
     Raises:
         InputError: one cannot be read.
@@ -80,7 +82,11 @@ def matches(pattern: Path) -> tuple[Path, list[Path]]:
 
 
 def each_once(paths: Iterable[Path]) -> list[Path]:
-    """The paths, of several that lead to one name in one folder the first; a link to a file is a file of its own."""
+    """The paths without repetitions, the first of each.
+
+    Two paths are the same if they name one entry of one folder, whatever links lead to the folder.  A link to a file is
+    an entry of its own.
+    """
     real: dict[Path, str] = {}  # of each folder: asked for once, not for each file
     found: dict[tuple[str, str], Path] = {}
     for path in paths:

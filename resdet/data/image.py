@@ -120,7 +120,7 @@ def _as_tiff_means(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """EXIF's 1 to 8 for what is still to be done: 1 is upright, 5 to 8 lie on their side."""
+    """EXIF's orientation, 1 to 8, as far as PIL has not applied it: 1 is upright, 5 to 8 lie on their side."""
     if image.format == "TIFF":  # PIL turns these by itself while loading, and gives the upright size
         return 1
     if image.format == "PNG" and not {"exif", "Raw profile type exif"} & set(image.info):

@@ -31,7 +31,7 @@ from resdet.structures import ImageBatch, Target, View
 class Draw(NamedTuple):
     """One image of a training step."""
 
-    index: int  # type: ignore[assignment]  # in the records; tuple.index gives way
+    index: int  # type: ignore[assignment]  # in the records; hides tuple.index
     seed: int  # of everything random about it
     size: int  # side of the crop, pixels
 
@@ -225,9 +225,9 @@ def make_loader(
 
 
 def _as_one_of_many(worker: int) -> None:
-    """A loader worker must not start a thread a core, nor copy what it shares with the process that it came from.
+    """Keep a loader worker to one thread, and from copying the memory that it shares with its parent.
 
-    Python's garbage collector writes into every object that it looks at, and a page that is written is copied.
+    Python's garbage collector writes into every object that it looks at, and a page that is written to is copied.
     """
     import cv2
 
@@ -243,5 +243,5 @@ def generator(seed: int, epoch: int) -> torch.Generator:
 
 @cache
 def jitter_of(how: AugmentConfig | DetAugmentConfig) -> Callable[[np.ndarray, int], np.ndarray] | None:
-    """The colour function of this process, made once: it cannot be sent to a worker."""
+    """:func:`resdet.data.colors.color_jitter`, made once in each worker: it cannot be pickled."""
     return color_jitter(how)

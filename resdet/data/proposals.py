@@ -26,7 +26,7 @@ IMAGES_A_PART = 1024
 
 @dataclass(frozen=True)
 class ProposalsOf:
-    """What proposals are of: others are not taken for these."""
+    """What proposals were computed from.  A folder of proposals from anything else is refused."""
 
     weights: str  # sha256 of the localizer's file
     how: str  # its protocol, and which boxes were kept

@@ -23,7 +23,7 @@ from resdet.data.stored_image import StoredImage, of_pixels, open_image
 from resdet.structures import Target
 
 CODEC = ("utf-8", "surrogateescape")  # as Python has the names of files: some disks hold bytes that are no UTF-8
-NO_NUMBER = -1  # of an image that has none: COCO's reader takes every other id, also below 0
+NO_NUMBER = -1  # of an image that has none; COCO's reader takes any other id, negative ones too
 SELECTED_AT_ONCE = 65536  # images: the places of all their paths' bytes, 8 bytes each, are a table of some 20 MB
 
 
@@ -33,8 +33,7 @@ class Classes:
 
     ids: tuple[str, ...]  # WNIDs for ImageNet; the class's name where a set has nothing else
     names: tuple[str, ...]
-    numbers: tuple[int, ...] = ()  # what files of results call them where that is a number (COCO's category ids, the
-    # devkit's ids of DET); none where it is not
+    numbers: tuple[int, ...] = ()  # in files of results: COCO's category ids, DET's devkit ids; else empty
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.names):

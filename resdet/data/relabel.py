@@ -50,7 +50,7 @@ def relabel(records: Records, classes: Classes, weights: object) -> Records:
 
 
 def check_labelled(records: Records, *, with_boxes: bool = False) -> None:
-    """Find out before hours of work, not after, that no error can be counted.
+    """Make sure, before hours of work, that errors can be counted.
 
     Args:
         with_boxes: there must be a true box as well.

@@ -13,7 +13,7 @@ from resdet.data.records import Records
 from resdet.eval.det_pairs import Truth, overlapping, truth_of
 from resdet.predictions.det import DetPredictions
 
-SURE = 0.3  # scores below are what a detector says to lose no recall, not what it would draw
+SURE = 0.3  # a score; what is below is kept for its recall, and is not what a detector would draw
 NEAR = 0.5  # IoU
 NOTHING = "(nothing)"  # the last row: where there is no object; the last column: what nobody found
 
@@ -37,7 +37,7 @@ def box_confusion(
     """How many objects of each class were found as each.
 
     Detections of at least ``score``, the surest first, take the free object that they overlap best, of whatever class,
-    by an IoU of at least ``iou``.  What overlaps but an ignored box (VOC's difficult, COCO's crowds) is not counted.
+    by an IoU of at least ``iou``.  What overlaps only an ignored box (VOC's difficult, COCO's crowds) is not counted.
 
     Returns:
         ``(K + 1, K + 1)``: a row a true class, a column a found one; the last row: detections of no object, the last

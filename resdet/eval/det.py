@@ -76,7 +76,7 @@ def det_metrics(
 
 
 def check_boxes(records: Records, metric: str) -> None:
-    """Find out before hours of work, not after, that there is nothing to hold detections against.
+    """Make sure, before hours of work, that there is something to hold detections against.
 
     Raises:
         InputError: no images, or not one true box that counts.

@@ -69,7 +69,7 @@ def overlapping(
     least: NDArray[np.float64],
     overlap: Overlap = paired_iou,
 ) -> Pairs:
-    """Every detection with every true box of its group that it overlaps enough, and at all.
+    """All pairs of a detection and a true box of its group whose overlap is above 0 and at least ``least``.
 
     Args:
         found_groups, truth_groups: ``(N,)``, ``(M,)``: only boxes of equal groups are held against each other.

@@ -70,10 +70,10 @@ _Told = tuple[NDArray[np.int64], NDArray[np.int64]]  # numbers, and the data set
 
 
 def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None:
-    """What a file says; None where there is none that says anything of this data set.
+    """The numbers that a file gives to images or classes of this data set; None where it names none, or is not there.
 
     Raises:
-        InputError: it does, but not in every line that names something of it, or it gives two things one number.
+        InputError: a line that names something of this data set has no number, or one that another line has.
     """
     index_of: dict[int, int] = {}
     broken = ""

@@ -44,12 +44,12 @@ def image_names(records: Records) -> ImageNames:
 
 
 def finder(names: ImageNames, *, of_files: bool = False) -> Callable[[str], int | None]:
-    """A function from a name in a file of results to the image it means, None where it means none.
+    """A function from a name in a file of results to the index of the image that it names, None where there is none.
 
-    A name may have its image's ending, and folders before it that the data set does not know.
+    A name may have its image's ending, and folders before it that the data set does not have.
 
     Args:
-        of_files: names are those of image files, whose ending may have become another; else they are ids.
+        of_files: the names are those of image files, whose ending may have changed; else they are ids.
     """
     ids, files = ({name: index for index, name in enumerate(each)} for each in names)
 

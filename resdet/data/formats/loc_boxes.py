@@ -39,7 +39,7 @@ def open_boxes(base: Path, split: str) -> Source | None:
 
 
 def _of_train(source: Source) -> Source:
-    """A name that is none of the classes is that of the image, which is its folder."""
+    """``source`` with the image's own class, which is its folder, in place of every name that is no class."""
 
     def annotation(name: str, classes: Container[str] | None) -> tuple[str, Annotation | None]:
         place, found = source(name, None)

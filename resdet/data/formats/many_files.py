@@ -16,7 +16,7 @@ Content = TypeVar("Content")
 
 
 def read_each(read: Callable[[Item], Content], items: Sequence[Item]) -> Iterator[Content]:
-    """``read(item)`` of every item, in their order; an error comes at its item's turn."""
+    """``read(item)`` of every item, in their order; an exception is raised when its item's turn comes."""
 
     def chunk(start: int) -> list[Content]:
         return [read(item) for item in items[start : start + CHUNK]]
