@@ -144,9 +144,8 @@ def _fitting_cover(name: str, size: int, taken: list[Box], rng: Generator) -> np
         place = _random_place(size, 1.0 if taken else LARGER, rng)
         if not any(_near(place, box) for box in taken):
             cover = _cover(name, place, size, rng)
-            if (cover >= 0.5).any() and _is_wanted(
-                tight_box(cover >= 0.5), size
-            ):  # thin ends may be under half a pixel
+            mask = cover >= 0.5  # without thin ends of less than half a pixel
+            if mask.any() and _is_wanted(tight_box(mask), size):
                 return cover
     return None
 
