@@ -1,4 +1,4 @@
-"""Take the colours of a data set: mean and deviation, AlexNet's principal components, and a mean for every pixel.
+"""Measure the colours of a data set: mean and deviation, AlexNet's principal components, and a mean for every pixel.
 
     python datasets/color_statistics.py cifar10:ROOT:train --size 32 --out colors.yaml --pixel-mean mean.npy
     python datasets/color_statistics.py ilsvrc-loc:ROOT:train_cls --images 100000 --workers 8 --out colors.yaml

@@ -26,7 +26,7 @@ class Anchors(NamedTuple):
     strides: NDArray[np.float64]  # (A,)
     offset: float  # of a centre in its cell, as a share of it
     shorter: int  # pixels of the scaled image's shorter side
-    longer: float  # and at most of its longer
+    longer: float  # pixels that its longer side may have at most
 
 
 def anchors_of_det(config: DetConfig, name: str) -> Anchors:

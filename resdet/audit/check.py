@@ -1,4 +1,4 @@
-"""All images of one split gone through: what is wrong, what would be right, and what is to be compared over splits."""
+"""All images of one split checked: what is wrong, what would be right, and what is to be compared between splits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AT_ONCE = 4096  # images whose sheets are in memory
 
 @dataclass
 class Checked:
-    """One split, gone through."""
+    """What was found in one split."""
 
     spec: str
     opened: SheetSet | None  # None: it could not even be opened
@@ -50,7 +50,7 @@ class Checked:
 
 
 def check_images(found: Checked) -> Iterator[None]:
-    """Go through the set, one image a turn, and note in ``found`` what there is."""
+    """Check the images of a set, and note in ``found`` what there is; yields once an image."""
     opened = found.opened
     assert opened is not None
     sheets = opened.sheets()

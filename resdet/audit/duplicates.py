@@ -26,7 +26,7 @@ def near_groups(outlines: NDArray[np.uint64], sketches: NDArray[np.uint8]) -> li
     """The indices of pictures that are nearly the same, each picture in one group at most.
 
     Two are near where their outlines differ in up to :data:`MOST_BITS` bits and their sketches by up to
-    :data:`MOST_LEVELS` levels; a group holds what is near by way of others too.
+    :data:`MOST_LEVELS` levels.  Two that are near to a third are in one group, near to each other or not.
 
     Args:
         outlines: ``(N,)``, see :class:`resdet.audit.images.Seen`.
@@ -44,7 +44,7 @@ def near_groups(outlines: NDArray[np.uint64], sketches: NDArray[np.uint8]) -> li
 
 
 def _unite(leader: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64]) -> None:
-    """Make one group of each pair's two; every picture points at its group's first one before and after."""
+    """Merge the two groups of each pair.  Before and after, every picture points at the first one of its group."""
 
     def find(index: int) -> int:
         while (above := int(leader[index])) != index:

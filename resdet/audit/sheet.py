@@ -52,7 +52,7 @@ Corrections = Mapping[str, Correction]  # by the place of the sheet; what is rig
 
 @dataclass(frozen=True)
 class SheetSet:
-    """A data set to be gone through."""
+    """A data set to be checked."""
 
     root: Path  # images are named from here
     frame: Frame

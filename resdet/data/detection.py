@@ -25,7 +25,7 @@ Row = tuple[np.ndarray, Target, int]  # (H, W, 3) uint8 pixels, the target in th
 
 @dataclass(frozen=True)
 class DetectionImages:
-    """``self[Draw]`` is an image as training sees it: scaled, perhaps mirrored and coloured, its target moved along.
+    """``self[Draw]`` is an image as training sees it: scaled, perhaps mirrored and recoloured, its target with it.
 
     The draw's ``size`` is the shorter side; the longer one is at most ``longest`` times as long.
     """

@@ -111,7 +111,7 @@ def _as_rgb(file: Path, image: Image.Image) -> np.ndarray:
 
 
 def _as_tiff_means(image: Image.Image, pixels: np.ndarray) -> np.ndarray:
-    """Grey of a TIFF from 0, black, to 65535: PIL leaves 12 bits as they are, and does not turn what is white at 0."""
+    """Grey of a TIFF from 0, black, to 65535, white: PIL neither scales 12 bits nor inverts what has white at 0."""
     if not isinstance(image, TiffImageFile):
         return pixels
     if image.tag_v2.get(BITSPERSAMPLE) == (12,):

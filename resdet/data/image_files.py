@@ -16,10 +16,10 @@ ENDINGS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 
 
 class ImageFile(NamedTuple):
-    """An image to be read, and its place below what all that was asked for has in common."""
+    """An image to be read, and its path below the folder that all inputs have in common."""
 
     file: Path  # as it was asked for
-    name: str  # relative path with ``/``: "a.jpg" of one folder, "cats/a.jpg" where two folders were asked for
+    name: str  # that path, with ``/``: "a.jpg" of one folder, "cats/a.jpg" where two folders were asked for
 
 
 def find_images(inputs: Sequence[str], endings: Sequence[str] = ENDINGS) -> list[ImageFile]:

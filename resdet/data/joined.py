@@ -40,7 +40,7 @@ def join(parts: Sequence[Records]) -> Records:
 
 
 def _pixels(parts: Sequence[Records]) -> Tensor | None:
-    """The images of sets that are no files, which all must be then."""
+    """The images of sets that hold them in memory; if one does, all must."""
     there = [part.pixels for part in parts if part.pixels is not None]
     if not there:
         return None

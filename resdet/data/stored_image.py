@@ -19,7 +19,7 @@ WHITE = (255, 255, 255)
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image that was read and may have to be decoded yet."""
+    """An image whose file has been read and may still have to be decoded."""
 
     width: int  # of the upright image
     height: int
@@ -65,7 +65,7 @@ class StoredImage:
 
 
 def open_image(image: Path | StoredImage) -> StoredImage:
-    """Read a file, and decode it now if that cannot be put off; what is open already is given back.
+    """Read a file, and decode it now if that cannot be put off; a :class:`StoredImage` is returned as it is.
 
     Raises:
         InputError: as :func:`resdet.data.image.load_image`, but for damage that decoding will find.

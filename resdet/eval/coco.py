@@ -45,7 +45,7 @@ def coco_metrics(
 
 def _evaluate(predictions: DetPredictions, records: Records, backend: str) -> Any:
     """A ``COCOeval`` whose ``eval`` and ``stats`` are there."""
-    with contextlib.redirect_stdout(io.StringIO()):  # they print what they are at
+    with contextlib.redirect_stdout(io.StringIO()):  # they print their progress
         make_index, make_evaluation = _backend(backend)
         truth = _index(make_index(), records, _truth_rows(records))
         found = _index(make_index(), records, _found_rows(predictions, records))

@@ -96,5 +96,5 @@ def _objects_found(found: DetPredictions, truth: Truth, iou: float) -> NDArray[n
     for detection, box in zip(pairs.found[order].tolist(), pairs.truth[order].tolist(), strict=True):
         if of[detection] < 0 and free[box]:
             of[detection] = box
-            free[box] = bool(truth.ignored[box])  # one holds many
+            free[box] = bool(truth.ignored[box])  # an ignored box takes any number
     return of

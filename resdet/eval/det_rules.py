@@ -29,7 +29,7 @@ COCO_MOST = 100  # detections an image and class
 
 @dataclass(frozen=True)
 class Judged:
-    """How each detection came out; all that averages, curves and the analysis of errors are computed from."""
+    """Which detections are right: all that averages, curves and the analysis of errors are computed from."""
 
     found: DetPredictions  # the surest first, equal ones in the order of the metric
     truth: Truth

@@ -1,4 +1,4 @@
-"""What to know of predictions before their number: whether they are of these images, these classes, these pixels."""
+"""What looks wrong with predictions before they are evaluated: whether they are of other images, classes or pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of one detection a line, in columns: a word that names the image, perhaps, and numbers."""
+"""Text with one detection a line, in columns: a name of the image in some forms, and numbers."""
 
 from __future__ import annotations
 

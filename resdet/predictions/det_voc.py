@@ -82,7 +82,7 @@ def file_name(class_id: str) -> str:
 
 
 def fault(records: Records) -> str:
-    """What of a data set this form cannot hold, in one line; empty where it can hold all."""
+    """Why this form cannot hold a data set, in one line; empty where it can."""
     ids = image_names(records).ids
     if twice := next((name for name, times in Counter(ids).items() if times > 1), None):
         return f"two images are called {twice!r}, which VOC's form could not tell apart"

@@ -15,7 +15,7 @@ MISSING = -1
 
 
 def parse(lines: Sequence[str], places: Sequence[str], labels: Mapping[str, int]) -> LocPredictions:
-    """Read one string of groups an image; what is beyond five groups is cut, as the development kit does.
+    """Read a string of groups for each image; what is beyond five groups is cut, as the development kit does.
 
     Args:
         lines: ``N`` strings of words, five a group.

@@ -27,7 +27,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What came of one image."""
+    """What was found in one image, or why it could not be read."""
 
     file: str
     width: int | None  # pixels; None where the image could not be read
@@ -42,7 +42,7 @@ class ImageResult:
 
 
 def not_finite(file: str) -> FloatingPointError:
-    """What to raise of an image in which a network has found what is no number."""
+    """The error of an image in which a network has found a score or a box that is not finite."""
     return FloatingPointError(
         f"{file}: a score or a box found in it is not finite: the network has diverged, or overflows in "
         "its train.precision"

@@ -1,4 +1,4 @@
-"""One door for every form of file that holds localizations, and one for those that hold detections."""
+"""Files of localizations, and files of detections, read in any of their forms."""
 
 from __future__ import annotations
 

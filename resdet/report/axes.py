@@ -104,7 +104,7 @@ def _scale(values: list[float], wanted: tuple[float, float] | None, start: float
     low, high = wanted or (min(known), max(known))
     if low == high:
         low, high = low - 0.5, high + 0.5
-    if wanted is None and start > end:  # along y there is air between a curve and the frame
+    if wanted is None and start > end:  # along y there is a margin between a curve and the frame
         low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
     return Scale(low, high, start, end)
 

@@ -65,7 +65,7 @@ def figures(shown: Iterable[tuple[np.ndarray | None, str]]) -> str:
 
 
 def text(value: object) -> str:
-    """Plain text or a number, escaped; the halves of characters that stand for a file name's bytes are spelt out."""
+    """Plain text or a number, escaped; bytes of a file's name that are no UTF-8 are written as ``\\udcXX``."""
     return escape(str(value).encode("utf-8", "backslashreplace").decode())
 
 

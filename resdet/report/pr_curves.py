@@ -21,8 +21,8 @@ def pr_page(
 ) -> np.ndarray:
     """All classes that have a curve on one page: ``(H, W, 3)`` uint8 RGB.
 
-    The thin line is what was measured; the thick one is the best precision at this recall or a higher one, which is
-    what average precision is taken of.
+    The thin line is what was measured.  The thick one is the best precision at this recall or a higher one, from which
+    average precision is computed.
 
     Args:
         names: of the classes.

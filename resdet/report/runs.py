@@ -1,4 +1,4 @@
-"""What training runs went through: their error against epochs, and their layers' responses, as curves."""
+"""Training runs as curves: their error against epochs, and the responses of their layers."""
 
 from __future__ import annotations
 

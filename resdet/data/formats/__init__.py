@@ -30,7 +30,7 @@ class Format(NamedTuple):
     root_may_lack: bool = False  # the annotations lie elsewhere, and they alone are enough to evaluate predictions
 
 
-SUM = " + "  # with spaces, which folders' names have seldom around a plus
+SUM = " + "  # with spaces: a folder's name may have a plus, but seldom with spaces around it
 
 FORMATS = {
     "cifar10": Format(cifar10.read, cifar10.LAYOUT, "train"),

@@ -1,7 +1,7 @@
 """The boxes of ILSVRC CLS-LOC: XML files, or Kaggle's LOC_train_solution.csv and LOC_val_solution.csv.
 
-A source answers for an image's name with the place that an error is to name and the annotation, None where there is
-none.  Its coordinates count pixels from 0 and include the last one: ILSVRC's annotations have xmin 0.
+A source is a function from an image's name to the place that an error is to name, and the annotation, None where there
+is none.  Its coordinates count pixels from 0 and include the last one: ILSVRC's annotations have xmin 0.
 
 Train's boxes are not as clean as val's (TensorFlow's slim, ``datasets/process_bounding_boxes.py``): many dogs are
 called Scottish_deerhound in place of their WNID, and of some boxes the minimum is above the maximum.  So there a name

@@ -1,4 +1,4 @@
-"""Files that other files name: lists of them line by line, and names that must stay within the data set."""
+"""Lists of files: their lines, and the names in them, which must not lead out of the data set."""
 
 from __future__ import annotations
 
