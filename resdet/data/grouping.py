@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from resdet.data.image import image_size
-from resdet.data.loading import Draw, generator
+from resdet.data.loading import Draw, generator, seed_of
 from resdet.data.records import Records
 
 
@@ -67,7 +67,7 @@ class GroupedPlan:
             if step >= self.start:
                 side = self.size_at(step)
                 mine = rows[self.rank :: self.processes].tolist()
-                yield [Draw(i, hash((self.seed, epoch, i)) & 0x7FFFFFFF, side) for i, epoch in mine]
+                yield [Draw(i, seed_of(self.seed, epoch, i), side) for i, epoch in mine]
 
     def size_at(self, step: int) -> int:
         """The shorter side of a step's images."""

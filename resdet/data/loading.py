@@ -68,7 +68,7 @@ class Plan:
                 order, order_epoch = torch.randperm(self.images, generator=generator(self.seed, epoch)), epoch
             rows = order[place * self.batch_size :][: self.batch_size][self.rank :: self.processes]
             side = self.size_at(step)
-            yield [Draw(i, hash((self.seed, epoch, i)) & 0x7FFFFFFF, side) for i in rows.tolist()]
+            yield [Draw(i, seed_of(self.seed, epoch, i), side) for i in rows.tolist()]
 
     def size_at(self, step: int) -> int:
         """The side of the crop at a step."""
@@ -238,7 +238,12 @@ def _as_one_of_many(worker: int) -> None:
 
 def generator(seed: int, epoch: int) -> torch.Generator:
     """What draws an epoch's order."""
-    return torch.Generator().manual_seed(hash((seed, epoch)) & 0x7FFFFFFF)
+    return torch.Generator().manual_seed(seed_of(seed, epoch))
+
+
+def seed_of(*numbers: int) -> int:
+    """A seed of 31 bits from several numbers, the same in every process: hashes of integers are not randomised."""
+    return hash(numbers) & 0x7FFFFFFF
 
 
 @cache

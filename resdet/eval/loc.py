@@ -8,6 +8,7 @@ blacklisted and the class error over *all* images; an image without a true box c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ HIT = 0.5  # an IoU of exactly this is a hit
 
 @dataclass(frozen=True)
 class LocOutcomes:
-    """How each guess and each image came out; all that every error is computed from."""
+    """Which guesses are right: all that every error is computed from."""
 
     class_hits: NDArray[np.bool_]  # (N, 5): the guess's class is the image's
     box_hits: NDArray[np.bool_]  # (N, 5): the guess's box, whatever its class, hits a true box
@@ -44,9 +45,9 @@ def loc_outcomes(predictions: LocPredictions, records: Records) -> LocOutcomes:
         InputError: another number of images, an image without a class, no boxes at all.
     """
     _check(predictions, records)
-    missing = MAX_GUESSES - predictions.labels.shape[1]
-    labels = np.pad(predictions.labels, ((0, 0), (0, max(0, missing))), constant_values=-1)[:, :MAX_GUESSES]
-    boxes = np.pad(predictions.boxes, ((0, 0), (0, max(0, missing)), (0, 0)))[:, :MAX_GUESSES]
+    missing = max(0, MAX_GUESSES - predictions.labels.shape[1])
+    labels = np.pad(predictions.labels, ((0, 0), (0, missing)), constant_values=-1)[:, :MAX_GUESSES]
+    boxes = np.pad(predictions.boxes, ((0, 0), (0, missing), (0, 0)))[:, :MAX_GUESSES]
     class_hits = labels == records.labels.numpy()[:, None]
     gt_class_boxes = predictions.gt_class_boxes
     if gt_class_boxes is None:
@@ -94,8 +95,8 @@ def loc_metrics(outcomes: LocOutcomes, blacklisted: NDArray[np.bool_]) -> dict[s
     return {
         "images": len(counted),
         "blacklisted": int(blacklisted.sum()),
-        **_by_name({name: _mean(sample) for name, sample in samples.items()}),
-        "ci95": _by_name({name: _interval(sample) for name, sample in samples.items()}),
+        **_by_name(samples, _mean),
+        "ci95": _by_name(samples, _interval),
         "errors": error_split(outcomes, counted),
         **({"all_images": _of_all(right_of_all, outcomes.gt_class_hits)} if blacklisted.any() else {}),
     }
@@ -155,8 +156,9 @@ def _interval(sample: NDArray[np.float64]) -> Any:
     return mean_interval(sample).T.tolist() if len(sample) and not np.isnan(sample).any() else None
 
 
-def _by_name(values: dict[str, Any]) -> dict[str, Any]:
-    """The keys of the metrics file from the columns ``cls`` and ``loc`` (k = 1 .. 5) and the other values."""
+def _by_name(samples: dict[str, NDArray[np.float64]], of: Callable[[NDArray[np.float64]], Any]) -> dict[str, Any]:
+    """``of`` each sample by its key in the metrics file; ``cls`` and ``loc`` have a column for each k = 1 .. 5."""
+    values = {name: of(sample) for name, sample in samples.items()}
     cls, loc = values.pop("cls"), values.pop("loc")
     top_k = {str(k): {"cls_error": c, "loc_error": b} for k, (c, b) in enumerate(zip(cls, loc, strict=True), 1)}
     ends = {
