@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from on_disk import refuse
 from torchvision.datasets import ImageFolder
 
 from resdet.data.formats import open_records
@@ -68,14 +69,7 @@ def test_a_link_that_leads_back_up_is_followed_once(tree):
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_its_images_not_left_out(tree, monkeypatch):
-    scandir = os.scandir
-
-    def refusing(folder):
-        if Path(folder).name == "deep":
-            raise PermissionError(13, "Permission denied", str(folder))
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    refuse(monkeypatch, "deep")
     with pytest.raises(InputError, match=r"dog/deep: this folder cannot be read \(Permission denied\)"):
         open_records(f"folder:{tree}")
 

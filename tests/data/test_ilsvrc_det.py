@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from on_disk import put
 
 from resdet.data.formats import open_records
 from resdet.data.formats.ilsvrc_det import read
@@ -10,13 +11,6 @@ from resdet.data.lists import coco_classes, det_blacklist, det_names, det_val_ha
 from resdet.errors import InputError
 
 ACCORDION, AIRPLANE, ANT = det_wnids()[:3]
-
-
-def put(root: Path, path: str, text: str = "") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
 
 
 def xml(*objects: tuple[str, int, int, int, int]) -> str:

@@ -4,19 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from on_disk import put
 
 from resdet.data.formats.ilsvrc_loc import read
 from resdet.data.lists import imagenet_names, imagenet_wnids
 from resdet.errors import InputError
 
 TENCH, GOLDFISH, SHARK = imagenet_wnids()[:3]
-
-
-def put(root: Path, path: str, text: str = "") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
 
 
 def xml(*objects: tuple[str, int, int, int, int]) -> str:

@@ -1,8 +1,8 @@
 import glob
 import os
-from pathlib import Path
 
 import pytest
+from on_disk import refuse
 
 from resdet.data.image_files import ENDINGS, find_images, picture_names, row_ids
 from resdet.errors import InputError, UsageError
@@ -86,14 +86,7 @@ def test_globs_find_what_pythons_own_finds(tree):
 
 
 def test_an_unreadable_folder_is_named_and_not_left_out(tree, monkeypatch):
-    scandir = os.scandir
-
-    def refusing(folder):
-        if Path(folder).name == "deep":
-            raise PermissionError(13, "Permission denied", str(folder))
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    refuse(monkeypatch, "deep")
     for word in ("x", "x/deep", "**/*.jpg", "x/*", "x/*/*.jpg", "x/**"):
         with pytest.raises(InputError, match=r"^x/deep: this folder cannot be read \(Permission denied\)"):
             find_images([word])

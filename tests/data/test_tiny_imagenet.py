@@ -3,15 +3,11 @@
 from pathlib import Path
 
 import pytest
+from on_disk import put
 
 from resdet.data.formats.tiny_imagenet import read
 from resdet.data.image import image_size
 from resdet.errors import InputError
-
-
-def put(root: Path, path: str, text: str = "") -> None:
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(text)
 
 
 @pytest.fixture

@@ -4,19 +4,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from on_disk import put
 
 from resdet.data.formats import open_records
 from resdet.data.formats.voc import read
 from resdet.data.formats.voc_files import stems
 from resdet.data.image import image_size
 from resdet.errors import InputError
-
-
-def put(root: Path, path: str, text: str = "") -> Path:
-    file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
-    return file
 
 
 def xml(*objects: tuple, filename: str = "a.jpg", size: tuple[int, int] | None = (50, 40)) -> str:
