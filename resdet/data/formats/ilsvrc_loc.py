@@ -12,7 +12,7 @@ Annotations alone are enough: an image that is not there gets the path it would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from resdet.data.formats.loc_boxes import Source, open_boxes
@@ -22,8 +22,6 @@ from resdet.data.formats.many_files import read_each
 from resdet.data.formats.voc_xml import Annotation
 from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
-
-Labeller = Callable[[str, str, Annotation | None, Mapping[str, int]], int]
 
 
 def read(root: Path, split: str) -> Records:
@@ -46,32 +44,27 @@ def read(root: Path, split: str) -> Records:
     if split == "test":
         return pack(base, classes, (Record(path, -1) for _, path in images))
     labels = {wnid: label for label, wnid in enumerate(classes.ids)}
-    label_of = _val_label if split == "val" else _train_label
-    return pack(base, classes, _records(images, _source(base, split), labels, label_of))
+    source = _source(base, split)
 
-
-def _records(
-    images: list[tuple[str, str]], source: Source, labels: Mapping[str, int], label_of: Labeller
-) -> Iterator[Record]:
     def record(image: tuple[str, str]) -> Record:
         name, path = image
         place, found = source(name, labels)
+        label = _val_label(place, found, labels) if split == "val" else _train_label(name, labels)
         objects = found.objects if found else ()
-        label = label_of(name, place, found, labels)
         size = (found and found.size) or (0, 0)
         return Record(path, label, [o.box for o in objects], [labels[o.name] for o in objects], size=size)
 
-    return read_each(record, images)
+    return pack(base, classes, read_each(record, images))
 
 
-def _train_label(name: str, place: str, found: Annotation | None, labels: Mapping[str, int]) -> int:
+def _train_label(name: str, labels: Mapping[str, int]) -> int:
     wnid, _, rest = name.partition("/")
     if not rest or wnid not in labels:
         raise InputError(f"train image {name!r}: wanted '<class>/<name>' with a class of the class list")
     return labels[wnid]
 
 
-def _val_label(name: str, place: str, found: Annotation | None, labels: Mapping[str, int]) -> int:
+def _val_label(place: str, found: Annotation | None, labels: Mapping[str, int]) -> int:
     if found is None:
         raise InputError(f"{place}: not found; every val image needs an annotation")
     if not found.objects:
