@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from resdet.data.records import Records
 
 PAIRS_AT_ONCE = 1_000_000  # some 200 MB
+HUGE_NUMBERS = np.errstate(over="ignore", invalid="ignore")  # a file may hold 1e300: no pixel, and overlaps nothing
 
 Boxes = NDArray[np.float64]
 Overlap = Callable[[Boxes, Boxes], NDArray[np.float64]]  # of rows with rows: detections first, true boxes second
@@ -51,14 +52,17 @@ def truth_of(records: Records) -> Truth:
     return Truth(records.box_images().numpy(), records.box_labels.numpy(), boxes, records.box_ignored.numpy())
 
 
+@HUGE_NUMBERS
 def paired_iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     """``(P,)`` intersection over union of row with row; 0 where a box has no area or is upside down."""
-    return _divide(_intersection(a, b), lambda shared: _area(a) + _area(b) - shared)
+    shared = _intersection(a, b)
+    return _divide(shared, _area(a) + _area(b) - shared)
 
 
+@HUGE_NUMBERS
 def share_inside(a: Boxes, b: Boxes) -> NDArray[np.float64]:
     """``(P,)``: the share of ``a``'s area that lies in ``b``: how COCO holds a detection against a crowd."""
-    return _divide(_intersection(a, b), lambda shared: _area(a))
+    return _divide(_intersection(a, b), _area(a))
 
 
 def overlapping(
@@ -99,16 +103,13 @@ def _blocks(counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    with np.errstate(over="ignore", invalid="ignore"):  # a file may hold 1e300, which is no pixel and overlaps nothing
-        sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-        return sides.clip(min=0).prod(1)
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    return sides.clip(min=0).prod(1)
 
 
 def _area(boxes: Boxes) -> NDArray[np.float64]:
     return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(1)
 
 
-def _divide(shared: NDArray[np.float64], whole_of: Callable[[NDArray], NDArray]) -> NDArray[np.float64]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        whole = whole_of(shared)
-        return np.divide(shared, whole, out=np.zeros_like(shared), where=(shared > 0) & (whole > 0))
+def _divide(shared: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(shared, whole, out=np.zeros_like(shared), where=(shared > 0) & (whole > 0))
