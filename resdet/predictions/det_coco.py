@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -44,9 +45,9 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
         labels.append(_known(entry, "category_id", label_of, place))
         box, score = entry.get("bbox"), entry.get("score")
         if not is_number(score):
-            raise InputError(f"{place}: wanted 'score' as a number, got {_shown(score)}")
+            raise InputError(f"{place}: wanted 'score' as a number, got {reprlib.repr(score)}")
         if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-            raise InputError(f"{place}: wanted 'bbox' as [x, y, width, height], got {_shown(box)}")
+            raise InputError(f"{place}: wanted 'bbox' as [x, y, width, height], got {reprlib.repr(box)}")
         scores.append(score)
         boxes.extend(box)
     xywh = np.array(boxes, dtype=np.float64).reshape(-1, 4)
@@ -122,16 +123,7 @@ def _skip(text: str, at: int) -> int:
 def _known(entry: dict, key: str, known: dict[int, int], place: str) -> int:
     number = entry.get(key)
     if not isinstance(number, int | float) or isinstance(number, bool):
-        raise InputError(f"{place}: wanted {key!r} as a number, got {_shown(number)}")
+        raise InputError(f"{place}: wanted {key!r} as a number, got {reprlib.repr(number)}")
     if number not in known:
-        raise InputError(f"{place}: {key} {_shown(number)} is none of the data set's {len(known)}")
+        raise InputError(f"{place}: {key} {reprlib.repr(number)} is none of the data set's {len(known)}")
     return known[number]  # type: ignore[index]  # 5.0 is found as 5 is
-
-
-def _shown(value: object) -> str:
-    """As much of a value as fits into one line."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        return "something nested deep"
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -46,8 +46,6 @@ def read(files: Iterable[tuple[Path, str]], records: Records) -> DetPredictions:
             raise InputError(f"{file}: class {records.classes.ids[label]!r} has another file, {seen[label].name}")
         seen[label] = file
         parts.append(_read_class(file, text, label, image_of, names.ids))
-    if not parts:
-        return predictions([], [], [], [])
     fields = ([getattr(part, name) for part in parts] for name in ("images", "labels", "scores", "boxes"))
     return DetPredictions(*(np.concatenate(field) for field in fields))
 
