@@ -1,5 +1,7 @@
 """Pairs found by sorting are all that comparing each with each finds, and flat pictures do not make it slow."""
 
+from itertools import permutations
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +37,12 @@ def test_near_by_way_of_others_is_one_group_and_each_picture_is_in_one_at_most()
     assert [group.tolist() for group in near_groups(outlines, sketches)] == [[0, 1, 2, 4]]
     sketches[4] = 200
     assert [group.tolist() for group in near_groups(outlines, sketches)] == [[0, 1, 2], [3, 4]]
+
+
+def test_a_chain_of_near_pictures_is_one_group_in_whatever_order_they_lie():
+    for order in permutations([0, 0b111, 0b111 << 30, 0b111 << 30 | 0b111 << 60]):
+        outlines = np.array(order, np.uint64)
+        assert [group.tolist() for group in near_groups(outlines, np.zeros((4, 216), np.uint8))] == [[0, 1, 2, 3]]
 
 
 def test_thousands_of_flat_pictures_are_one_group_without_comparing_each_with_each():
