@@ -55,14 +55,22 @@ def _image_numbers(records: Records) -> tuple[list[int], int]:
 
 
 def _read(file: Path, last: int) -> frozenset[int]:
+    numbers = set()
+    for place, word in blacklist_lines(file, "image numbers"):
+        if not (word.isdecimal() and len(word) < 10 and 1 <= int(word) <= last):
+            raise InputError(f"{file}:{place}: wanted the number of an image, 1 .. {last}, got {word!r}")
+        numbers.add(int(word))
+    return frozenset(numbers)
+
+
+def blacklist_lines(file: Path, of: str) -> list[tuple[int, str]]:
+    """The lines of a blacklist that are not empty, stripped, each with its number from 1.
+
+    Raises:
+        InputError: it cannot be read; ``of`` is what it was to hold.
+    """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file}: cannot be read as a blacklist (a file of image numbers, or 'none'): {error}"
-        ) from None
-    for place, line in enumerate(lines, 1):
-        word = line.strip()
-        if word and not (word.isdecimal() and len(word) < 10 and 1 <= int(word) <= last):
-            raise InputError(f"{file}:{place}: wanted the number of an image, 1 .. {last}, got {word!r}")
-    return frozenset(int(line) for line in lines if line.strip())
+        raise InputError(f"{file}: cannot be read as a blacklist (a file of {of}, or 'none'): {error}") from None
+    return [(place, line.strip()) for place, line in enumerate(lines, 1) if line.strip()]

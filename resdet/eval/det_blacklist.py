@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from resdet.data.lists import det_blacklist
 from resdet.data.records import Records
 from resdet.errors import InputError
+from resdet.eval.blacklist import blacklist_lines
 from resdet.predictions.numbering import image_numbers
 
 OFFICIAL_IMAGES = 20_121
@@ -43,20 +44,12 @@ def _is_whole_val(records: Records) -> bool:
 
 
 def _read(file: Path, records: Records) -> set[tuple[int, str]]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{file}: cannot be read as a blacklist (a file of lines 'image_index wnid', or 'none'): {error}"
-        ) from None
     numbers, ids = set(image_numbers(records).tolist()), set(records.classes.ids)
     pairs = set()
-    for place, line in enumerate(lines, 1):
+    for place, line in blacklist_lines(file, "lines 'image_index wnid'"):
         words = line.split()
-        if not words:
-            continue
         if len(words) != 2 or not words[0].isdecimal() or len(words[0]) > 18:
-            raise InputError(f"{file}:{place}: wanted 'image_index wnid', got {line.strip()!r}")
+            raise InputError(f"{file}:{place}: wanted 'image_index wnid', got {line!r}")
         if int(words[0]) not in numbers:
             raise InputError(f"{file}:{place}: image {words[0]} is none of the data set's {len(numbers)}")
         if words[1] not in ids:
