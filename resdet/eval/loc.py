@@ -133,10 +133,9 @@ def _check(predictions: LocPredictions, records: Records) -> None:
 
 def _best_iou(guesses: NDArray[np.float64], records: Records) -> NDArray[np.float64]:
     """``(N, k)``: how well each of ``(N, k, 4)`` boxes overlaps the true box of the image's class it fits best."""
-    owner = records.box_images().numpy()
-    of_class = records.box_labels.numpy() == records.labels.numpy()[owner]
-    owner = owner[of_class]
-    truth = records.boxes.numpy()[of_class].astype(np.float64)
+    records = records.with_own_boxes()
+    owner = records.box_images().numpy()  # (M,)
+    truth = records.boxes.numpy().astype(np.float64)
     truth[:, 2:] -= 1  # inclusive pixels again, as the annotation file had them
     iou = inclusive_iou(guesses[owner], truth[:, None])  # (M, k)
     best = np.full(guesses.shape[:2], NO_OVERLAP)

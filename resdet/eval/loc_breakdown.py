@@ -75,13 +75,12 @@ def worst_images(
 
 def object_boxes(records: Records) -> NDArray[np.float64]:
     """``(N, 4)``: the largest box of each image's class, NaN where there is none; the first of several as large."""
-    owner = records.box_images().numpy()
-    of_class = np.flatnonzero(records.box_labels.numpy() == records.labels.numpy()[owner])
-    boxes = records.boxes.numpy()[of_class].astype(np.float64)
+    records = records.with_own_boxes()
+    boxes = records.boxes.numpy().astype(np.float64)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     order = np.lexsort((-np.arange(len(area)), area))  # the largest comes last, and so is the one that stays
     found = np.full((len(records), 4), np.nan)
-    found[owner[of_class][order]] = boxes[order]
+    found[records.box_images().numpy()[order]] = boxes[order]
     return found
 
 
