@@ -116,14 +116,25 @@ def _not_named(root: Path, file: Path, named: set[str]) -> Iterator[Sheet]:
 
 
 def _write(file: Path, folder: Path, corrections: Corrections) -> None:
-    """The whole file, outlines and captions too, with corrected boxes and without what cannot be used.
-
-    Of several images of one id the first stays, with all that names it; of several of one file too, with the
-    annotations of all.
-    """
+    """The whole file, outlines and captions too, with corrected boxes and without what cannot be used."""
     content = json.loads(file.read_text(encoding="utf-8-sig"))
+    content["images"], annotations = _corrected(content, file, corrections)
+    if "annotations" in content:
+        content["annotations"] = annotations
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file.name).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _corrected(
+    content: dict[str, Any], file: Path, corrections: Corrections
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The images and the annotations that stay, each in its order.
+
+    Of several images of one id the first stays, with all annotations of that id.  Of several of one file the first
+    stays too, with the annotations of all.
+    """
     groups, _ = _grouped(content, file)
-    images, kept = [], {}
+    images, kept = [], {}  # annotations by their place in the file
     numbers: set[int] = set()
     stays: dict[str, int] = {}  # the id that each file's annotations get
     for row in content["images"]:
@@ -149,11 +160,7 @@ def _write(file: Path, folder: Path, corrections: Corrections) -> None:
                 kept[at] = annotation
             elif (box := correction.boxes[which]) is not None:
                 kept[at] = _with_box(annotation, box)
-    content["images"] = images
-    if "annotations" in content:
-        content["annotations"] = [kept[at] for at in sorted(kept)]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / file.name).write_text(json.dumps(content), encoding="utf-8")
+    return images, [kept[at] for at in sorted(kept)]
 
 
 def _with_box(annotation: dict[str, Any], box: Box) -> dict[str, Any]:
