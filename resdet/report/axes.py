@@ -162,10 +162,8 @@ def _legend(picture: np.ndarray, panel: Panel, xs: Scale, ys: Scale) -> None:
     names = [_ending(curve.name, SMALL, xs.end - xs.start - 70) for curve in rows]
     width = 54 + max(_width(name, SMALL) for name in names)
     height = LINE * len(rows) + 8
-    drawn = [
-        along([(xs.at(x), ys.at(y)) for x, y in run], 4.0) for curve in panel.curves for run in _unbroken(curve) if run
-    ]
-    points = [point for run in drawn for point in run]
+    runs = ([(xs.at(x), ys.at(y)) for x, y in run] for curve in panel.curves for run in _unbroken(curve))
+    points = [point for run in runs for point in along(run, 4.0)]
 
     def hidden(corner: tuple[float, float]) -> int:
         return sum(0 <= x - corner[0] <= width and 0 <= y - corner[1] <= height for x, y in points)
