@@ -23,7 +23,7 @@ from resdet.data import pixel_mean
 from resdet.data.color_statistics import ColorStatistics, color_statistics
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, test_loader
-from resdet.jobs.trained import whole_number
+from resdet.options import whole_number
 from resdet.progress import follow
 
 BATCH = 64

@@ -64,6 +64,11 @@ def works_alone() -> bool:
     return is_first
 
 
+def tells() -> bool:
+    """Whether this process prints and writes results: the first of those that ``torchrun`` started; all have them."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def write_json(file: Path, content: Any) -> None:
     """Write plain types as JSON for people and programs, with the folders above the file."""
     file.parent.mkdir(parents=True, exist_ok=True)

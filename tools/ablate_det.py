@@ -8,9 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, options
 from resdet.eval.det_table import METRICS
-from resdet.jobs import trained
 
 EXAMPLE = """example:
   python tools/ablate_det.py --weights runs/det/best.pt runs/context/best.pt --data voc:/data/VOC2007:test --json F
@@ -21,14 +20,12 @@ and 1000 for a detector of 600, in proportion for another."""
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument("--weights", nargs="+", required=True, metavar="NAME", help="a detector, or several")
-    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    options.add_data(parser)
     parser.add_argument("--metric", choices=tuple(METRICS), help="(default: the data set's own; VOC2007: voc07)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, with all metrics")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -51,12 +48,12 @@ def main(argv: list[str] | None = None) -> None:
     for row in ablation(
         args.weights, args.settings, args, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
     ):
-        if trained.tells():  # under torchrun, the first process
+        if cli.tells():  # under torchrun, the first process
             tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
         rows.append(row)
-        if args.json and trained.tells():
+        if args.json and cli.tells():
             cli.write_json(args.json, [row.plain() for row in rows])
-    if not trained.tells():
+    if not cli.tells():
         return  # under torchrun the first process does the rest
     print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
-from resdet.jobs import trained
+from resdet import cli, options
 
 EXAMPLE = """example:
   python tools/ablate_loc.py --pcr runs/pcr/best.pt --rpn runs/loc/best.pt runs/loc2/best.pt --rcnn runs/rcnn/best.pt
@@ -21,9 +20,7 @@ classifiers, what has neither prefix for the localizers."""
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     for option, what in (
         ("pcr", "localizers of VGG's method (model.method: pcr)"),
         ("rpn", "localizers that are per-class RPNs"),
@@ -31,14 +28,14 @@ def arguments() -> argparse.ArgumentParser:
         ("classifier", "networks that say the classes (default: the localizers)"),
     ):
         parser.add_argument(f"--{option}", type=Path, nargs="+", default=[], metavar="FILE", help=what)
-    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    options.add_data(parser)
     parser.add_argument(
         "--blacklist",
         metavar="FILE|none",
         help="numbers of images to leave out, one a line (default: the official list for the official val set)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -58,12 +55,12 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for row in ladder(weights, args.settings, args, records, left_out):
         said = f"{row.method}, {row.testing}: {row.gt_class_loc_error:.2f}, top-5 {row.loc_top5_error:.2f}"
-        if trained.tells():  # under torchrun, the first process
+        if cli.tells():  # under torchrun, the first process
             tqdm.write(said, file=sys.stderr)  # the whole table takes a while
         rows.append(row)
-        if args.json and trained.tells():
+        if args.json and cli.tells():
             cli.write_json(args.json, [row.plain() for row in rows])
-    if not trained.tells():
+    if not cli.tells():
         return  # under torchrun the first process does the rest
     print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -13,11 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from resdet import cli
+from resdet import cli, options
 from resdet.benchmarks import data, det, exported, loc, ops, pyramid
 from resdet.benchmarks import eval as evaluation
 from resdet.engine.distributed import find_device
-from resdet.jobs.trained import whole_number
 from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, tuple[Callable[..., Iterator[Row]], ...]] = {
@@ -30,19 +28,17 @@ SUITES: dict[str, tuple[Callable[..., Iterator[Row]], ...]] = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example:  python tools/benchmark.py --suite loc --json loc.json --threads 1"
-    )
+    parser = options.parser(__doc__, "example:\n  python tools/benchmark.py --suite loc --json loc.json --threads 1")
     parser.add_argument("--suite", choices=SUITES, action="append", help="again: several (default: all)")
+    options.add_device(parser)
     parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(default %(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=whole_number(1), default=torch.get_num_threads(), help="on the CPU (default %(default)s)"
+        "--threads",
+        type=options.whole_number(1),
+        default=torch.get_num_threads(),
+        help="on the CPU (default %(default)s)",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="JPEGs for the suite data (default: drawn ones)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
     if not cli.works_alone():
         return

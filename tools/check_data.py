@@ -11,9 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, options
 from resdet.errors import InputError
-from resdet.jobs.trained import whole_number
 
 EXAMPLE = """examples:
   python tools/check_data.py tiny-imagenet:/data/tiny-imagenet-200:train tiny-imagenet:/data/tiny-imagenet-200:val
@@ -22,9 +21,7 @@ EXAMPLE = """examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument(
         "specs", nargs="+", metavar="FORMAT:ROOT:SPLIT", help="data sets; of several, images they share are found too"
     )
@@ -41,9 +38,12 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ignore", default="", metavar="KIND,...", help="findings that are not wanted")
     parser.add_argument(
-        "--show", type=whole_number(0), default=3, metavar="N", help="findings of each kind to print (default: 3)"
+        "--show",
+        type=options.whole_number(0),
+        default=3,
+        metavar="N",
+        help="findings of each kind to print (default: 3)",
     )
-    parser.add_argument("--debug", action="store_true", help="a traceback where there is an error")
     return parser
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, options
 from resdet.errors import InputError
 
 EXAMPLE = """example:
@@ -19,11 +19,8 @@ EXAMPLE = """example:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there")
-    parser.add_argument("--debug", action="store_true", help="a traceback where there is an error")
     return parser
 
 

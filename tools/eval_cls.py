@@ -8,8 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
-from resdet.jobs import trained
+from resdet import cli, options
 
 EXAMPLE = """examples:
   python tools/eval_cls.py --weights runs/cls/best.pt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
@@ -17,9 +16,7 @@ EXAMPLE = """examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--weights",
@@ -31,7 +28,7 @@ def arguments() -> argparse.ArgumentParser:
     source.add_argument(
         "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
     )
-    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    options.add_data(parser)
     parser.add_argument(
         "--protocol", choices=("1-crop", "10-crop", "dense"), help="how weights are tested (default: the config's)"
     )
@@ -42,7 +39,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write DIR/eval.json, confusion.csv, and the guesses of weights as eval_loc.py does",
     )
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -69,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")
         guesses = read_loc(args.predictions, records).labels
         metrics = cls_metrics(guess_ranks(guesses, records.labels), "predictions")
-    if not trained.tells():
+    if not cli.tells():
         return  # under torchrun the first process does the rest
     metrics["confused"] = confusion_of(guesses, records, args.out)
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):

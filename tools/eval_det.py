@@ -8,9 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, options
 from resdet.eval.det_table import METRICS
-from resdet.jobs import trained
 
 EXAMPLE = """examples:
   python tools/eval_det.py --predictions det.txt --data ilsvrc-det:/data/ILSVRC:val --json eval.json
@@ -18,9 +17,7 @@ EXAMPLE = """examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--predictions",
@@ -29,7 +26,7 @@ def arguments() -> argparse.ArgumentParser:
         help="DET devkit text, COCO json, jsonl, or the folder of VOC's files; needs no images",
     )
     source.add_argument("--weights", nargs="+", metavar="NAME", help="a detector, or several that answer together")
-    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    options.add_data(parser)
     parser.add_argument("--metric", choices=tuple(METRICS), help="(default: the data set's own; VOC2007: voc07)")
     parser.add_argument(
         "--blacklist",
@@ -40,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--errors", action="store_true", help="also: what kinds of error cost, and what is confused")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write numbers, pictures and what weights find there")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -72,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         predictions = predict_with(args.weights, args.settings, args, records)
     else:
         predictions = read_det(args.predictions, records)
-    if not trained.tells():
+    if not cli.tells():
         return  # under torchrun the first process does the rest
     how = {"backend": args.coco_backend, "errors": args.errors, "pictures_to": args.out}
     metrics = evaluate(predictions, records, metric, pairs, **how)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
-from resdet.jobs import trained
+from resdet import cli, options
 
 EXAMPLE = """examples:
   python tools/eval_loc.py --predictions loc.txt --data ilsvrc-loc:/data/ILSVRC:val --json eval.json
@@ -18,9 +17,7 @@ EXAMPLE = """examples:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--predictions", type=Path, metavar="FILE", help="devkit text, Kaggle CSV or jsonl; needs no images"
@@ -28,7 +25,7 @@ def arguments() -> argparse.ArgumentParser:
     source.add_argument(
         "--weights", type=Path, nargs="+", metavar="FILE", help="a localizer, or several whose candidates are united"
     )
-    parser.add_argument("--data", required=True, metavar="FORMAT:ROOT:SPLIT", help="the data set that is evaluated on")
+    options.add_data(parser)
     parser.add_argument(
         "--blacklist",
         metavar="FILE|none",
@@ -47,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--protocol", choices=("1-crop", "dense"), help="how to test weights (default: the config's)")
     parser.add_argument("--oracle", action="store_true", help="also: the true-class error of the best candidate boxes")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -75,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:
         predictions, missed = read_loc(args.predictions, records), None
-    if not trained.tells():
+    if not cli.tells():
         return  # under torchrun the first process does the rest
     if args.weights and args.out:
         write_loc(args.out, predictions, records)

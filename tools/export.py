@@ -8,8 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
-from resdet.jobs import trained
+from resdet import cli, options
 
 EXAMPLE = """examples:
   python tools/export.py --weights runs/cls/best.pt --out net.safetensors
@@ -26,16 +25,13 @@ and its classifier, without an RPN or what reads boxes; its images are to be nor
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument(
         "--weights", required=True, metavar="FILE", help="a checkpoint, torchvision:NAME[=FILE], detectron2:NAME=FILE"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="its ending says the format")
     parser.add_argument("--format", choices=("resdet", "torchvision", "onnx"), default="", help="where it does not")
-    trained.add_settings(parser)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options.add_settings(parser)
     return parser
 
 

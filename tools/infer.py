@@ -8,8 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
-from resdet.jobs import trained
+from resdet import cli, options
 
 EXAMPLE = """examples:
   python tools/infer.py --weights runs/det/best.pt photographs/ 'more/**/*.png' clip.mp4 --out runs/found
@@ -34,9 +33,7 @@ A classifier's box is the whole image."""
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="an image, a video, a folder with all below it, or a glob"
     )
@@ -55,22 +52,22 @@ def arguments() -> argparse.ArgumentParser:
         help_text = f"a network that {what}; again: an ensemble"
         parser.add_argument(f"--{option}", action="append", default=[], metavar="NAME", help=help_text)
     parser.add_argument(
-        "--top-k", type=trained.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
+        "--top-k", type=options.whole_number(1), metavar="K", help="detections, or classes, an image (default: 100; 5)"
     )
     parser.add_argument(
         "--score-threshold",
-        type=trained.share,
+        type=options.share,
         metavar="S",
         help="least score (default: 0.05 for detectors, else 0)",
     )
     parser.add_argument(
         "--draw-above",
-        type=trained.finite_number,
+        type=options.finite_number,
         metavar="S",
         help="least score in pictures (default: 0.5 for detectors, else 0)",
     )
     parser.add_argument("--on-bad-image", choices=("skip", "fail"), default="skip", help="default: %(default)s")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 
@@ -82,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.jobs.infer import infer
 
     count = infer(args, lambda line: tqdm.write(line, file=sys.stderr))  # above the bar, not through it
-    if trained.tells():
+    if cli.tells():
         told = f", {count.skipped} of them skipped because they cannot be read" if count.skipped else ""
         print(f"{count.images} images{told}: results in {args.out}")
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resdet import cli
+from resdet import cli, options
 from resdet.errors import UsageError
-from resdet.jobs import trained
 from resdet.report.axes import page
 from resdet.report.pictures import check_ending, save
 from resdet.report.runs import History, error_panels, read_histories, response_panels
@@ -27,19 +26,17 @@ EXAMPLE = """example, the degradation experiment:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(__doc__, EXAMPLE)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run; its name is the curve's")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture, .png or .jpg")
     parser.add_argument("--metric", default="top1_error", help="of metrics.jsonl, without val/ (default: top1_error)")
     parser.add_argument("--responses", action="store_true", help="two panels more: each 3x3 layer's response")
     parser.add_argument("--data", default="", metavar="SPEC", help="images for them (default: each run's data.val)")
     parser.add_argument(
-        "--images", type=trained.whole_number(1), default=500, metavar="N", help="how many of them (default: 500)"
+        "--images", type=options.whole_number(1), default=500, metavar="N", help="how many of them (default: 500)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table's numbers and the responses there")
-    trained.add_options(parser)
+    options.add_options(parser)
     return parser
 
 

@@ -23,7 +23,7 @@ from resdet.jobs.finishing import finish
 
 def main(argv: list[str] | None = None) -> None:
     parser = training.arguments(
-        __doc__ or "",
+        __doc__,
         "python tools/train_cls.py configs/cls/shapes.yaml data.train=shapes:DIR:train data.val=shapes:DIR:val",
     )
     parser.add_argument("--finish", action="store_true", help="recompute batch norm's statistics of an ended run")

@@ -14,7 +14,7 @@ from resdet.jobs import detection_training, training
 
 def main(argv: list[str] | None = None) -> None:
     args = training.arguments(
-        __doc__ or "",
+        __doc__,
         "python tools/train_det.py configs/det/bccd_r18.yaml model.backbone.weights=runs/cls/best.pt "
         "data.train=voc:DIR:train data.val=voc:DIR:test",
     ).parse_intermixed_args(argv)

@@ -18,7 +18,7 @@ from resdet.jobs import localization, training
 
 def main(argv: list[str] | None = None) -> None:
     args = training.arguments(
-        __doc__ or "",
+        __doc__,
         "python tools/train_loc.py configs/loc/shapes.yaml model.backbone.weights=runs/cls/best.pt "
         "data.train=shapes:DIR:train data.val=shapes:DIR:val",
     ).parse_intermixed_args(argv)

@@ -14,7 +14,7 @@ from resdet.jobs import rcnn_training, training
 
 def main(argv: list[str] | None = None) -> None:
     args = training.arguments(
-        __doc__ or "",
+        __doc__,
         "python tools/train_rcnn.py configs/rcnn/shapes.yaml model.backbone.weights=runs/cls/best.pt "
         "proposals.weights=runs/loc/best.pt data.train=shapes:DIR:train data.val=shapes:DIR:val",
     ).parse_intermixed_args(argv)

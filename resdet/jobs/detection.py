@@ -124,7 +124,7 @@ def predict_with(
     Args:
         weights: what names one, or several; each has all classes of the data set, in any order, and may have others.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.jobs.trained.add_options` asks for.
+        args: what :func:`resdet.options.add_options` asks for.
 
     Raises:
         InputError: a class of the data set that weights lack; as :func:`predict`.

@@ -32,7 +32,7 @@ def evaluate_together(
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken; one after another is held in memory.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.jobs.trained.add_options` asks for.
+        args: what :func:`resdet.options.add_options` asks for.
         records: every image has a class; their classes' order need not be the weights'.
         protocol: of all of them; empty: each one's own.
 

@@ -57,7 +57,7 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
 
     Args:
         args: ``weights``, ``rcnn`` and ``classifier``, lists, ``top_k``, ``score_threshold``, and what
-            :func:`resdet.jobs.trained.add_options` asks for.
+            :func:`resdet.options.add_options` asks for.
         files: what will be looked at: classifiers of their own go through them now.
 
     Raises:

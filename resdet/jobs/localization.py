@@ -61,7 +61,7 @@ def open_locators(
     Args:
         settings: ``section.key=value`` words on top of what the localizers were trained with,
             ``rcnn.section.key=value`` on top of what the R-CNNs were, and ``classifier.section.key=value``.
-        args: what :func:`resdet.jobs.trained.add_options` asks for.
+        args: what :func:`resdet.options.add_options` asks for.
         first: the first localizer, where it is open already.
 
     Raises:

@@ -22,7 +22,7 @@ def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) ->
     Args:
         spec: the data set; empty: the run's own ``data.val``.
         images: how many of it, evenly spread over the set; all where it has fewer.
-        args: what :func:`resdet.jobs.trained.add_options` asks for.
+        args: what :func:`resdet.options.add_options` asks for.
 
     Raises:
         InputError: no such checkpoint or data set, or an empty one.

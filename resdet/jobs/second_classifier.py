@@ -36,7 +36,7 @@ def second_guesses(
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.jobs.trained.add_options` asks for; its ``--set`` is not looked at.
+        args: what :func:`resdet.options.add_options` asks for; its ``--set`` is not looked at.
         classes: whose labels are answered.
         whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.

@@ -1,31 +1,28 @@
-"""What the tools that run trained weights share: their options, and the model they name on its device."""
+"""The model that trained weights hold, of the kind that is wanted, on its device and ready to be run."""
 
 from __future__ import annotations
 
 import argparse
-import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+
+from resdet.backbones.folding import fold_batch_norm, hold_convolutions
+from resdet.build import Loaded, build_det_protocol, build_protocol, build_rescoring, open_model, place
+from resdet.data.records import Classes
+from resdet.engine.distributed import Process, start
+from resdet.engine.train import DTYPES
 from resdet.errors import UsageError
-
-if TYPE_CHECKING:  # --help answers without waiting for torch
-    import torch
-
-    from resdet.build import Loaded
-    from resdet.data.records import Classes
-    from resdet.engine.distributed import Process
-    from resdet.inference.det import DetProtocol
-    from resdet.inference.loc import LocProtocol
-    from resdet.inference.rcnn import Rescoring
-    from resdet.models.classifier import Classifier
-    from resdet.models.faster_rcnn import FasterRCNN
-    from resdet.models.pcr import AnyLocalizer
-    from resdet.models.rcnn import RCNN
-
+from resdet.inference.det import DetProtocol
+from resdet.inference.loc import LocProtocol
+from resdet.inference.rcnn import Rescoring
+from resdet.models.classifier import Classifier
+from resdet.models.faster_rcnn import FasterRCNN
+from resdet.models.pcr import AnyLocalizer
+from resdet.models.rcnn import RCNN
 
 NAMES = {"cls": "a classifier", "loc": "a localizer", "rcnn": "an R-CNN", "det": "a detector"}
 
@@ -34,37 +31,14 @@ NAMES = {"cls": "a classifier", "loc": "a localizer", "rcnn": "an R-CNN", "det":
 class RunOptions:
     """How a trained model is run."""
 
-    device: torch.device
+    me: Process  # among those that ``torchrun`` started, and its device
     precision: str  # "fp32", "bf16" or "fp16"
     batch_size: int  # images
     workers: int  # loader processes
-    me: Process  # among those that ``torchrun`` started
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """``[--set section.key=value ...] [--device D] [--batch-size N] [--workers N] [--debug]``."""
-    add_settings(parser)
-    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
-    parser.add_argument(
-        "--batch-size", type=whole_number(1), metavar="N", help="images at once (default: the config's)"
-    )
-    parser.add_argument(
-        "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """``[--set section.key=value ...]``."""
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="section.key=value",
-        help="settings in place of those that the weights were trained with",
-    )
+    @property
+    def device(self) -> torch.device:
+        return self.me.device
 
 
 def open_trained(
@@ -74,18 +48,13 @@ def open_trained(
 
     Args:
         settings: ``section.key=value`` words on top of what it was trained with.
-        args: what :func:`add_options` asks for.
+        args: what :func:`resdet.options.add_options` asks for.
         use: one of :data:`resdet.config.running.USES`; empty: what such weights are for.
 
     Raises:
         UsageError: no such device or setting, or one that is not read in that use.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
-    from resdet.backbones.folding import fold_batch_norm, hold_convolutions
-    from resdet.build import open_model, place
-    from resdet.engine.distributed import start
-    from resdet.engine.train import DTYPES
-
     me = start(args.device)
     loaded = open_model(weights, tuple(settings), use)
     fold_batch_norm(loaded.model)  # here, as nothing that is opened to be run learns or is saved
@@ -97,7 +66,7 @@ def open_trained(
         hold_convolutions(loaded.model.backbone, DTYPES[precision])
     batch_size = args.batch_size or loaded.config.test.batch_size
     workers = loaded.config.data.workers if args.workers is None else args.workers
-    return loaded, RunOptions(me.device, precision, batch_size, workers, me)
+    return loaded, RunOptions(me, precision, batch_size, workers)
 
 
 def open_localizer(
@@ -115,9 +84,6 @@ def as_localizer(
     loaded: Loaded, how: RunOptions, weights: Path | str
 ) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
     """What :func:`open_localizer` gives, of weights that are open."""
-    from resdet.build import build_protocol
-    from resdet.models.pcr import AnyLocalizer
-
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
     if loaded.task == "rcnn":
@@ -139,9 +105,6 @@ def open_rcnn(
     Raises:
         UsageError: something else.
     """
-    from resdet.build import build_rescoring
-    from resdet.models.rcnn import RCNN
-
     loaded, how = open_trained(weights, settings, args)
     if not isinstance(loaded.model, RCNN):
         raise UsageError(f"{weights}: {NAMES[loaded.task]}: wanted an R-CNN (tools/train_rcnn.py makes one)")
@@ -175,9 +138,6 @@ def open_classifier(
 
 def as_classifier(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedClassifier:
     """What :func:`open_classifier` gives, of weights that are open."""
-    from resdet.models.faster_rcnn import FasterRCNN
-    from resdet.models.rcnn import RCNN
-
     if isinstance(loaded.model, FasterRCNN | RCNN):
         kind = NAMES[loaded.task]
         raise UsageError(f"{weights}: {kind}, which says nothing of an image as a whole: wanted a classifier")
@@ -206,47 +166,8 @@ def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.N
 
 def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedDetector:
     """What :func:`open_detector` gives, of weights that are open."""
-    from resdet.build import build_det_protocol
-    from resdet.models.faster_rcnn import FasterRCNN
-
     if not isinstance(loaded.model, FasterRCNN):
         kind = NAMES[loaded.task]
         raise UsageError(f"{weights}: {kind}, which does not detect: wanted what tools/train_det.py makes")
     config: Any = loaded.config  # a DetConfig, as a FasterRCNN comes with
     return OpenedDetector(loaded.model, build_det_protocol(config), loaded.classes, how, config.model.context)
-
-
-def tells() -> bool:
-    """Whether this process prints and writes results: one of those that ``torchrun`` started, for all have them."""
-    return int(os.environ.get("RANK", 0)) == 0
-
-
-def finite_number(text: str) -> float:
-    """A type for argparse: any number but NaN, which no score is above, and infinity."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"wanted a number, got {text!r}")
-    return value
-
-
-def share(text: str) -> float:
-    """A type for argparse: a number from 0 to 1, as scores are."""
-    value = finite_number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"wanted a number from 0 to 1, got {text!r}")
-    return value
-
-
-def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
-    """A type for argparse: a whole number of at least ``least``, at most ``most``."""
-    wanted = f"a whole number from {least}" + (f" to {most}" if most is not None else "")
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or not least <= int(text) <= (most or int(text)):
-            raise argparse.ArgumentTypeError(f"wanted {wanted}, got {text!r}")
-        return int(text)
-
-    return read

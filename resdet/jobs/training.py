@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from resdet import build
+from resdet import build, options
 from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, RCNNConfig, to_dict
 from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, TrainingImages, training_loader
@@ -37,17 +37,14 @@ class TrainingData:
     val: Records
 
 
-def arguments(description: str, example: str) -> argparse.ArgumentParser:
+def arguments(description: str | None, example: str) -> argparse.ArgumentParser:
     """``CONFIG [section.key=value ...] [--out DIR] [--resume] [--device D] [--debug]``."""
-    parser = argparse.ArgumentParser(
-        description=description, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options.parser(description, f"example:\n  {example}")
     parser.add_argument("config", type=Path, help="YAML file; what it leaves out has the paper's value")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings that the file has not")
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<name of the config>)")
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or begin it")
-    parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options.add_device(parser)
     return parser
 
 

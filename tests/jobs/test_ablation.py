@@ -10,7 +10,7 @@ from tiny_detector import write_detector
 from resdet.data.records import Classes, Record, pack
 from resdet.jobs import detection
 from resdet.jobs.ablation import AblationRow, ablation, ablation_table
-from resdet.jobs.trained import add_options
+from resdet.options import add_options
 
 IDS = ("ant", "bee")
 

@@ -14,7 +14,8 @@ from resdet.data.records import Classes, Record, pack
 from resdet.engine.checkpoint import Checkpoint, save
 from resdet.errors import InputError, UsageError
 from resdet.jobs.detection import predict, predict_with
-from resdet.jobs.trained import add_options, open_classifier, open_localizer
+from resdet.jobs.trained import open_classifier, open_localizer
+from resdet.options import add_options
 from resdet.settings import override, to_dict
 
 IDS = ("ant", "bee", "cat")

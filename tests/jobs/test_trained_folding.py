@@ -7,7 +7,8 @@ from tiny_detector import write_detector
 from torch import nn
 
 from resdet.build import open_model
-from resdet.jobs.trained import add_options, open_trained
+from resdet.jobs.trained import open_trained
+from resdet.options import add_options
 
 
 def norms(model):
