@@ -14,7 +14,7 @@ FLOORS = (
     ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second
     ("models", "inference", "report", "audit"),  # third
-    ("build", "progress", "cli", "options", "timing"),  # roof
+    ("build", "progress", "cli", "options"),  # roof
     ("jobs", "benchmarks"),  # whole jobs; above them only tools/, tests/ and datasets/
 )
 SIDEWAYS = {  # the only arrows between rooms of one floor, as importer: imported

@@ -15,8 +15,8 @@ import torch
 from resdet import cli, options
 from resdet.benchmarks import data, det, exported, loc, ops, pyramid
 from resdet.benchmarks import eval as evaluation
+from resdet.benchmarks.timing import Row, benchmark_file, measured_on
 from resdet.engine.distributed import find_device
-from resdet.timing import Row, benchmark_file, measured_on
 
 SUITES: dict[str, tuple[Callable[..., Iterator[Row]], ...]] = {
     "data": (data.rows,),

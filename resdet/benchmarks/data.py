@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from resdet.benchmarks.photographs import photographs
+from resdet.benchmarks.timing import Row, compare, row_of
 from resdet.benchmarks.torchvision_loading import BOXES, PAPER, PLAIN, TorchvisionImages, largest_difference
 from resdet.build import build_classifier, place
 from resdet.config import AugmentConfig, ClsConfig
@@ -22,7 +23,6 @@ from resdet.engine.optim import sgd
 from resdet.engine.train import train
 from resdet.settings import override
 from resdet.structures import ImageBatch
-from resdet.timing import Row, compare, row_of
 
 SIZE, BATCH = 224, 32
 AREA = AugmentConfig(crop="area", pca_lighting=0.0, keep_object=False)  # RandomResizedCrop's window

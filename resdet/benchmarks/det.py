@@ -13,20 +13,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
 from resdet.backbones.blocks import BasicBlock, Bottleneck
 from resdet.backbones.resnet import freeze_batch_norm, normalise
-from resdet.benchmarks.detecting import all_digits, detecting
-from resdet.benchmarks.detections import learn_alike
+from resdet.benchmarks.agreement import learn_alike
+from resdet.benchmarks.detecting import detecting, without_tf32
+from resdet.benchmarks.photographs import noise
+from resdet.benchmarks.timing import Row, compare
 from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detector
 from resdet.build import Detector, build_detector, place
 from resdet.config import DetConfig
 from resdet.engine.train import autocast
 from resdet.settings import override
 from resdet.structures import ImageBatch, Target
-from resdet.timing import Row, compare
 
 CLASSES = 20
 OBJECTS = ((0.12, 0.13, 0.37, 0.43), (0.5, 0.5, 0.87, 0.92), (0.06, 0.66, 0.22, 0.95))  # of the image's sides
@@ -52,10 +52,10 @@ def rows(
     """
     torch.manual_seed(0)
     config = settings_of(depth, regions, min(width, height), max(width, height))
-    first = drawn_image(width, height)
+    first = noise(width, height)
     ours = drawn_detector(config, first)
     for count in batches or ((1, 8) if device.type == "cuda" else (1,)):
-        images = torch.cat((first, *(drawn_image(width, height) for _ in range(count - 1))))
+        images = torch.cat((first, *(noise(width, height) for _ in range(count - 1))))
         several = f"{count} images of " if count > 1 else ""
         what = f"R{depth}-C4, {several}{height}x{width}, {regions} regions"
         peer = torchvision_detector(ours, config, nn.BatchNorm2d)  # its faster one in testing
@@ -81,15 +81,6 @@ def settings_of(depth: int, regions: int, shorter: int, longer: int) -> DetConfi
         "model.anchor_positive=1",
     )
     return override(DetConfig, {}, (*SETTINGS, *words), "benchmark")
-
-
-def drawn_image(width: int, height: int) -> Tensor:
-    """``(1, 3, height, width)`` uint8: noise of all scales, stronger the coarser, as photographs have it."""
-    total = torch.full((1, 3, height, width), 128.0)
-    for scale in (1, 2, 4, 8, 16, 32, 64):
-        noise = torch.randn(1, 3, height // scale + 2, width // scale + 2) * (9 + scale / 2)
-        total += functional.interpolate(noise, (height, width), mode="bicubic")
-    return total.clamp(0, 255).to(torch.uint8)
 
 
 @torch.no_grad()
@@ -141,7 +132,7 @@ def _training(
     mine = partial(step, ours, lambda: ours(batch), watched=[last.conv2.weight, ours.rpn.neck.weight])
     watched = [peer.roi_heads.box_head[0][-1].conv2.weight, peer.rpn.head.conv[0][0].weight]
     theirs = partial(step, peer, lambda: peer(floats, wanted), watched=watched)
-    with all_digits():
+    with without_tf32():
         exact = theirs(precision="fp32")
         alike = learn_alike(mine(precision="fp32"), exact, loss=1e-3, angle=1e-3)
     close = learn_alike(mine(precision="bf16"), exact, loss=0.05, angle=0.1)

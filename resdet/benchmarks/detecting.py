@@ -15,24 +15,24 @@ import torch
 from torch import Tensor, nn
 
 from resdet.backbones.folding import fold_batch_norm, hold_convolutions
-from resdet.benchmarks.detections import near, same
+from resdet.benchmarks.agreement import near, same
+from resdet.benchmarks.timing import Row, compare
 from resdet.build import Detector, place
 from resdet.config import DetConfig
 from resdet.engine.train import autocast
 from resdet.postprocess.detections import Regions
 from resdet.structures import Detections
-from resdet.timing import Row, compare
 
 
 @contextmanager
-def all_digits() -> Iterator[None]:
-    """float32 is float32 within, also for convolutions on a GPU."""
-    short = torch.backends.cudnn.allow_tf32
+def without_tf32() -> Iterator[None]:
+    """Convolutions on a GPU compute in float32 within, not in TF32."""
+    before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = short
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def detecting(
@@ -81,10 +81,10 @@ def detecting(
         with autocast(device, precision):
             return net.regions(net.features(images, sizes), proposals, sizes)
 
-    with torch.inference_mode(), all_digits():
+    with torch.inference_mode(), without_tf32():
         net = ours["fp32"]
         proposals = [found.boxes for found in net.propose(net.features(images, sizes), sizes)]
-    with all_digits():
+    with without_tf32():
         alike = all(same(*pair) for pair in zip(mine("fp32"), theirs("fp32"), strict=True))
         close = all(near(*pair) for pair in zip(judge("bf16"), judge("fp32"), strict=True))
     both = alike and close  # in bf16 ours is held to ours in fp32, and that to the peer's

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from resdet.benchmarks.timing import Row, alone
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.eval.det import det_metrics
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.predictions.devkit import class_numbers
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.predictions.read import read_det, read_loc
-from resdet.timing import Row, alone
 
 WIDTH, HEIGHT = 500, 375
 BOXES = 3  # true ones in an image of detection

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from resdet.backbones.folding import fold_batch_norm
-from resdet.benchmarks.det import drawn_detector, drawn_image, settings_of
-from resdet.benchmarks.detections import same
+from resdet.benchmarks.agreement import same
+from resdet.benchmarks.det import drawn_detector, settings_of
+from resdet.benchmarks.photographs import noise
+from resdet.benchmarks.timing import Row, compare
 from resdet.build import build_det_protocol, place
 from resdet.inference.onnx import NEEDED, as_function, write_onnx
 from resdet.structures import Detections
-from resdet.timing import Row, compare
 
 
 def rows(
@@ -36,7 +37,7 @@ def rows(
     import onnxruntime
 
     torch.manual_seed(0)
-    image = drawn_image(width, height)
+    image = noise(width, height)
     config = settings_of(depth, regions, min(width, height), max(width, height))
     ours = drawn_detector(config, image)
     fold_batch_norm(ours)

@@ -8,13 +8,13 @@ from functools import partial
 import torch
 from torch import nn
 
+from resdet.benchmarks.timing import Row, compare
 from resdet.build import build_classifier, build_localizer, place
 from resdet.config import ClsConfig, LocConfig
 from resdet.heads.per_class_rpn import PerClassRPN
 from resdet.losses import MEASURED
 from resdet.settings import override
 from resdet.structures import ImageBatch, Target
-from resdet.timing import Row, compare
 
 
 def rows(

@@ -15,7 +15,7 @@ import torchvision
 from torch import Tensor
 
 from resdet import ops
-from resdet.timing import Row, compare
+from resdet.benchmarks.timing import Row, compare
 
 Op = Callable[[Tensor], Tensor]
 

@@ -1,4 +1,4 @@
-"""JPEG files to measure loading with: somebody's, or drawn ones of the size and weight of ImageNet's photographs."""
+"""Pictures to measure with: JPEG files of the user's, or noise of the size and weight of ImageNet's photographs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from resdet.data.image import image_size
 from resdet.data.image_files import find_images
@@ -31,9 +33,8 @@ def photographs(folder: Path | None, work: Path) -> Records:
     if folder is None:
         _draw(place)
     else:
-        _link(
-            [file for file, _ in find_images([str(folder)]) if file.suffix.lower() in (".jpg", ".jpeg")], folder, place
-        )
+        files = [file for file, _ in find_images([str(folder)]) if file.suffix.lower() in (".jpg", ".jpeg")]
+        _link(files, folder, place)
     rows = []
     for file in sorted(place.iterdir()):
         width, height = image_size(file)
@@ -50,13 +51,16 @@ def _link(files: Sequence[Path], folder: Path, place: Path) -> None:
 
 
 def _draw(place: Path) -> None:
-    """Noise of all scales, stronger the coarser it is, as photographs have it."""
-    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
     for number in range(DRAWN):
-        total = np.full((HEIGHT, WIDTH, 3), 128, np.float32)
-        for scale in (1, 2, 4, 8, 16, 32, 64):
-            size = (HEIGHT // scale + 2, WIDTH // scale + 2, 3)
-            noise = rng.normal(0, 9 + scale / 2, size).astype(np.float32)
-            total += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-        pixels = np.clip(total, 0, 255).astype(np.uint8)
+        pixels = noise(WIDTH, HEIGHT)[0].permute(1, 2, 0).numpy()
         cv2.imwrite(str(place / f"{number:06d}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def noise(width: int, height: int) -> Tensor:
+    """``(1, 3, height, width)`` uint8: noise of all scales, stronger the coarser, as photographs have it."""
+    total = torch.full((1, 3, height, width), 128.0)
+    for scale in (1, 2, 4, 8, 16, 32, 64):
+        drawn = torch.randn(1, 3, height // scale + 2, width // scale + 2) * (9 + scale / 2)
+        total += functional.interpolate(drawn, (height, width), mode="bicubic")
+    return total.clamp(0, 255).to(torch.uint8)

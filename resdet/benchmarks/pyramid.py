@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from torchvision.models.resnet import Bottleneck
 
-from resdet.benchmarks.det import CLASSES, drawn_image
+from resdet.benchmarks.det import CLASSES
 from resdet.benchmarks.detecting import detecting
+from resdet.benchmarks.photographs import noise
+from resdet.benchmarks.timing import Row
 from resdet.build import open_model
-from resdet.timing import Row
 
 NAME = "torchvision:FasterRCNN_ResNet50_FPN_Weights.COCO_V1"
 
@@ -25,7 +26,7 @@ def rows(
 ) -> Iterator[Row]:
     """Detecting in one image, fp32 and bf16; sides are multiples of 32, as both fill them up otherwise."""
     torch.manual_seed(0)
-    image = drawn_image(width, height)
+    image = noise(width, height)
     peer = drawn_peer(image, proposals)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "fpn.pth"

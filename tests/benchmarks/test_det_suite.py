@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from resdet.benchmarks import det
-from resdet.benchmarks.detections import learn_alike, near, same
+from resdet.benchmarks.agreement import learn_alike, near, same
 from resdet.heads.region import RegionHead
 from resdet.structures import Detections
 

@@ -11,7 +11,7 @@ import benchmark
 
 from resdet import cli
 from resdet.benchmarks import loc
-from resdet.timing import alone, row_of
+from resdet.benchmarks.timing import alone, row_of
 
 
 def test_rows_are_printed_and_written(tmp_path, monkeypatch, capsys):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from resdet import timing
-from resdet.timing import benchmark_file, compare
+from resdet.benchmarks import timing
+from resdet.benchmarks.timing import benchmark_file, compare
 
 CPU = torch.device("cpu")
 
@@ -93,7 +93,7 @@ def test_answers_of_another_shape_or_number_differ():
 
 MEMORY = """
 import torch
-from resdet.timing import compare
+from resdet.benchmarks.timing import compare
 
 def once():
     return [torch.ones(40 * 2**18)]  # 40 MiB

@@ -1,4 +1,4 @@
-"""When two detectors have given the same answer."""
+"""Whether two detectors agree: on detections, on regions, and on a training step's loss and gradients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def same(found: Detections, expected: Detections) -> bool:
         return False
     apart = (found.boxes[:, None] - expected.boxes).abs().amax(2)
     differs = (found.scores[:, None] - expected.scores).abs()
-    pairs = (apart <= PIXELS) & (differs <= SCORE) & _one_class(found, expected)
+    pairs = (apart <= PIXELS) & (differs <= SCORE)
+    pairs &= found.labels[:, None] == expected.labels
     return bool(pairs.any(0).all() and pairs.any(1).all())
 
 
@@ -57,7 +58,3 @@ def learn_alike(found: Sequence[Tensor], expected: Sequence[Tensor], loss: float
         return False
     cosines = [torch.cosine_similarity(a.flatten(), b.flatten(), 0) for a, b in zip(slopes, others, strict=True)]
     return all(cosine.item() >= 1 - angle for cosine in cosines)
-
-
-def _one_class(found: Detections, expected: Detections) -> Tensor:
-    return found.labels[:, None] == expected.labels
