@@ -16,7 +16,7 @@ from resdet import build, cli
 from resdet.config import ClsConfig, load_config
 from resdet.data.loading import TestImages, test_loader
 from resdet.eval.cls import cls_metrics
-from resdet.inference.loc import classify_all
+from resdet.inference.validation import classify_all
 from resdet.jobs import training
 from resdet.jobs.finishing import finish
 

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import build, cli
 from resdet.config import LocConfig, load_config
 from resdet.data.loading import TestImages, test_loader
-from resdet.inference.loc import mean_losses
 from resdet.inference.locate import Locators, Member
+from resdet.inference.validation import mean_losses
 from resdet.jobs import localization, training
 
 

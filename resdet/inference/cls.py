@@ -13,9 +13,10 @@ from resdet.backbones.resnet import normalise
 from resdet.data.loading import ViewedImage
 from resdet.data.views import centre, ten_crops, whole
 from resdet.engine.train import autocast
-from resdet.inference.loc import same_size, stack
+from resdet.inference.stacking import same_size, stack
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.predictions.loc import MAX_GUESSES
 from resdet.structures import View
 
 PROTOCOLS = ("1-crop", "10-crop", "dense")
@@ -117,6 +118,12 @@ def probabilities(
         assert total is not None  # every image has a view
         parts.append(total / views)
     return torch.cat(parts)
+
+
+def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The labels that are guessed and their probabilities, ``(B, k)`` of ``(B, K)``, best first."""
+    top = probabilities.topk(min(MAX_GUESSES, probabilities.shape[1]), dim=1)
+    return top.indices, top.values
 
 
 def _parts(groups: list[list[tuple[int, int]]], most: int) -> Iterator[list[tuple[int, int]]]:

@@ -1,11 +1,10 @@
-"""Around any model: a whole data set through it, in crops or at several scales."""
+"""How a localizer is tested, and what it says of images before a box is chosen: classes, and candidates for boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,56 +13,9 @@ from resdet.boxes.overlap import pairwise_iou
 from resdet.data.loading import ViewedImage
 from resdet.data.views import centre, from_view, whole
 from resdet.engine.train import autocast
-from resdet.eval.cls import true_class_ranks
-from resdet.models.classifier import Classifier
+from resdet.inference.stacking import same_size, stack
 from resdet.models.pcr import AnyLocalizer
-from resdet.predictions.loc import MAX_GUESSES
-from resdet.structures import ImageBatch, Target, View
-
-
-@dataclass(frozen=True)
-class ClassAnswers:
-    """The classifier's answers for N images."""
-
-    labels: Tensor  # (N, k) int64: the k most probable classes, best first; k is 5, or K where K is less
-    scores: Tensor  # (N, k) float32 probabilities
-    losses: Tensor  # (N,) float32: -log probability of the true class
-    ranks: Tensor  # (N,) int64: how many classes came before the true one
-
-
-@torch.inference_mode()
-def classify_all(
-    model: Classifier | AnyLocalizer, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
-) -> ClassAnswers:
-    """Classify every image of ``batches``, in their order; an image without a label counts as of class 0."""
-    model.eval()
-    parts = []
-    for batch in batches:
-        with autocast(device, precision):
-            log_probabilities = model.logits(batch.to(device).images).log_softmax(1).cpu()
-        labels = batch.labels.clamp(min=0)
-        top = log_probabilities.topk(min(MAX_GUESSES, log_probabilities.shape[1]), dim=1)
-        losses = -log_probabilities.gather(1, labels[:, None])[:, 0]
-        parts.append((top.indices, top.values.exp(), losses, true_class_ranks(log_probabilities, labels)))
-    return ClassAnswers(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-@torch.inference_mode()
-def mean_losses(
-    model: torch.nn.Module, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
-) -> dict[str, float]:
-    """A model's training losses over data that it does not learn from, averaged over images."""
-    model.eval()
-    sums: dict[str, float] = {}
-    images = 0
-    torch.manual_seed(0)  # what a loss samples is the same each time it is measured
-    for batch in batches:
-        with autocast(device, precision):
-            losses = model(batch.to(device))
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + loss.item() * len(batch)
-        images += len(batch)
-    return {name: value / max(images, 1) for name, value in sums.items()}
+from resdet.structures import Target, View
 
 
 @dataclass(frozen=True)
@@ -132,7 +84,7 @@ def candidates(
     """For each image, of all anchors of all its views: scores ``(k, P)`` and boxes ``(k, P, 4)`` in its own pixels.
 
     Args:
-        groups: of :func:`same_size`.
+        groups: of :func:`resdet.inference.stacking.same_size`.
         maps: the model's features of each group.
         asked: ``(B, k)`` int64, the classes asked about.
     """
@@ -159,24 +111,3 @@ def class_probabilities(
         counts.index_add_(0, rows, torch.ones(len(rows), 1))
     assert total is not None  # every image has a view
     return total / counts
-
-
-def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
-    """The labels that are guessed and their probabilities, ``(B, k)`` of ``(B, K)``, best first."""
-    top = probabilities.topk(min(MAX_GUESSES, probabilities.shape[1]), dim=1)
-    return top.indices, top.values
-
-
-def same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:
-    """All (image, view) pairs, those of one pixel size together: what a network can take at once."""
-    groups: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for row, image in enumerate(images):
-        for i, view in enumerate(image.views):
-            groups.setdefault((view.height, view.width), []).append((row, i))
-    return list(groups.values())
-
-
-def stack(images: Sequence[ViewedImage], group: list[tuple[int, int]], device: torch.device) -> Tensor:
-    """The pixels of views of one size: ``(B, 3, H, W)`` uint8 on the device."""
-    pixels = np.stack([images[row].pixels[view] for row, view in group])  # (B, H, W, 3)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)

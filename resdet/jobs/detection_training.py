@@ -20,7 +20,7 @@ from resdet.engine.fit import check_same
 from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
-from resdet.inference.loc import mean_losses
+from resdet.inference.validation import mean_losses
 from resdet.jobs.detection import predict
 from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course, write_config
 from resdet.structures import ImageBatch

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resdet.inference.loc import ClassAnswers, classify_all, mean_losses
+from resdet.inference.validation import ClassAnswers, classify_all, mean_losses
 from resdet.structures import ImageBatch, Target
 
 CPU = torch.device("cpu")
