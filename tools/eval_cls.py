@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     records = open_records(args.data)
     check_labelled(records)
     if args.weights:
-        from resdet.jobs.ensemble import evaluate_together, write_guesses  # here: a file needs no networks
+        from resdet.jobs.classification import evaluate_together, write_guesses  # here: a file needs no networks
 
         metrics, guesses = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
     else:

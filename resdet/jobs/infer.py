@@ -14,9 +14,9 @@ from resdet.data.records import Classes
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, naming
-from resdet.jobs.folder import Looker, look, open_looker
 from resdet.jobs.folder_lock import locked
 from resdet.jobs.journal import Journal
+from resdet.jobs.looker import Looker, look, open_looker
 from resdet.jobs.result_files import PICTURES, Count, ResultFiles, read_forms
 
 

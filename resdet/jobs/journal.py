@@ -18,7 +18,7 @@ import numpy as np
 
 from resdet.data.records import Classes
 from resdet.errors import InputError, UsageError
-from resdet.jobs.folder import Found
+from resdet.jobs.looker import Found
 from resdet.predictions import jsonl
 
 ENDED = "ended"  # in place of a frame's number: there is no other frame

@@ -12,7 +12,7 @@ from resdet.data.image_files import ImageFile
 from resdet.data.records import Classes
 from resdet.errors import UsageError
 from resdet.jobs import result_forms as forms_of_text
-from resdet.jobs.folder import Found
+from resdet.jobs.looker import Found
 from resdet.jobs.result_pictures import Pictures, check_apart
 from resdet.jobs.sources import Source, Sources
 from resdet.predictions import det_coco, det_devkit

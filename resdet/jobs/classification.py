@@ -1,4 +1,4 @@
-"""Trained classifiers on a whole data set, one or several together: their probabilities are averaged (Table 5)."""
+"""Classifiers' answers for a whole annotated data set, one's or several's averaged (Table 5), and their errors."""
 
 from __future__ import annotations
 

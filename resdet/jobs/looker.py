@@ -1,4 +1,4 @@
-"""Networks of any task over files of any kind: one result an image or a frame, bad ones included."""
+"""Trained networks of any task look at image files and videos: one result an image or a frame, bad ones too."""
 
 from __future__ import annotations
 
