@@ -14,6 +14,7 @@ from resdet.data.loading import TestImages, test_loader
 from resdet.inference.locate import Locators, Member
 from resdet.inference.validation import mean_losses
 from resdet.jobs import localization, training
+from resdet.jobs.trained import RunOptions
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,17 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     model = build.build_localizer(config, len(data.train.classes))
     build.start_localizer(model, config, data.train.classes)
     build.place(model, me.device, config.train.channels_last)
-    precision, workers = config.train.precision, config.data.workers
+    how = RunOptions(me.alone(), config.train.precision, config.test.batch_size, config.data.workers)
 
     def evaluate(images: TestImages) -> dict[str, Any]:
-        losses = mean_losses(model, test_loader(images, config.test.batch_size, workers), me.device, precision)
-        found = localization.predict(
-            Locators((Member(model, build.build_protocol(config, images.size), precision=precision),)),
-            data.val,
-            me.device,
-            batch_size=config.test.batch_size,
-            workers=workers,
-        )
+        losses = mean_losses(model, test_loader(images, how.batch_size, how.workers), how.device, how.precision)
+        alone = Member(model, build.build_protocol(config, images.size), precision=how.precision)
+        found = localization.predict(Locators((alone,)), data.val, how)
         errors = localization.metrics(found, data.val)
         return {"loss": sum(losses.values()), **{k: v for k, v in errors.items() if isinstance(v, float)}}
 

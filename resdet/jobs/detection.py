@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from resdet.data.detection import check_annotated_size
@@ -16,7 +15,6 @@ from resdet.data.loading import ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import label_map
 from resdet.engine import distributed
-from resdet.engine.distributed import Process
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect
 from resdet.jobs.sharing import share_of, shown
@@ -26,72 +24,41 @@ from resdet.predictions.det import DetPredictions, collect
 from resdet.predictions.jsonl import not_finite
 
 
-def predict(
-    models: Sequence[FasterRCNN],
-    records: Records,
-    protocol: DetProtocol,
-    device: torch.device,
-    *,
-    precision: str | Sequence[str] = "fp32",
-    batch_size: int = 1,
-    workers: int = 0,
-    labels: Sequence[Tensor] | None = None,
-    title: str = "detect",
-    me: Process | None = None,
-) -> DetPredictions:
-    """Detect in every image of ``records``.
-
-    Args:
-        models: one detector, or several that answer together.
-        labels: of each model ``(K,)`` its own label of each of the data set's classes; None: they are the same.
-        title: beside the progress.
-        me: among the processes that the images are dealt out to; None: this one does them all.
-
-    Raises:
-        InputError: no images; one that cannot be read, or is of another size than its annotation says.
-        FloatingPointError: a network has diverged, or overflows; the first image where it did is named.
-    """
-    if not len(records):
-        raise InputError(f"{records.root}: no images to detect in")
-    me = me or Process(0, 1, device)
-    batches = share_of(ViewedImages(records.open, len(records), protocol.views), batch_size, workers, me)
-    answers = detect(models, shown(batches, title, me), protocol, device, precision, labels=labels)
-    mine = collect((answer.index, answer.detections) for answer in _checked(answers, records))
-    return _in_order(distributed.gather(mine, me))
-
-
 @dataclass(frozen=True)
 class Ensemble:
-    """Detectors that answer together in the labels of a data set; the first one's settings rule."""
+    """Detectors that answer together in the labels of a data set."""
 
     models: Sequence[FasterRCNN]
-    labels: Sequence[Tensor]  # of each, its own label of each of the data set's classes
+    labels: Sequence[Tensor]  # of each ``(K,)``, its own label of each of the data set's classes
     has_context: Sequence[bool]  # of each
     precisions: Sequence[str]  # of each
     protocol: DetProtocol
     how: RunOptions
 
     def predict(self, records: Records, title: str = "detect") -> DetPredictions:
-        """What they find in the data set, see :func:`predict`."""
+        """Detect in every image of ``records``; each process of ``how.me`` takes its share and has all answers.
+
+        Args:
+            title: beside the progress.
+
+        Raises:
+            InputError: no images; one that cannot be read, or is of another size than its annotation says.
+            FloatingPointError: a network has diverged, or overflows; the first image where it did is named.
+        """
+        if not len(records):
+            raise InputError(f"{records.root}: no images to detect in")
         how = self.how
-        return predict(
-            self.models,
-            records,
-            self.protocol,
-            how.device,
-            precision=self.precisions,
-            batch_size=how.batch_size,
-            workers=how.workers,
-            labels=self.labels,
-            title=title,
-            me=how.me,
-        )
+        images = ViewedImages(records.open, len(records), self.protocol.views)
+        batches = shown(share_of(images, how.batch_size, how.workers, how.me), title, how.me)
+        answers = detect(self.models, batches, self.protocol, how.device, self.precisions, labels=self.labels)
+        mine = collect((answer.index, answer.detections) for answer in _checked(answers, records))
+        return _in_order(distributed.gather(mine, how.me))
 
 
 def together(
     detectors: Sequence[OpenedDetector], names: Sequence[str | Path], classes: Classes, source: object
 ) -> Ensemble:
-    """Detectors that answer in the labels of ``classes``.
+    """Detectors that answer in the labels of ``classes``; the first one's settings rule.
 
     Args:
         names: what each is called, for messages, as ``source`` is what has these classes.
@@ -127,7 +94,7 @@ def predict_with(
         args: what :func:`resdet.options.add_options` asks for.
 
     Raises:
-        InputError: a class of the data set that weights lack; as :func:`predict`.
+        InputError: a class of the data set that weights lack; as :meth:`Ensemble.predict`.
         UsageError: not a detector, or what :func:`resdet.jobs.trained.open_trained` refuses.
     """
     several = [weights] if isinstance(weights, str | Path) else list(weights)

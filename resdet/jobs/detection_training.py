@@ -21,7 +21,8 @@ from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
 from resdet.inference.validation import mean_losses
-from resdet.jobs.detection import predict
+from resdet.jobs.detection import Ensemble
+from resdet.jobs.trained import RunOptions
 from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course, write_config
 from resdet.structures import ImageBatch
 
@@ -105,15 +106,10 @@ class School:
     def _precision(self, model: build.Detector) -> dict[str, float]:
         """Mean average precision and its like by the data set's own metric, and ``error``, what mAP lacks."""
         config, val = self.config, self.data.val
-        found = predict(
-            [model],
-            val,
-            build.build_det_protocol(config),
-            self.me.device,
-            precision=config.train.precision,
-            batch_size=config.test.batch_size,
-            workers=config.data.workers,
-        )
+        precision, labels = config.train.precision, torch.arange(len(val.classes))
+        how = RunOptions(self.me.alone(), precision, config.test.batch_size, config.data.workers)
+        protocol = build.build_det_protocol(config)
+        found = Ensemble([model], [labels], [config.model.context], [precision], protocol, how).predict(val)
         numbers = det_metrics(found, val, default_metric(config.data.val))
         return {"error": 100 - numbers["mAP"], **{k: v for k, v in numbers.items() if isinstance(v, float)}}
 

@@ -19,7 +19,6 @@ from resdet.data.drawn import open_as_drawn_on
 from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
-from resdet.engine.distributed import Process
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import LocProtocol, best_candidates
@@ -101,31 +100,23 @@ def _check_same_candidates(members: Sequence[Member], files: Sequence[Path | str
 
 
 def predict(
-    locators: Locators,
-    records: Records,
-    device: torch.device,
-    *,
-    batch_size: int = 64,
-    workers: int = 0,
-    guesses: tuple[Tensor, Tensor] | None = None,
-    me: Process | None = None,
+    locators: Locators, records: Records, how: RunOptions, guesses: tuple[Tensor, Tensor] | None = None
 ) -> LocPredictions:
     """Localize every image of ``records``, the box for its true class included.
 
     Args:
+        how: each process of ``how.me`` takes its share and has all answers; precisions are the locators' own.
         guesses: labels and probabilities from other classifiers, see :func:`resdet.inference.locate.locate_together`.
-        me: among the processes that the images are dealt out to; None: this one does them all.
     """
     images = ViewedImages(partial(open_as_drawn_on, records), len(records), locators.views)
-    me = me or Process(0, 1, device)
 
     def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
-        found = locate_together(locators, batches, device, guesses=guesses, true_labels=records.labels)
+        found = locate_together(locators, batches, how.device, guesses=guesses, true_labels=records.labels)
         mine = as_predictions(list(found))
         assert mine.gt_class_boxes is not None  # true labels were given
         return torch.from_numpy(mine.labels), torch.from_numpy(mine.boxes), torch.from_numpy(mine.gt_class_boxes)
 
-    rows = rows_of_all(images, batch_size, workers, me, "localize", located)
+    rows = rows_of_all(images, how.batch_size, how.workers, how.me, "localize", located)
     return LocPredictions(*(column.numpy() for column in rows))
 
 
@@ -146,15 +137,7 @@ def predict_with(
     words, guesses = by_role(settings).classifiers, None
     if named.classifiers:
         guesses = second_guesses(named.classifiers, words, args, classes, first, images, how.me)
-    found = predict(
-        opened.locators,
-        as_trained,
-        how.device,
-        batch_size=how.batch_size,
-        workers=how.workers,
-        guesses=guesses,
-        me=how.me,
-    )
+    found = predict(opened.locators, as_trained, how, guesses)
     label = label_map(classes, records.classes, first, records.root).numpy()
     return replace(found, labels=label[found.labels])
 

@@ -14,9 +14,11 @@ from resdet.data.drawn import open_as_drawn_on
 from resdet.data.formats.ilsvrc_loc import read
 from resdet.data.lists import imagenet_wnids
 from resdet.data.loading import Draw, TrainingImages
+from resdet.engine.distributed import Process
 from resdet.errors import InputError
 from resdet.inference.locate import Locators, Member
 from resdet.jobs.localization import predict
+from resdet.jobs.trained import RunOptions
 from resdet.settings import override
 from resdet.structures import View
 
@@ -128,7 +130,8 @@ def test_what_is_found_is_in_the_annotations_pixels(tmp_path):
     config = override(LocConfig, {}, words, "test")
     torch.manual_seed(0)
     locators = Locators((Member(build_localizer(config, 1000).eval(), build_protocol(config)),))
-    one, other = (predict(locators, found, torch.device("cpu")) for found in (records, read(tmp_path / "large", "val")))
+    how = RunOptions(Process(0, 1, torch.device("cpu")), "fp32", batch_size=64, workers=0)
+    one, other = (predict(locators, found, how) for found in (records, read(tmp_path / "large", "val")))
     assert np.array_equal(one.boxes, other.boxes)
     assert one.boxes[..., 2].max() > 50
 

@@ -8,8 +8,8 @@ from PIL import Image
 from tiny_detector import write_detector
 
 from resdet.data.records import Classes, Record, pack
-from resdet.jobs import detection
 from resdet.jobs.ablation import AblationRow, ablation, ablation_table
+from resdet.jobs.detection import Ensemble
 from resdet.options import add_options
 
 IDS = ("ant", "bee")
@@ -34,13 +34,13 @@ def records(tmp_path_factory):
 def asked(monkeypatch):
     """How often each row's detectors were asked, and under which protocol."""
     seen = []
-    plain = detection.predict
+    plain = Ensemble.predict
 
-    def predict(models, records, protocol, *rest, **options):
-        seen.append((len(models), models[0].head.context, protocol))
-        return plain(models, records, protocol, *rest, **options)
+    def predict(detectors, records, title):
+        seen.append((len(detectors.models), detectors.models[0].head.context, detectors.protocol))
+        return plain(detectors, records, title)
 
-    monkeypatch.setattr(detection, "predict", predict)
+    monkeypatch.setattr(Ensemble, "predict", predict)
     return seen
 
 

@@ -4,7 +4,6 @@ import argparse
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tiny_detector import write_detector
 
@@ -13,7 +12,7 @@ from resdet.config import ClsConfig
 from resdet.data.records import Classes, Record, pack
 from resdet.engine.checkpoint import Checkpoint, save
 from resdet.errors import InputError, UsageError
-from resdet.jobs.detection import predict, predict_with
+from resdet.jobs.detection import predict_with
 from resdet.jobs.trained import open_classifier, open_localizer
 from resdet.options import add_options
 from resdet.settings import override, to_dict
@@ -99,7 +98,7 @@ def test_an_annotation_of_another_size_is_refused(weights, records):
 
 def test_no_images_and_unreadable_ones_are_one_line(weights, records):
     with pytest.raises(InputError, match="no images to detect in"):
-        predict([], pack(records.root, records.classes, []), None, torch.device("cpu"))
+        predict_with(weights(), (), options(), pack(records.root, records.classes, []))
     with pytest.raises(InputError, match=r"missing\.png: not found"):
         predict_with(weights(), (), options(), pack(records.root, records.classes, [Record("missing.png", -1)]))
 
