@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,6 +158,11 @@ class ViewedImages:
 
     def __len__(self) -> int:
         return self.count
+
+
+def viewed_as_drawn_on(records: Records, views: Callable[[int, int], list[View]]) -> ViewedImages:
+    """All images of ``records``, each at the size that its boxes were drawn at, cut into ``views``."""
+    return ViewedImages(partial(open_as_drawn_on, records), len(records), views)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import Loaded
-from resdet.data.drawn import open_as_drawn_on
-from resdet.data.loading import ViewedImage, ViewedImages
+from resdet.data.loading import ViewedImage, viewed_as_drawn_on
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
 from resdet.errors import UsageError
@@ -108,7 +106,7 @@ def predict(
         how: each process of ``how.me`` takes its share and has all answers; precisions are the locators' own.
         guesses: labels and probabilities from other classifiers, see :func:`resdet.inference.locate.locate_together`.
     """
-    images = ViewedImages(partial(open_as_drawn_on, records), len(records), locators.views)
+    images = viewed_as_drawn_on(records, locators.views)
 
     def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
         found = locate_together(locators, batches, how.device, guesses=guesses, true_labels=records.labels)
@@ -133,7 +131,7 @@ def predict_with(
     opened = open_locators(named, settings, args)
     classes, how, first = opened.classes, opened.how, named.localizers[0]
     as_trained = relabel(records, classes, first)
-    images = ViewedImages(partial(open_as_drawn_on, records), len(records), opened.locators.views)
+    images = viewed_as_drawn_on(records, opened.locators.views)
     words, guesses = by_role(settings).classifiers, None
     if named.classifiers:
         guesses = second_guesses(named.classifiers, words, args, classes, first, images, how.me)
@@ -163,7 +161,7 @@ def _oracle_misses_of(
     model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
     if protocol.averaged and not alone:
         raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")
-    images = ViewedImages(partial(open_as_drawn_on, records), len(records), protocol.views)
+    images = viewed_as_drawn_on(records, protocol.views)
     truth = relabel(records, classes, weights).target
 
     def best(batches: Iterable[Sequence[ViewedImage]]) -> Rows:

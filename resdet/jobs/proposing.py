@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import torch
 
 from resdet import build
 from resdet.config import RCNNConfig
-from resdet.data.drawn import open_as_drawn_on
-from resdet.data.loading import ViewedImages, view_loader
+from resdet.data.loading import view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder, ProposalsOf
 from resdet.data.records import Records
 from resdet.data.relabel import relabel
@@ -23,9 +21,9 @@ from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.inference.loc import LocProtocol
 from resdet.inference.rcnn import Proposing, propose
+from resdet.jobs.trained import precision_on
 from resdet.predictions.jsonl import not_finite
 from resdet.progress import follow
-from resdet.structures import Proposals
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def open_proposer(config: RCNNConfig, me: Process) -> Proposer:
         raise UsageError(f"proposals.weights={how.weights}: wanted a localizer, which tools/train_loc.py makes")
     settings: Any = loaded.config  # a LocConfig, as its task says
     build.place(loaded.model, me.device, settings.train.channels_last)
-    precision = "fp32" if settings.train.precision == "fp16" and me.device.type == "cpu" else settings.train.precision
+    precision = precision_on(me.device, settings.train.precision)
     protocol = build.build_protocol(replace(settings, test=replace(settings.test, protocol=how.protocol)))
     rule = Proposing(how.kept, how.nms_iou, how.min_side)
     return Proposer(loaded, protocol, rule, Path(how.weights), settings.test.batch_size, precision)
@@ -85,14 +83,14 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
     if parts:
         labels = relabel(records, proposer.loaded.classes, proposer.weights).labels
         mine = torch.tensor([i for part in parts for i in folder.images_of(part)])
-        images = ViewedImages(partial(open_as_drawn_on, records.select(mine)), len(mine), proposer.protocol.views)
+        images = viewed_as_drawn_on(records.select(mine), proposer.protocol.views)
         batches = view_loader(images, proposer.batch_size, workers)
         shown = follow(batches, len(batches), "propose")
         model: Any = proposer.loaded.model
         found = propose(model, shown, labels[mine], proposer.rule, me.device, proposer.precision)
         for part in parts:
             of_part = folder.images_of(part)
-            made = _next(found, len(of_part))
+            made = list(islice(found, len(of_part)))
             for place, proposals in zip(of_part, made, strict=True):
                 if proposals.finite is not None and not proposals.finite:
                     raise not_finite(records.path(place))
@@ -101,7 +99,3 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
     if missing := [part for part in range(folder.parts) if not folder.has(part)]:
         raise InputError(f"{where}: proposals of part {missing[0]} are missing: is the folder one that all share?")
     return folder
-
-
-def _next(found: Iterator[Proposals], count: int) -> list[Proposals]:
-    return [proposals for _, proposals in zip(range(count), found, strict=False)]

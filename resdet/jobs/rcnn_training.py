@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,15 @@ from resdet import build
 from resdet.boxes.geometry import clip
 from resdet.config import RCNNConfig
 from resdet.data.detection import DetectionImages
-from resdet.data.drawn import open_as_drawn_on
-from resdet.data.loading import ViewedImage, ViewedImages, view_loader
+from resdet.data.loading import ViewedImage, view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
 from resdet.engine import kept
 from resdet.engine.distributed import Process
 from resdet.errors import UsageError
-from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
+from resdet.jobs.localization import metrics
 from resdet.jobs.proposing import open_proposer, write_proposals
 from resdet.jobs.training import Course, TrainingData, check_enough, run_course
 from resdet.postprocess.merge import best_box
@@ -64,7 +62,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     def evaluate(step: int) -> dict[str, Any]:
         model.eval()
         rescorer = Rescorer(model, build.build_rescoring(config), precision=config.train.precision)
-        images = ViewedImages(partial(open_as_drawn_on, judged), len(judged), rescorer.rule.views)
+        images = viewed_as_drawn_on(judged, rescorer.rule.views)
         loader = view_loader(images, config.test.batch_size, workers)
         shown = follow(loader, len(loader), "localize")
         boxes = gt_class_boxes(rescorer, shown, judged, written_of_judged, me.device)
@@ -130,4 +128,4 @@ def gt_class_loc_error(boxes: Tensor, records: Records) -> float:
     """The localization error in percent with the true class given, of ``(N, 4)`` boxes for it."""
     drawn = to_inclusive(boxes).astype(np.float64)
     answers = LocPredictions(records.labels[:, None].numpy(), drawn[:, None], drawn)
-    return loc_metrics(loc_outcomes(answers, records), np.zeros(len(records), dtype=bool))["gt_class_loc_error"]
+    return metrics(answers, records)["gt_class_loc_error"]

@@ -59,14 +59,17 @@ def open_trained(
     loaded = open_model(weights, tuple(settings), use)
     fold_batch_norm(loaded.model)  # here, as nothing that is opened to be run learns or is saved
     place(loaded.model, me.device, loaded.config.train.channels_last)
-    precision = loaded.config.train.precision
-    if precision == "fp16" and me.device.type == "cpu":
-        precision = "fp32"  # half precision is CUDA's: trained there, run here
+    precision = precision_on(me.device, loaded.config.train.precision)
     if precision in DTYPES:
         hold_convolutions(loaded.model.backbone, DTYPES[precision])
     batch_size = args.batch_size or loaded.config.test.batch_size
     workers = loaded.config.data.workers if args.workers is None else args.workers
     return loaded, RunOptions(me, precision, batch_size, workers)
+
+
+def precision_on(device: torch.device, trained: str) -> str:
+    """The precision that weights are run in: their training's, but fp32 in place of fp16 on a CPU, which has none."""
+    return "fp32" if trained == "fp16" and device.type == "cpu" else trained
 
 
 def open_localizer(
