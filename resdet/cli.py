@@ -140,9 +140,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     text = str(error)
-    if text.startswith(
-        "Caught "
-    ):  # by a loader's worker, whose traceback torch makes the text; what it says comes last
+    if text.startswith("Caught "):  # by a loader's worker: torch makes its traceback the text, the message comes last
         text = text.rstrip().splitlines()[-1].partition(": ")[2]
     return " ".join(text.split()) or type(error).__name__
 

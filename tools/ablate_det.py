@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -48,14 +49,13 @@ def main(argv: list[str] | None = None) -> None:
     for row in ablation(
         args.weights, args.settings, args, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
     ):
+        rows.append(row)
         if cli.tells():  # under torchrun, the first process
             tqdm.write(f"{row.name}: mAP {row.metrics['mAP']:.2f}", file=sys.stderr)  # the whole table takes a while
-        rows.append(row)
-        if args.json and cli.tells():
-            cli.write_json(args.json, [row.plain() for row in rows])
-    if not cli.tells():
-        return  # under torchrun the first process does the rest
-    print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
+            if args.json:
+                cli.write_json(args.json, [asdict(row) for row in rows])
+    if cli.tells():
+        print(f"{len(records)} images, {metric}; AP in %\n\n{ablation_table(rows)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -55,14 +56,13 @@ def main(argv: list[str] | None = None) -> None:
     rows = []
     for row in ladder(weights, args.settings, args, records, left_out):
         said = f"{row.method}, {row.testing}: {row.gt_class_loc_error:.2f}, top-5 {row.loc_top5_error:.2f}"
+        rows.append(row)
         if cli.tells():  # under torchrun, the first process
             tqdm.write(said, file=sys.stderr)  # the whole table takes a while
-        rows.append(row)
-        if args.json and cli.tells():
-            cli.write_json(args.json, [row.plain() for row in rows])
-    if not cli.tells():
-        return  # under torchrun the first process does the rest
-    print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
+            if args.json:
+                cli.write_json(args.json, [asdict(row) for row in rows])
+    if cli.tells():
+        print(f"{rows[0].images} images; errors in %, 95 % intervals\n\n{ladder_table(rows)}")
 
 
 if __name__ == "__main__":

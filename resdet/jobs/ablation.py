@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,10 +24,6 @@ class AblationRow:
     name: str
     metrics: dict[str, Any]  # what was measured; "mAP" is among it
     ms_per_image: float  # reading images included
-
-    def plain(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return asdict(self)
 
 
 def ablation(

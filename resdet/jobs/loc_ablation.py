@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,10 +61,6 @@ class Measured:
     loc_top5_error: float
     loc_top5_ci95: tuple[float, float]
     loc_top5_gain: tuple[float, float, float] | None
-
-    def plain(self) -> dict[str, Any]:
-        """For a JSON file."""
-        return asdict(self)
 
 
 def ladder(

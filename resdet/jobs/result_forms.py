@@ -155,9 +155,7 @@ class VocFiles:
 
     def add(self, source: Source, result: ImageResult) -> None:
         found = _found(result)
-        for label in np.unique(
-            found.labels
-        ).tolist():  # no file stays open: there may be more classes than a process has
+        for label in np.unique(found.labels).tolist():  # no file stays open: there may be more classes than may be open
             with self._files[label].open("a", encoding="utf-8") as stream:
                 stream.write(det_voc.format_lines(found[found.labels == label], [source.row]))
 
