@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from resdet.boxes.geometry import clip
+from resdet.engine.checkpoint import beside
 from resdet.errors import InputError
 from resdet.inference.det import DetProtocol
 from resdet.inference.onnx_detector import Objects
@@ -86,6 +87,7 @@ def write_onnx(file: Path, function: Function, size: int | None, described: Mapp
 
     Raises:
         InputError: a package that this needs is not installed.
+        OSError: the file cannot be written; what was there before is as it was.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(f"{file}: ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
@@ -106,6 +108,6 @@ def write_onnx(file: Path, function: Function, size: int | None, described: Mapp
     )
     assert program is not None  # with dynamo it is a program
     program.model.metadata_props["resdet"] = json.dumps(described)
-    part = file.with_name(file.name + ".part")
-    program.save(str(part), external_data=False)
-    part.replace(file)
+    with beside(file) as part:
+        program.save(str(part), external_data=False)
+        part.replace(file)

@@ -53,8 +53,7 @@ def export(weights: str, settings: Sequence[str], out: Path, form: str = "") -> 
         return _numbers(state)
     state = loaded.model.state_dict()
     if form == "onnx":
-        with checkpoint.beside(out):
-            _write_onnx(out, loaded, weights)
+        _write_onnx(out, loaded, weights)
     else:
         ids, names = loaded.classes.ids, loaded.classes.names
         checkpoint.save(out, Checkpoint(loaded.task, to_dict(loaded.config), ids, names, loaded.step, state))
@@ -65,8 +64,8 @@ def _write_onnx(file: Path, loaded: Loaded, weights: str) -> None:
     """Batch norm goes into the convolutions, as where weights are opened to be run."""
     if isinstance(loaded.config, RCNNConfig):
         raise UsageError(f"{weights}: an R-CNN, which judges boxes of other networks: ONNX is for other models")
-    described: dict[str, Any] = {"task": loaded.task, "class_ids": loaded.classes.ids}
-    described["class_names"] = loaded.classes.names
+    ids, names = loaded.classes.ids, loaded.classes.names
+    described: dict[str, Any] = {"task": loaded.task, "class_ids": ids, "class_names": names}
     model: Any = loaded.model
     fold_batch_norm(model)
     if not isinstance(loaded.config, DetConfig):
@@ -89,10 +88,12 @@ def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:
     """
     how, data = loaded.config.model.backbone, loaded.config.data
     wanted: dict[str, object] = {"family": "imagenet", "stem": "7x7", "width": 64, "dilate_conv5": False}
-    wanted |= {"shortcut": "B"} | ({"stride_in": "3x3"} if how.depth >= 50 else {})
+    if how.shortcut:  # empty: the family's own, B
+        wanted["shortcut"] = "B"
+    if how.depth >= 50:
+        wanted["stride_in"] = "3x3"
     for name, value in wanted.items():
-        got = getattr(how, name) or ("B" if name == "shortcut" else getattr(how, name))
-        if got != value:
+        if (got := getattr(how, name)) != value:
             raise UsageError(f"{weights}: torchvision's ResNet has {name}={value}, this one {got}")
     if getattr(data, "pixel_mean", ""):  # a classifier's setting
         raise UsageError(
