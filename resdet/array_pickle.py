@@ -36,9 +36,9 @@ def read_array_pickle(file: Path) -> Any:
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
-    """Python's own in Python: the one in C trusts a place in its memo and would clear 60 GB for a wrong one."""
+    """Python's unpickler in Python: the one in C trusts memo numbers, and allocates 60 GB for a bad one."""
 
-    read: Callable[[int], bytes]  # which loading begins with, as the next
+    read: Callable[[int], bytes]  # set by load(), as is append
     append: Callable[[Any], None]
 
     def __init__(self, stream: Any, file: Path) -> None:
@@ -46,7 +46,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self.file = file
 
     def load_bytearray8(self) -> None:
-        """Python's own would clear as much memory as is announced, before it reads."""
+        """Python's own allocates the announced length before it reads."""
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(length)))
 
@@ -94,7 +94,7 @@ def _tensor(data: Any, kind: _Kind, shape: tuple[int, ...], order: str) -> torch
 
 
 class _Call:
-    """A function that a pickle may call.  Unlike one of Python's, no such object takes attributes from the pickle."""
+    """What a pickle may call.  Unlike a Python function, it has no ``__dict__`` that the pickle could write to."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class _NoBytes(_Call):
 
 
 class _Dict(_Call):
-    """A plain dict for an ordered one, which would take attributes from the pickle."""
+    """A plain dict in place of an ``OrderedDict``, whose attributes a pickle could set."""
 
     __slots__ = ()
 
@@ -170,7 +170,7 @@ for _package in ("numpy.core", "numpy._core"):  # the second from numpy 2 on
 
 
 def _with_tensors(value: Any, done: dict[int, Any]) -> Any:
-    """The stand-ins of arrays replaced by their tensors; ``done``: what has been visited, for it may hold itself."""
+    """``value`` with tensors for the stand-ins of arrays; ``done``: visited containers, as one may hold itself."""
     if id(value) in done:
         return done[id(value)]
     if isinstance(value, _Array):

@@ -30,10 +30,10 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
         argv: the arguments, without the script's name; None: the process's own.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    if sys.stderr is None:  # closed, as ``2>&-`` leaves it: nobody is told, and all else is done
+    if sys.stderr is None:  # closed, by ``2>&-``: messages are lost, the work is done all the same
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # names that its encoding lacks are spelt out, as on stderr
+        sys.stdout.reconfigure(errors="backslashreplace")  # as on stderr: letters that its encoding lacks are escaped
     try:
         main(words)
         _leave_others()
@@ -54,9 +54,9 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
 
 
 def works_alone() -> bool:
-    """Whether this process has to work, where there is nothing to share out.
+    """Whether this process does a script's work, where it cannot be shared out.
 
-    Of several that ``torchrun`` started the first works as if it were started alone, and the others end quietly.
+    Under ``torchrun`` the first process works as if it had been started alone, and the others end quietly.
     """
     is_first = os.environ.get("RANK", "0") == "0"
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):  # or it would wait for the others
@@ -65,22 +65,25 @@ def works_alone() -> bool:
 
 
 def tells() -> bool:
-    """Whether this process prints and writes results: the first of those that ``torchrun`` started; all have them."""
+    """Whether this process prints and writes the results: under ``torchrun`` all have them, and the first does."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def write_json(file: Path, content: Any) -> None:
-    """Write plain types as JSON for people and programs, with the folders above the file."""
+    """Write plain types as indented JSON; missing folders above the file are made."""
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     file.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
 
 
 def make_room(*, files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
-    """Make the folders that results go into before the work is done, not after; None: not asked for.
+    """Make the folders of results before the work begins, so that a place that cannot be written to is told at once.
+
+    Args:
+        files, folders: where results will be written; None: not asked for.
 
     Raises:
-        OSError, UsageError: one cannot be made, or may not be written into; what is to be a file is a folder.
+        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written.
     """
     for file in filter(None, files):
         if file.is_dir():
@@ -98,14 +101,14 @@ def _check_writable(place: Path) -> None:
 
 
 def _leave_others() -> None:
-    """End what ``torchrun``'s processes did together, or NCCL complains."""
+    """Leave the process group of ``torchrun``, if this process is in one; else NCCL complains."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def _nobody_reads() -> bool:
-    """Whether standard output is a closed pipe, as after ``| head``; what is still to be printed then goes nowhere."""
+    """Whether standard output is a closed pipe, as after ``| head``; if so, later output is thrown away."""
     if not hasattr(select, "poll"):  # as on Windows
         return False
     try:
@@ -134,7 +137,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    if _is_out_of_memory(error) and not isinstance(error, MemoryError):  # which says itself what to do
+    if _is_out_of_memory(error) and not isinstance(error, MemoryError):  # a MemoryError is ours, with its own advice
         what = "memory" if "CUDA" not in str(error) else "GPU memory"
         return f"out of {what}, a smaller batch needs less: {str(error).split('. ')[0]}"
     if isinstance(error, OSError) and error.strerror and error.filename:

@@ -1,7 +1,7 @@
-"""What devices are particular about: how numbers of the host come there, and what they compute in.
+"""Copies to a device that the host does not wait for, and computing in float32 under autocast.
 
-``torch.tensor(numbers, device="cuda")`` returns when the device has done all that was asked of it before: the host
-cannot ask for more meanwhile, and the device then has nothing to do.  Here the copy only takes its place in the queue.
+``torch.tensor(numbers, device="cuda")`` waits until the GPU has done all earlier work.  Meanwhile the host queues
+nothing new, and then the GPU has nothing to do.  The functions here only put the copy into the GPU's queue.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ def sent(numbers: Sequence[Any], device: torch.device, dtype: torch.dtype | None
 
 
 def repeated(numbers: Sequence[Any], counts: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """``torch.tensor(numbers)`` on a device, each row as often as its count says: what N boxes have of their images."""
+    """``torch.tensor(numbers)`` on a device, row i repeated ``counts[i]`` times: values of images, one for each box."""
     rows, times = torch.tensor(numbers, dtype=dtype), torch.tensor(counts, dtype=torch.int64)
     return rows.repeat_interleave(times, 0).to(device, non_blocking=True)
 
 
 def all_digits(like: Tensor) -> AbstractContextManager[object]:
-    """Within it autocast shortens nothing on that tensor's device.
+    """A context without autocast on the device of ``like``.
 
-    For the last layers, whose answers are ranked: numbers of 8 bits tie by the hundred.
+    For the last layers, whose scores are ranked: with the 8 significant bits of bfloat16, scores tie by the hundred.
     """
     kind = like.device.type
     if kind == "meta" or not torch.is_autocast_enabled(kind):

@@ -13,13 +13,13 @@ class InputError(ValueError):
     """Something a user gave cannot be used.
 
     The message is one line that names the file (or box, or key), what was wanted and what was there, so that
-    a tool can print it as it is: ``val/x.xml: object 2: xmax 10 is left of xmin 20``.  What a file holds may be of any
-    length and kind: of a message longer than :data:`LONGEST` the middle is left out, and what cannot be printed, such
-    as the codes that a terminal obeys, is written as Python writes it.
+    a tool can print it as it is: ``val/x.xml: object 2: xmax 10 is left of xmin 20``.  It may quote a file, whatever
+    that holds: so a message longer than :data:`LONGEST` loses its middle, and what cannot be printed, such as a
+    terminal's control codes, is escaped as in Python's ``repr``.
     """
 
     def __init__(self, message: str = "") -> None:
-        if len(message) > LONGEST and "\n" not in message:  # torch hands on a loader worker's with its whole traceback
+        if len(message) > LONGEST and "\n" not in message:  # a loader's worker's: torch puts its traceback first
             message = f"{message[: LONGEST * 2 // 3]} ... {message[-LONGEST // 4 :]}"
         if not message.isprintable():
             message = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)
@@ -31,12 +31,12 @@ class UsageError(InputError):
 
 
 class ForeignFile(InputError):
-    """A file that can be read and is no checkpoint of ours; it may well hold weights, which nothing describes."""
+    """A readable file that is no checkpoint of ours: it may hold weights, but does not say of which network."""
 
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """A disk's error, a full one's for one, says what could not be written: writing itself does not tell."""
+    """Name the file in an ``OSError`` that names none, such as that of a full disk while a file is written."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How long work goes on: a bar on a terminal, a line now and then where there is none."""
+"""Progress of long work on stderr: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TrainingProgress:
 
 
 def follow(items: Iterable[T], total: int | None, what: str, unit: str = "batch") -> Iterator[T]:
-    """The items, while their number done is shown on stderr; ``total``: None where it is not known beforehand."""
+    """Hand the items on, and show on stderr how many are done; ``total``: None where it is not known beforehand."""
     began = said = time.monotonic()
     with tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
         for done, item in enumerate(items, 1):

@@ -14,7 +14,7 @@ import torch
 from resdet.array_pickle import read_array_pickle
 from resdet.errors import InputError
 
-LARGEST_RATIO = 100  # of what a file's parts unpack to and its own size
+LARGEST_RATIO = 100  # unpacked size by file size
 
 
 def read_tensors(file: Path) -> Any:
@@ -43,7 +43,7 @@ def _read_torch(file: Path) -> Any:
     if is_zipfile(file):
         with ZipFile(file) as parts:
             unpacked = sum(part.file_size for part in parts.infolist())
-        if unpacked > LARGEST_RATIO * file.stat().st_size:  # torch packs nothing
+        if unpacked > LARGEST_RATIO * file.stat().st_size:  # torch.save does not compress
             raise InputError(f"{file}: refused, it would unpack to {unpacked >> 20} MB, {LARGEST_RATIO} times its size")
     with warnings.catch_warnings():  # about a pickle that is none of torch's; the error says so
         warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)

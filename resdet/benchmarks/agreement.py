@@ -12,8 +12,8 @@ from resdet.postprocess.detections import Regions
 from resdet.structures import Detections
 
 PIXELS, SCORE = 0.05, 1e-3  # the most that a detection of one may differ from the other's
-# of regions in bfloat16, whose 8 bits move every score and box: the share of them that must be where they were, by the
-# most that their probability may differ and the least that their boxes must overlap
+# of regions in bfloat16, whose 8 bits move every score and box: the share that must agree, how far their probabilities
+# may differ, and how much their boxes must overlap
 SHARE, NEAR_SCORE, IOU = 0.95, 0.05, 0.9
 SEEN = 0.05  # the probability from which a class of a region counts at all
 

@@ -27,8 +27,8 @@ from resdet.structures import ImageBatch
 SIZE, BATCH = 224, 32
 AREA = AugmentConfig(crop="area", pca_lighting=0.0, keep_object=False)  # RandomResizedCrop's window
 SHORTER_SIDE = AugmentConfig(pca_lighting=0.0, keep_object=False)
-# the most that our pixels may differ from PIL's in the mean, of 255, on the image where it is most: 0.2 is usual, and
-# up to 2.4 was seen where a JPEG is decoded smaller, which is less than between PIL's own ways to shrink
+# how far our pixels may be from PIL's, of 255, as the mean of the worst image: 0.2 is usual; up to 2.4 was seen where
+# a JPEG is decoded smaller, which is less than what PIL's own ways to shrink differ by
 LEVEL = 3.0
 
 

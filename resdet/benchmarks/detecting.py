@@ -1,7 +1,6 @@
-"""A detector at work beside another of torchvision's form with the same weights.
+"""Timing a detector beside one of torchvision's with the same weights.
 
-On a GPU "fp32" is timed as torch has it unless told otherwise, with convolutions in TF32; whether the answers are the
-same is found out without.
+On a GPU "fp32" is timed with torch's default, convolutions in TF32; answers are compared without TF32.
 """
 
 from __future__ import annotations
@@ -45,15 +44,15 @@ def detecting(
     whose: str,
     runs: int,
 ) -> Iterator[Row]:
-    """Detecting in fp32 beside it, then in bf16 beside fp32 and autocast.
+    """Time detecting in fp32, then in bf16 beside the peer in fp32 and in autocast.
 
     Args:
         model: is changed: it is made ready to be run, on ``device``.
         peer: a detector of torchvision's form with the same weights, in evaluation mode.
         config: of ``model``.
         images: ``(B, 3, H, W)`` uint8.
-        what: is detected in what, for the rows' names.
-        whose: the peer is.
+        what: the network and its input, for the rows' names.
+        whose: what the peer is called.
     """
     peer = peer.to(device)
     fold_batch_norm(model.eval())

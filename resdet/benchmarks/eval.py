@@ -1,7 +1,7 @@
 """Evaluation of whole data sets from a file of predictions.
 
-Nobody else has these two metrics.  What is predicted is made so that the right answer is known beforehand, and is told
-with the time.
+There is no peer: nobody else has these two metrics.  The predictions are made so that the right answer is known, and
+each row says whether it came out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A detector beside itself: its ONNX file in onnxruntime, where that is installed."""
+"""A detector in torch beside its own ONNX file in onnxruntime, where that is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Localization beside classification alone, and its head's parts beside the plain way to them."""
+"""A localizer beside its classifier alone, and the class-sliced head beside full convolutions."""
 
 from __future__ import annotations
 

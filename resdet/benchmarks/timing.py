@@ -1,4 +1,4 @@
-"""How long two ways to the same answer take, side by side."""
+"""How long two ways to the same answer take, and how much memory, side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 Work = Callable[[], Sequence[Tensor]]  # does the work and gives its answer
 MEBIBYTE = 2**20
-FILLED_MS = 20.0  # on a GPU one time is that of as many calls as take about so long: it works behind the host's back
+FILLED_MS = 20.0  # on a GPU, which works while the host goes on, a time is the mean of calls that fill about so long
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def compare(
     agree: bool | None = None,
     tolerance: tuple[float, float] | None = None,
 ) -> Row:
-    """Both ways once for their answers and their memory, then ``runs`` times in turn, medians of wall time.
+    """Run both ways once, for their answers and memory, then ``runs`` times in turn; medians of wall time.
 
     Args:
         agree: whether the answers are the same where that was found out elsewhere, for work that draws at random;
@@ -56,8 +56,8 @@ def compare(
         tolerance: the most that two numbers may differ, relatively and absolutely; None: what
             ``torch.testing.assert_close`` has for their type.
 
-    In turn, because a busy machine or a warm one slows both alike then.  Memory is that of a first run, ours
-    first: what that leaves behind can only make the peer's look smaller.
+    They take turns so that a busy or a warm machine slows both alike.  Memory is that of the first run, ours before
+    the peer's: what ours leaves behind can only make the peer's look smaller.
     """
     ours_mib, answer = _peak(ours, device)
     peer_mib, expected = _peak(theirs, device)
@@ -73,7 +73,7 @@ def compare(
 
 
 def alone(suite: str, name: str, ours: Callable[[], bool], *, runs: int = 3) -> Row:
-    """What nothing else does the same way: ``runs`` times, the median of wall time; ``ours`` says if it was right."""
+    """Time what has no peer: the median wall time of ``runs`` times; ``ours`` says whether its answer was right."""
     times, right = [], True
     for _ in range(runs):
         began = time.perf_counter()
@@ -85,14 +85,14 @@ def alone(suite: str, name: str, ours: Callable[[], bool], *, runs: int = 3) -> 
 def row_of(
     suite: str, name: str, ours: Sequence[float], peer: str, theirs: Sequence[float], *, agree: bool = True
 ) -> Row:
-    """The comparison of two lists of milliseconds, taken in turn; memory is not known."""
+    """Compare two lists of milliseconds that were taken in turn; memory is not known."""
     ours_ms, peer_ms = median(ours), median(theirs)
     ratio = peer_ms / ours_ms if agree else None
     return Row(suite, name, ours_ms, peer, peer_ms, ratio, agree, max(_spread(ours), _spread(theirs)), None, None)
 
 
 def measured_on(device: torch.device) -> dict[str, Any]:
-    """The machine, what runs on it, and the device: of a GPU its name, of a CPU how many threads."""
+    """The machine, the versions of the software, and the device: a GPU by its name, a CPU by its threads."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     return {
         "machine": platform.platform(),
@@ -164,7 +164,7 @@ def _peak(work: Work, device: torch.device) -> tuple[float | None, Sequence[Tens
 
 
 def _return_freed_memory() -> None:
-    """To the kernel (glibc): what earlier work has freed would be used again, and would not show."""
+    """Give freed memory back to the kernel (glibc): else it is used again and does not show as new."""
     if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 
