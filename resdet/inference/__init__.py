@@ -1,1 +1,1 @@
-"""Around any model: a whole data set through it, in crops, at several scales, by several networks."""
+"""Trained models over batches of images: in crops, at several scales, several networks together."""

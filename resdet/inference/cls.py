@@ -67,7 +67,7 @@ class Voters:
     each: tuple[Voter, ...]
 
     def views(self, width: int, height: int) -> list[View]:
-        """What they want to see of an image, one voter's views after another's."""
+        """The views of all, one voter's after another's."""
         return [view for one in self.each for view in one.protocol.views(width, height)]
 
     def probabilities(self, batch: Sequence[ViewedImage], device: torch.device) -> Tensor:

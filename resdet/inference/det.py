@@ -1,4 +1,4 @@
-"""Around any detector: a whole data set through it, with Appendix B's improvements or without."""
+"""Detectors over batches of images, one or an ensemble, with Appendix B's improvements or without."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from resdet.structures import Detections, Proposals, View
 
 @dataclass(frozen=True)
 class DetProtocol:
-    """How a detector is tested (App. A and B); how many proposals it makes is its own affair."""
+    """How a detector is tested (App. A and B); the number of proposals is set in the detector itself."""
 
     shorter: int = 600  # shorter side, pixels; proposals are made at this scale
     longer: int = 1000  # the longer side's most: the shorter one gives way
@@ -107,9 +107,9 @@ def _regions(
     protocol: DetProtocol,
     device: torch.device,
 ) -> tuple[list[Regions], Tensor]:
-    """What models, with their labels and precisions, together say of every region of each image, in its pixels.
+    """What the models together say of every region of each image, in its pixels.
 
-    And ``(B,)`` bool: the images in which all that they say is finite.
+    Also ``(B,)`` bool: the images of which all that they say is finite.
     """
     scales = [_scale(images, view, protocol.multiple, device) for view in range(len(images[0].views))]
     sizes = sent([(image.width, image.height) for image in images], device, torch.float32)
@@ -161,7 +161,7 @@ def _scale(images: Sequence[ViewedImage], view: int, multiple: int, device: torc
 
 
 def _on_cpu(found: Sequence[Detections], finite: Tensor) -> list[tuple[Detections, bool]]:
-    """All images' together, and whether each was computed in finite numbers, behind the labels: each copy is a wait."""
+    """Detections on the CPU, with whether each image's are finite: copied together, as the host waits for each copy."""
     counts = [len(one) for one in found]
     boxes, scores = (torch.cat([getattr(one, name) for one in found]).cpu() for name in ("boxes", "scores"))
     labels, sound = torch.cat([*(one.labels for one in found), finite.long()]).cpu().split((sum(counts), len(found)))

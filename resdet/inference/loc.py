@@ -49,7 +49,7 @@ def best_candidates(
     device: torch.device,
     precision: str = "fp32",
 ) -> Tensor:
-    """How well the best of all candidates fits, were it known which that is: what choosing the box costs.
+    """How well each image's best candidate fits: the error that would remain if the choice among them were perfect.
 
     Args:
         truth: an image's target by its index.

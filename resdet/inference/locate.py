@@ -1,4 +1,4 @@
-"""Localizers over images: classes, and for each the box that one network, or several with R-CNNs behind, would draw."""
+"""Localizers over batches of images, one or several, with R-CNNs behind them or not: classes, and a box for each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Locators:
     rescorers: tuple[Rescorer, ...] = ()
 
     def views(self, width: int, height: int) -> list[View]:
-        """What all of them want to see of an image, one after another."""
+        """The views of all, one network's after another's."""
         return [view for part in self._views(width, height) for view in part]
 
     def parts(self, width: int, height: int) -> list[slice]:

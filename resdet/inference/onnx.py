@@ -1,4 +1,4 @@
-"""Models as one function of the pixels, for runtimes that know neither torch nor resdet."""
+"""Models as one function of the pixels, exported to ONNX for runtimes without torch and resdet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector as one function of the pixels, with answers of fixed lengths, for runtimes that know no resdet."""
+"""A detector as one function of the pixels whose outputs have fixed lengths, for ONNX."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUT = float("-inf")  # the score of what takes no part
 
 
 class Objects(nn.Module):
-    """uint8 RGB pixels to what :meth:`FasterRCNN.detect` finds in them, in places for the most that there may be.
+    """uint8 RGB pixels to what :meth:`FasterRCNN.detect` finds in them, padded to the most that there may be.
 
     Args:
         score_threshold, nms_iou, most: see :func:`resdet.postprocess.detections.best_detections`.

@@ -1,4 +1,4 @@
-"""What a detector's function asks for beyond torch's own operators, and what each of them is in ONNX."""
+"""The operators that an exported detector needs beyond torch's own, and what each is in ONNX."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST = -3e38  # scores below it take no part
 
 @torch.library.custom_op("resdet::kept_of_each", mutates_args=())
 def kept_of_each(boxes: Tensor, scores: Tensor, iou: float, most: int) -> Tensor:
-    """Which boxes of each group no better one of it overlaps: NMS whose answer is as large as the question.
+    """NMS within each group whose output has the shape of the scores, as an exported program needs.
 
     Args:
         boxes: ``(G, N, 4)`` float32 xyxy.

@@ -1,4 +1,4 @@
-"""Around R-CNN (App. C): what a localizer proposes to it, and the boxes it scores again and moves."""
+"""R-CNN behind a localizer (App. C): the proposals that it learns from, and the boxes that it scores and moves."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SharedCrops:
 
 
 def shared_crops(scores: Tensor, boxes: Tensor, size: tuple[int, int], rule: Rescoring) -> SharedCrops:
-    """The best proposals of each class, those of all classes that all but coincide taken for one.
+    """The best proposals of each class; near-duplicates, whatever their classes, share one crop.
 
     A proposal is not cropped where a better one, of whatever class, overlaps it by more than ``rule.share_iou``: the
     one it overlaps most stands for it.  Thin ones are left out; of a class that has no others the best is kept.
@@ -139,9 +139,9 @@ def look_again(
     asked: Tensor,
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
-    """What R-CNNs think of an image's crops: their scores and their boxes, averaged.
+    """R-CNNs' scores and boxes for an image's crops, averaged.
 
-    What the localizer thought of them is mixed in: ``own ** s * localizer's ** (1 - s)``, s the first one's
+    The localizer's scores are mixed in: ``own ** s * localizer's ** (1 - s)``, s the first one's
     ``score_share``.
 
     Args:

@@ -1,4 +1,4 @@
-"""How strongly each 3x3 layer responds: the paper's look into its nets (Sec. 4.2, Fig. 7)."""
+"""Standard deviations of the responses of 3x3 layers: the paper's analysis of its nets (Sec. 4.2, Fig. 7)."""
 
 from __future__ import annotations
 

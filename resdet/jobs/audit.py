@@ -1,4 +1,4 @@
-"""Whole data sets checked: gone through, and compared with each other."""
+"""``tools/check_data.py``'s work: data sets checked image by image, and compared with each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit of data sets as lines, as JSON, as a page, and as corrected annotations."""
+"""What the audit of data sets found, as lines, as JSON, as a page, and as corrected annotations."""
 
 from __future__ import annotations
 

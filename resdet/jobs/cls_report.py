@@ -1,4 +1,4 @@
-"""What a classifier takes for what, beside its errors."""
+"""What ``tools/eval_cls.py`` reports beside the errors: which classes are taken for which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector's evaluation as it is asked for on a command line: its numbers, and the files that show them."""
+"""What ``tools/eval_det.py`` reports: the metrics, pictures of them, and the detections in the data set's form."""
 
 from __future__ import annotations
 

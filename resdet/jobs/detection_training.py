@@ -27,7 +27,7 @@ from resdet.jobs.training import Course, TrainingData, check_enough, check_label
 from resdet.structures import ImageBatch
 
 STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs
-Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals, or nothing
+Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals to batches, or leaves them
 
 
 def open_data(config: DetConfig) -> TrainingData:
@@ -42,15 +42,15 @@ def open_data(config: DetConfig) -> TrainingData:
         if not len(records):
             raise InputError(f"{spec}: no images")
         check_labels(spec, records)
-        if bool(records.box_ignored.all()):  # of none, all are
+        if bool(records.box_ignored.all()):  # true of no boxes too
             raise InputError(f"{spec}: not one of {len(records)} images has a box that is not to be ignored")
     check_boxes(val, default_metric(config.data.val))
     return TrainingData(train, val)
 
 
 @dataclass(frozen=True)
-class School:
-    """What every run of a training has in common."""
+class Training:
+    """What all runs of a training share: one run where it is joint, four where it alternates."""
 
     config: DetConfig
     data: TrainingData
@@ -59,18 +59,18 @@ class School:
     resume: bool
 
     def new_detector(self) -> build.Detector:
-        """As training starts; every one that is asked for is the same."""
+        """A detector as training starts; each call makes the same one."""
         torch.manual_seed(self.config.train.seed)  # resumed, training has not drawn numbers in between
         model = build.build_detector(self.config, len(self.data.train.classes))
         build.start_detector(model, self.config, self.data.train.classes)
         build.place(model, self.me.device, self.config.train.channels_last)
         return model
 
-    def teach(self, model: build.Detector, out: Path, proposer: build.Detector | None = None) -> None:
-        """One run, from its beginning or where it had come to; ``model`` has the weights of its end afterwards.
+    def train(self, model: build.Detector, out: Path, proposer: build.Detector | None = None) -> None:
+        """One run, from its beginning or from where it was cut off; afterwards ``model`` has the weights of its end.
 
         Args:
-            proposer: where regions come from, if not from ``model``.
+            proposer: the detector that proposes regions; None: ``model`` itself.
         """
         config, records = self.config, self.data.train
         plan = build.detection_plan(config, records, self.me)
@@ -96,7 +96,7 @@ class School:
         model.eval()
 
     def _losses(self, model: build.Detector, proposed: Proposed) -> dict[str, float]:
-        """The validation set's, in sum and each."""
+        """The losses on the validation set, their sum and each."""
         data, batch_size = self.config.data, self.config.test.batch_size
         images = DetectionTestImages(self.data.val, data.shorter, data.longer)
         batches = proposed(detection_test_loader(images, batch_size, data.workers, data.multiple))
@@ -104,7 +104,7 @@ class School:
         return {"loss": sum(losses.values()), **{f"loss/{name}": value for name, value in losses.items()}}
 
     def _precision(self, model: build.Detector) -> dict[str, float]:
-        """Mean average precision and its like by the data set's own metric, and ``error``, what mAP lacks."""
+        """The numbers of the data set's own metric, and ``error``, 100 minus mAP."""
         config, val = self.config, self.data.val
         precision, labels = config.train.precision, torch.arange(len(val.classes))
         how = RunOptions(self.me.alone(), precision, config.test.batch_size, config.data.workers)
@@ -114,7 +114,7 @@ class School:
         return {"error": 100 - numbers["mAP"], **{k: v for k, v in numbers.items() if isinstance(v, float)}}
 
     def _proposals_of(self, proposer: build.Detector | None) -> Proposed:
-        """What puts another network's proposals into batches; none: leaves them alone."""
+        """A function that puts another detector's proposals into batches; None: one that leaves batches alone."""
         if proposer is None:
             return lambda batches: batches
         device, precision = self.me.device, self.config.train.precision
@@ -137,49 +137,49 @@ def launch(config: DetConfig, data: TrainingData, me: Process, *, out: Path, res
     ``metrics.jsonl`` has the rows of all four, the ``part`` named in each.
     """
     check_enough(config.data.train, data.train, me)
-    school = School(config, data, me, out, resume)
-    _check_folder(school)
+    training = Training(config, data, me, out, resume)
+    _check_folder(training)
     if config.model.schedule == "joint":
-        school.teach(school.new_detector(), out)
+        training.train(training.new_detector(), out)
     else:
-        _alternate(school)
+        _alternate(training)
 
 
-def _alternate(school: School) -> None:
+def _alternate(training: Training) -> None:
     """Faster R-CNN, Sec. 3.2.
 
     The paper does not say what the third step's RPN layers begin as; here they are the first step's.
     """
-    proposer, detector = school.new_detector(), school.new_detector()
+    proposer, detector = training.new_detector(), training.new_detector()
     proposer.learn_only("rpn")  # 1: an RPN from the pretrained network
-    school.teach(proposer, school.out / STEPS[0])
+    training.train(proposer, training.out / STEPS[0])
     detector.learn_only("regions")  # 2: a detector of its own, also from there, on what that RPN proposes
-    school.teach(detector, school.out / STEPS[1], proposer)
+    training.train(detector, training.out / STEPS[1], proposer)
 
-    shared = school.new_detector()  # 3: the RPN again, on the detector's convolutions, which stay
+    shared = training.new_detector()  # 3: the RPN again, on the detector's convolutions, which stay
     shared.load_state_dict(detector.state_dict())
     shared.rpn.load_state_dict(proposer.rpn.state_dict())
     shared.freeze(4)
     shared.learn_only("rpn")
-    school.teach(shared, school.out / STEPS[2])
+    training.train(shared, training.out / STEPS[2])
 
-    whole = school.new_detector()  # 4: what is the detector's alone, on what the new RPN proposes
+    whole = training.new_detector()  # 4: what is the detector's alone, on what the new RPN proposes
     whole.load_state_dict(shared.state_dict())
     whole.freeze(4)
     whole.learn_only("regions")
-    school.teach(whole, school.out / STEPS[3])
-    if school.me.is_main:
+    training.train(whole, training.out / STEPS[3])
+    if training.me.is_main:
         for name in ("best.pt", "last.pt"):
-            checkpoint.save(school.out / name, checkpoint.load(school.out / STEPS[3] / name))
+            checkpoint.save(training.out / name, checkpoint.load(training.out / STEPS[3] / name))
         rows = []
         for step in STEPS:
-            lines = (school.out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (training.out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
             rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
-        (school.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
+        (training.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def _check_end(config: DetConfig, saved: Checkpoint, file: Path) -> None:
-    """A step builds upon how the one before it ended: that one cannot be gone on with afterwards."""
+    """Refuse to prolong a step that has ended: the steps after it started from its end."""
     before, now = saved.config["train"].get("stop_epoch", 0.0), config.train.stop_epoch
     if (before or config.train.epochs) != (now or config.train.epochs):
         raise InputError(
@@ -188,22 +188,23 @@ def _check_end(config: DetConfig, saved: Checkpoint, file: Path) -> None:
         )
 
 
-def _check_folder(school: School) -> None:
+def _check_folder(training: Training) -> None:
     """Make sure, before the first step, that the folder is free or holds this very training.
 
-    An alternating one's checkpoints lie in its steps' folders until it has ended; of a joint one :func:`fit` finds out.
+    An alternating training has its checkpoints in its steps' folders until it has ended.  Of a joint one
+    :func:`resdet.engine.fit.fit` checks the folder itself.
     """
-    alternating = school.config.model.schedule != "joint"
-    folders = [school.out / step for step in STEPS]
-    for folder in (school.out, *folders) if alternating else folders:
-        kept.check_free(folder, school.resume)
+    alternating = training.config.model.schedule != "joint"
+    folders = [training.out / step for step in STEPS]
+    for folder in (training.out, *folders) if alternating else folders:
+        kept.check_free(folder, training.resume)
         if found := kept.newest(folder, lambda line: None):
-            classes = school.data.train.classes
-            now = Checkpoint("det", to_dict(school.config), classes.ids, classes.names, 0, {})
+            classes = training.data.train.classes
+            now = Checkpoint("det", to_dict(training.config), classes.ids, classes.names, 0, {})
             check_same(now, found[1], found[0])
             if folder in folders[1:]:
-                _check_end(school.config, found[1], found[0])
-    distributed.wait(school.me)
-    if alternating and school.me.is_main:
-        school.out.mkdir(parents=True, exist_ok=True)
-        write_config(school.config, school.out)
+                _check_end(training.config, found[1], found[0])
+    distributed.wait(training.me)
+    if alternating and training.me.is_main:
+        training.out.mkdir(parents=True, exist_ok=True)
+        write_config(training.config, training.out)

@@ -26,7 +26,7 @@ from resdet.progress import follow
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a run."""
+    """A finished run: its file, and its errors before and after."""
 
     file: Path  # a checkpoint like best.pt
     images: int  # that the statistics are of
@@ -43,12 +43,12 @@ def finish(
     evaluate: Callable[[TestImages], dict[str, Any]],
     out: Path,
 ) -> Finished:
-    """Recompute the statistics of the finished run in ``out`` and save it as ``finished.pt`` there.
+    """Recompute batch norm's statistics of the ended run in ``out`` and save ``finished.pt`` there.
 
-    ``best.pt`` is what is finished, as it is what one goes on with; ``last.pt`` where there is none.  The images are
-    ``train.batch_norm_images`` of the training set, none twice, in batches as one process trains on and in training's
-    views: their scales and crops are those that the weights were fitted to.  Their colours are left alone, though:
-    what the weights are used on has its own, and jitter would widen every variance.
+    The weights are ``best.pt``'s, ``last.pt``'s where there is no best.  The images are ``train.batch_norm_images`` of
+    the training set, none twice, in batches of the size that one process trains on, and with training's random crops:
+    the weights were fitted to those.  Their colours are left as they are: jitter would widen every variance, and the
+    images that the weights are used on have none.
 
     Args:
         model: of the config, on its device; its weights are replaced.

@@ -1,4 +1,4 @@
-"""One run in a folder at a time: two would take each other's checkpoints for their own, and log every step twice."""
+"""One run in a folder at a time: two would resume from each other's checkpoints, and log every step twice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _held: set[int] = set()
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Have a folder, made where it is missing, to this process alone; a killed one lets go of it by itself.
+    """Keep other runs out of a folder, which is made where it is missing.
 
-    The lock is the system's, on the folder itself (``flock``), and leaves no file.  Where there is none, as on Windows
-    and on some network disks, nothing is locked.
+    The lock is ``flock`` on the folder itself: it leaves no file, and the system releases that of a killed process.
+    Where there is no such lock, as on Windows and on some network disks, nothing is locked.
 
     Raises:
         UsageError: another process has it.
@@ -46,7 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    """In a forked process, such as one that loads images: it may live on for seconds where its parent was killed."""
+    """A forked process, such as a loader's worker, keeps no lock: it may outlive a killed parent by seconds."""
     for held in _held:
         with suppress(OSError):
             os.close(held)

@@ -1,4 +1,4 @@
-"""Inference on files, from a command line to files of results; killed and started again, it goes on where it was."""
+"""``tools/infer.py``'s work, from its arguments to files of results; killed and started again, it goes on."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What inference has found so far, on the disk result by result: what was killed goes on after the last of them.
+"""What inference has found so far, written to disk result by result, so that a killed run goes on after the last.
 
 Each process appends to a file of its own, ``journal-<rank>.jsonl`` in the folder of the results.  Its first line says
-what the run is; then comes a line a result, ``[file's place, frame]``, a tab, and the result in our own form
-(:mod:`resdet.predictions.jsonl`), whose decimals give back every float32 as it was.  A line that a kill has cut counts
-as not written.  All journals are read, whoever wrote them: a run may go on with another number of processes.
+what the run is; then comes one line for each result, ``[file's place, frame]``, a tab, and the result in our own form
+(:mod:`resdet.predictions.jsonl`), whose decimals give back every float32 as it was.  A line that was cut off by a kill
+counts as not written.  All journals are read, whoever wrote them: a run may go on with another number of processes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Journal:
 
     Args:
         folder: need not be there.
-        run: what the results depend on; another run's journals are not gone on with.
+        run: all that the results depend on; journals of another run are refused.
         files: how many images and videos were asked for.
 
     Raises:
@@ -60,7 +60,7 @@ class Journal:
         return len(self._of_frame.get(file, ()))
 
     def begin(self, rank: int) -> None:
-        """Open this process's file to add to it, its last whole line the last."""
+        """Open this process's file to append to it; what follows its last whole line is cut off."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"journal-{rank}.jsonl"
         if whole := self._whole.get(file, 0):
@@ -106,7 +106,7 @@ class Journal:
                 yield self._found(file, None, line, classes)
 
     def remove(self) -> None:
-        """The run is done, and all of it is elsewhere."""
+        """Delete all journals: the run is done, and its results are in their own files."""
         for file in self.folder.glob("journal-*.jsonl"):
             file.unlink()
 
@@ -139,7 +139,7 @@ class Journal:
             return False
 
     def _take(self, where: _Line, line: bytes) -> bool:
-        """Note whose result a line is; whether it is one."""
+        """Note whose result a line is; false: it is none."""
         key, tab, _ = line.partition(b"\t")
         try:
             file, frame = json.loads(key)

@@ -25,7 +25,7 @@ from resdet.models.pcr import PCRLocalizer
 
 @dataclass(frozen=True)
 class Ladder:
-    """The checkpoints that the rows are made of; of each kind the first makes the single rows, all the last one."""
+    """The checkpoints of the table: the first of each kind makes the single rows, all together the last row."""
 
     pcr: Sequence[Path]
     rpn: Sequence[Path]
@@ -48,7 +48,7 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row: how many percent of the images it fails on, and what that is less than the row above."""
+    """A row: its errors in percent, and by how much they are below those of the row above."""
 
     method: str
     testing: str
@@ -96,7 +96,7 @@ def ladder(
 
 
 def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, records: Records) -> None:
-    """Find out before the first row, not hours later at the last, what is wrong with the networks."""
+    """Check all networks before the first row is measured, not hours later at the last."""
     if not weights.pcr and not weights.rpn:
         raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
     words = by_role(settings)

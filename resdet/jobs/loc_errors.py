@@ -1,4 +1,4 @@
-"""What is told of a data set's localizations: the metrics, and the page that shows where the errors are."""
+"""The report on a data set's localizations: the metrics, and the page that shows where the errors are."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class Judged:
-    """Localizations of a data set, held against its annotations."""
+    """Localizations of a data set, compared with its annotations."""
 
     predictions: LocPredictions
     records: Records

@@ -58,7 +58,7 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     Args:
         args: ``weights``, ``rcnn`` and ``classifier``, lists, ``top_k``, ``score_threshold``, and what
             :func:`resdet.options.add_options` asks for.
-        files: what will be looked at: classifiers of their own go through them now.
+        files: what will be looked at; the networks of ``--classifier`` go through them now.
 
     Raises:
         UsageError: options that are for another kind, or weights that are of another.
@@ -83,8 +83,8 @@ def look(
 
     Args:
         places: which of the files are looked at.
-        frames_done: of a file, how many frames need no answer any more; the last of them gets one again, so that a
-            video that is looked at has one always.
+        frames_done: how many frames of a file have an answer already.  The last of them is answered again, so that
+            every video that is looked at has at least one answer.
         shows: whether progress is shown.
     """
     what = {"cls": "classify", "loc": "localize", "det": "detect"}[looker.task]
@@ -105,7 +105,7 @@ def look(
 
 
 def viewed(files: Sequence[ImageFile], views: Callable[[int, int], list[View]]) -> ViewedImages:
-    """The files as a loader takes them; one that cannot be read is no exception there but an answer."""
+    """The files for a loader; one that cannot be read comes with its ``error`` set, not as an exception."""
     return ViewedImages([f.file for f in files].__getitem__, len(files), views, skip_bad=True)
 
 
@@ -169,7 +169,7 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
 
 
 def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Looker:
-    """The box of each class is the whole image, as where a classifier's guesses are written for evaluation."""
+    """Classifiers: the box of each class is the whole image, as in the guesses that ``eval_cls.py --out`` writes."""
     for option in ("classifier", "rcnn"):
         if getattr(args, option):
             raise UsageError(f"--{option} is for localizers: {args.weights[0]} is a classifier")
@@ -203,4 +203,4 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:
     """The most probable classes; there is one box for each, whose score is the class's probability."""
     best = every[every.scores.argsort(descending=True, stable=True)[:most]]
-    return best[~(best.scores < score_threshold)]  # NaN stays, and is told: it is no class that was not found
+    return best[~(best.scores < score_threshold)]  # NaN stays, to be reported as a network that diverged

@@ -38,7 +38,7 @@ class Proposer:
     precision: str
 
     def folder(self, where: Path, records: Records) -> ProposalFolder:
-        """Where the proposals of these images lie, or will."""
+        """The folder for the proposals of these images."""
         how = f"{self.protocol}, {self.rule}"
         names = hashlib.sha256(records.path_bytes.numpy().tobytes() + records.labels.numpy().tobytes()).hexdigest()
         weights = hashlib.sha256(self.weights.read_bytes()).hexdigest()

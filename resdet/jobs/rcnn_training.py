@@ -81,10 +81,10 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
 
 
 def check_parts(config: RCNNConfig, me: Process) -> None:
-    """Each part of a step draws crops of its own: together they must have as many objects as those of one part.
+    """With ``train.accumulate`` each part of a step draws crops of its own: together they must draw as many objects.
 
     Raises:
-        UsageError: they have fewer.
+        UsageError: rounded for each part, the share of objects gives fewer than for the whole step.
     """
     parts, share = config.train.accumulate, config.model.object_share
     crops = config.train.batch_size // me.processes * config.model.crops_per_image
@@ -97,7 +97,7 @@ def check_parts(config: RCNNConfig, me: Process) -> None:
 
 
 def evenly_spaced(records: Records, count: int) -> Records:
-    """So many of the images, from all over the set; 0: all of them."""
+    """``count`` images from all over the set; 0: all of them."""
     if not 0 < count < len(records):
         return records
     return records.select(torch.arange(count) * len(records) // count)

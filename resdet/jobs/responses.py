@@ -1,4 +1,4 @@
-"""The layer responses of a finished run's net, on images of its own validation set."""
+"""The layer responses of a run's last net, on images of its own validation set (Fig. 7)."""
 
 from __future__ import annotations
 

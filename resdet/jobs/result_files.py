@@ -87,7 +87,7 @@ def read_forms(words: str, task: str) -> tuple[str, ...]:
 
 
 class ResultFiles:
-    """The files of one run: pictures as results come, text when all have come, each file whole when it is there.
+    """The files of one run: pictures as results come, text at the end.  A file that is there is whole.
 
     See :mod:`resdet.jobs.result_forms` and :mod:`resdet.jobs.result_pictures` for what is in each.
 
@@ -119,14 +119,14 @@ class ResultFiles:
         self._pictures = Pictures(classes, DRAW_ABOVE[task] if draw_above is None else draw_above)
 
     def begin(self, *, afresh: bool) -> None:
-        """Make sure that all can be written, which else would be known when the work is done.
+        """Make sure, before the work, that everything can be written.
 
         Args:
-            afresh: nothing was found so far: what an earlier run left in the files to be written is removed.
+            afresh: nothing was found so far: the files that an earlier run left under the same names are removed.
 
         Raises:
             InputError: a class has a name that VOC's files cannot have.
-            OSError: something cannot be written, or the folder for files that are not whole holds some of others.
+            OSError: something cannot be written, or :data:`UNFINISHED` holds files that are not ours.
         """
         for form in self._new_forms():
             form.close(done=False)
@@ -138,7 +138,7 @@ class ResultFiles:
     def others(self) -> list[str]:
         """What lies in the folder under the names of forms that are not asked for.
 
-        An earlier run's, whose weights may have been others, or somebody's own: it is not removed, and to be told.
+        It may be an earlier run's, with other weights, or somebody's own: it is not removed, and the user is told.
         """
         mine = {name for form in self.forms for name in self._names(form)}
         names = {name for names in (*WRITTEN.values(), (PICTURES,)) for name in names} - mine
@@ -146,7 +146,7 @@ class ResultFiles:
 
     def _names(self, form: str) -> tuple[str, ...]:
         names = WRITTEN.get(form, (form,))
-        return names if self.task == "det" else names[:1]  # the others' forms are a file each
+        return names if self.task == "det" else names[:1]  # the other tasks have one file a form
 
     def draw(self, found: Found) -> None:
         """Draw what came of an image or a frame, where pictures are asked for; a video's frames in their order."""
@@ -158,7 +158,7 @@ class ResultFiles:
         self._pictures.close(done=True)
 
     def write(self, results: Iterable[Found], *, done: bool) -> Count:
-        """Write the files of text, all or none, in place of what is there; ``done``: these are all results."""
+        """Write the files of text, all or none, over what is there; ``done``: the results are complete."""
         forms, sources = self._new_forms(), self._new_sources()
         images = skipped = 0
         for found in results:
@@ -193,7 +193,7 @@ class ResultFiles:
             self._clear()
 
     def _clear(self) -> None:
-        """Remove the folder of files that are not whole, a killed run's too, unless it holds something not of ours."""
+        """Remove :data:`UNFINISHED`, a killed run's too, unless it holds files that are not ours."""
         unfinished = self.folder / UNFINISHED
         for file in [file for names in WRITTEN.values() for name in names for file in unfinished.glob(name)]:
             file.unlink()

@@ -1,4 +1,4 @@
-"""The forms of text that results go into, each a file or a few that are whole when they are closed."""
+"""The text formats of results; each writes one file or a few, which are whole once they are closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resdet.predictions.numbering import class_numbers
 
 
 class JsonLines:
-    """``predictions.jsonl``: see :mod:`resdet.predictions.jsonl`; what cannot be read has its error."""
+    """``predictions.jsonl``, see :mod:`resdet.predictions.jsonl`; an unreadable image has its error."""
 
     def __init__(self, folder: Path, classes: Classes) -> None:
         self.names, self._stream = classes.names, _text(folder / "predictions.jsonl")
@@ -32,7 +32,7 @@ class JsonLines:
 
 
 class KaggleCsv:
-    """``predictions.csv`` in Kaggle's form for localization; what cannot be read has no guess.
+    """``predictions.csv`` in Kaggle's form for localization; an unreadable image has no guess.
 
     ``numbered``: ``predictions.numbers.csv``, where a class is its line of ``LOC_synset_mapping.txt``, not its WNID.
     """
@@ -53,8 +53,8 @@ class KaggleCsv:
 class LocText:
     """``predictions.txt`` in the development kit's form for localization.
 
-    Its lines come in alphabetical order and have no names, so a part of it would be read as something else: it is
-    written at the end, when every image has a result.  What cannot be read has a group of zeros, which is no class.
+    Its lines come in alphabetical order and have no names, so an incomplete file would be read wrongly: it is written
+    at the end, when every image has a result.  An unreadable image has a group of zeros, which is no class.
     """
 
     def __init__(self, folder: Path, classes: Classes) -> None:

@@ -1,4 +1,4 @@
-"""Whose each setting of a command line is, where several kinds of networks answer together."""
+"""Which network a ``--set`` word is for, where localizers, R-CNNs and classifiers answer together."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def by_role(settings: Sequence[str]) -> RoleSettings:
 
 
 def without_rcnns(settings: Sequence[str]) -> list[str]:
-    """The words as they are, but for those for R-CNNs: for an answer that has none."""
+    """The words without those for R-CNNs, for an answer without R-CNNs."""
     return [word for word in settings if not word.startswith(RCNN)]
 
 
 def check_roles(settings: RoleSettings, rcnns: Sequence[object], classifiers: Sequence[object]) -> None:
-    """That there are networks for all settings.
+    """Make sure that there are networks for all settings.
 
     Raises:
         UsageError: settings for R-CNNs or classifiers, of which none is named.

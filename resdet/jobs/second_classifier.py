@@ -1,4 +1,4 @@
-"""The classes of an image from networks of their own: the paper's boxes and classes came from two (App. C)."""
+"""``--classifier``: classes from separate networks, as the paper's classes and boxes were (App. C)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def second_guesses(
         classes: whose labels are answered.
         whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.
-        me: among the processes that the images are dealt out to; :meth:`Process.alone` where all are this one's.
+        me: the images are dealt out to its run's processes; :meth:`Process.alone` classifies all of them here.
 
     Returns:
         As :func:`guess`.

@@ -1,7 +1,7 @@
-"""A data set dealt out to the processes of a run, a batch to each in turn; every process has all answers afterwards.
+"""A data set dealt out to the processes of a run, a batch to each in turn; afterwards every process has all answers.
 
-The batches are those of one process, so that the answers are its answers to the bit.  A process may be left without
-a batch; it gets the others' answers all the same.
+The batches are the same as with one process, and so are the answers, to the bit.  A process that gets no batch has
+all answers too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def share_of(images: ViewedImages, batch_size: int, workers: int, me: Process) -
 
 
 def shown(batches: Batches, title: str, me: Process) -> Iterable[Any]:
-    """The batches, their number done on stderr: the first process's, which the others are about as far as."""
+    """The batches, with progress on stderr: the first process shows its own, and the others are about as far."""
     return follow(batches, len(batches), title) if me.is_main else batches
 
 

@@ -1,4 +1,4 @@
-"""What each result is called in the files that results go into."""
+"""Names and numbers of images and frames in the files of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resdet.predictions.match import alphabetical
 
 
 class Source(NamedTuple):
-    """An image or a frame that a result is of."""
+    """The image or frame that a result belongs to."""
 
     file: Path  # the image, or the whole video
     row: str  # its name in tables, which no other has

@@ -1,4 +1,4 @@
-"""The model that trained weights hold, of the kind that is wanted, on its device and ready to be run."""
+"""Trained weights opened to be run: a model of the wanted kind on its device, its classes, and how it is run."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def precision_on(device: torch.device, trained: str) -> str:
 def open_localizer(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace
 ) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
-    """As :func:`open_trained`, for what needs boxes; with how it is tested, and its classes.
+    """As :func:`open_trained`, for a localizer; with its protocol and its classes.
 
     Raises:
-        UsageError: a classifier, which has none, or a detector.
+        UsageError: weights of another kind.
     """
     return as_localizer(*open_trained(weights, settings, args), weights)
 
@@ -86,7 +86,7 @@ def open_localizer(
 def as_localizer(
     loaded: Loaded, how: RunOptions, weights: Path | str
 ) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
-    """What :func:`open_localizer` gives, of weights that are open."""
+    """As :func:`open_localizer`, of weights that are open already."""
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
     if loaded.task == "rcnn":
@@ -103,10 +103,10 @@ def as_localizer(
 def open_rcnn(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace
 ) -> tuple[RCNN, Rescoring, Classes, RunOptions]:
-    """As :func:`open_trained`, for what judges a localizer's boxes; with how it looks, and its classes.
+    """As :func:`open_trained`, for an R-CNN; with which boxes it judges and how, and its classes.
 
     Raises:
-        UsageError: something else.
+        UsageError: weights of another kind.
     """
     loaded, how = open_trained(weights, settings, args)
     if not isinstance(loaded.model, RCNN):
@@ -128,7 +128,7 @@ class OpenedClassifier:
 def open_classifier(
     weights: Path | str, settings: Sequence[str], args: argparse.Namespace, use: str = "classify"
 ) -> OpenedClassifier:
-    """As :func:`open_trained`, for what classifies: a classifier, or a localizer, which holds one.
+    """As :func:`open_trained`, for a classifier, or a localizer, which holds one.
 
     Args:
         use: ``"classify"``, or ``"guess"`` beside localizers.
@@ -140,7 +140,7 @@ def open_classifier(
 
 
 def as_classifier(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedClassifier:
-    """What :func:`open_classifier` gives, of weights that are open."""
+    """As :func:`open_classifier`, of weights that are open already."""
     if isinstance(loaded.model, FasterRCNN | RCNN):
         kind = NAMES[loaded.task]
         raise UsageError(f"{weights}: {kind}, which says nothing of an image as a whole: wanted a classifier")
@@ -159,7 +159,7 @@ class OpenedDetector:
 
 
 def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedDetector:
-    """As :func:`open_trained`, for what detects.
+    """As :func:`open_trained`, for a detector.
 
     Raises:
         UsageError: a classifier or a localizer.
@@ -168,7 +168,7 @@ def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.N
 
 
 def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedDetector:
-    """What :func:`open_detector` gives, of weights that are open."""
+    """As :func:`open_detector`, of weights that are open already."""
     if not isinstance(loaded.model, FasterRCNN):
         kind = NAMES[loaded.task]
         raise UsageError(f"{weights}: {kind}, which does not detect: wanted what tools/train_det.py makes")

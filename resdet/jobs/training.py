@@ -88,7 +88,7 @@ def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
 
 
 def check_labels(spec: str, records: Records) -> None:
-    """Make sure that every label has a class: else training would stop in the middle, on a GPU without saying where.
+    """Make sure that every label has a class: else training would stop midway, on a GPU without saying where.
 
     Raises:
         InputError: one has none; its image is named.
@@ -126,19 +126,19 @@ def start(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, device: str) -
 
 
 def mean_color(model: nn.Module) -> tuple[float, ...]:
-    """RGB of the mean that a model subtracts, over all pixels where each has its own: what borders are filled with."""
+    """RGB of the mean that a model subtracts, averaged where each pixel has its own: borders are filled with it."""
     mean: Tensor = model.mean  # type: ignore[assignment]  # (3,) or (3, size, size)
     return tuple(mean.flatten(1).mean(1).tolist()) if mean.dim() == 3 else tuple(mean.tolist())
 
 
 def validation_images(config: ClsConfig | LocConfig, records: Records, side: int) -> TestImages:
-    """The centre crops of ``side`` pixels, whatever the config's own side is."""
+    """Centre crops of ``side`` pixels; the resized shorter side is in the config's proportion to it."""
     return TestImages(records, round(config.data.resize * side / config.data.size), side)
 
 
 @dataclass(frozen=True)
 class Course:
-    """What a run goes through, and how it is judged; see :class:`resdet.engine.fit.Run`."""
+    """What differs between tasks in a run; see :class:`resdet.engine.fit.Run`."""
 
     steps: int
     steps_per_epoch: int
@@ -189,7 +189,7 @@ def check_enough(spec: str, records: Records, me: Process) -> None:
 
 
 def write_config(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, out: Path) -> None:
-    """All settings, in a run's folder."""
+    """Write all settings, resolved, into a run's folder."""
     file = out / "config.yaml"
     with naming(file):
         file.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
@@ -206,7 +206,7 @@ def run_course(
     out: Path,
     resume: bool,
 ) -> None:
-    """Train ``model`` from the first step of a course, or the one it had come to, to the last.
+    """Train ``model`` to the last step, from the first or from where a run was cut off.
 
     Raises:
         UsageError: another process is training into the folder; and what :func:`resdet.engine.fit.fit` raises.
