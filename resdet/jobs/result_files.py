@@ -155,7 +155,7 @@ class ResultFiles:
 
     def end_pictures(self) -> None:
         """Nothing more is drawn."""
-        self._pictures.close(done=True)
+        self._pictures.end_video()
 
     def write(self, results: Iterable[Found], *, done: bool) -> Count:
         """Write the files of text, all or none, over what is there; ``done``: the results are complete."""

@@ -35,7 +35,7 @@ class Pictures:
 
     def add(self, source: Source, result: ImageResult) -> None:
         if source.frame in (None, 0):
-            self._end_video()
+            self.end_video()
         if result.error is not None:
             return
         if source.frame is None:
@@ -46,17 +46,15 @@ class Pictures:
         assert self._video is not None  # frames come in their order
         self._video.add(self._drawn(next(self._frames), result))
 
-    def close(self, done: bool) -> None:
-        self._end_video()
+    def end_video(self) -> None:
+        """End the video that is being drawn, if there is one."""
+        if self._video is not None:
+            self._video.close()
+            self._video, self._frames = None, iter(())
 
     def _drawn(self, image: np.ndarray, result: ImageResult) -> np.ndarray:
         found = result.detections
         return pictures.draw(image, found[found.scores >= self.draw_above], self.names)
-
-    def _end_video(self) -> None:
-        if self._video is not None:
-            self._video.close()
-            self._video, self._frames = None, iter(())
 
 
 def check_apart(files: Sequence[ImageFile], folder: Path) -> None:

@@ -138,7 +138,7 @@ def validation_images(config: ClsConfig | LocConfig, records: Records, side: int
 
 @dataclass(frozen=True)
 class Course:
-    """What differs between tasks in a run; see :class:`resdet.engine.fit.Run`."""
+    """The part of a :class:`resdet.engine.fit.Run` that differs between tasks; its fields have the same names."""
 
     steps: int
     steps_per_epoch: int
@@ -211,20 +211,12 @@ def run_course(
     Raises:
         UsageError: another process is training into the folder; and what :func:`resdet.engine.fit.fit` raises.
     """
-    settings = to_dict(config)
     progress = TrainingProgress(course.steps, course.images_per_step or config.train.batch_size)
     run = Run(
+        **vars(course),
         out=out,
         how=config.train.at_its_batch(),
-        steps=course.steps,
-        steps_per_epoch=course.steps_per_epoch,
-        batches=course.batches,
-        evaluate=course.evaluate,
-        best_by=course.best_by,
-        name_of=course.name_of,
-        images_per_step=course.images_per_step,
-        size_settings=course.size_settings,
-        identity=Checkpoint(task, settings, classes.ids, classes.names, 0, {}),
+        identity=Checkpoint(task, to_dict(config), classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,
         tell=progress.say if me.is_main else lambda line: None,
         begun=partial(write_config, config, out) if me.is_main else lambda: None,
