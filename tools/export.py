@@ -16,12 +16,15 @@ EXAMPLE = """examples:
   python tools/export.py --weights runs/det/best.pt --out detector.onnx --set test.score_threshold=0.3
   python tools/export.py --weights runs/cls/best.pt --out resnet18.pth --format torchvision
 
-A .safetensors file holds the config and the classes too and is taken wherever --weights is.  ONNX takes uint8 RGB
-images (any number, side data.size) and gives probabilities, a localizer also labels, boxes and their scores; a detector
-takes images of any one size, which are to be scaled to test.shorter and test.longer, and gives boxes in their pixels,
-scores, labels, and how many there are of each image, the rest being zeros and labels of -1.  The file holds the classes
-and these sizes as JSON, and writing it needs the packages onnx and onnxscript.  torchvision's names are for the ResNet
-and its classifier, without an RPN or what reads boxes; its images are to be normalised as torchvision does it."""
+.safetensors   holds the config and the classes too, and is taken wherever --weights is
+.onnx          takes uint8 RGB images, any number at once; writing it needs the packages onnx and onnxscript
+  classifier     images of side data.size; gives probabilities
+  localizer      the same images; gives probabilities, labels, boxes and the boxes' scores
+  detector       images of any one size, which you scale to test.shorter and test.longer; gives boxes in their pixels,
+                 scores, labels, and how many there are in each image: the rest is zeros, and labels of -1
+               The file holds the classes and these sizes as JSON.
+torchvision    the ResNet and its classifier under torchvision's names, without an RPN or what reads boxes; normalise
+               its images as torchvision does"""
 
 
 def arguments() -> argparse.ArgumentParser:
