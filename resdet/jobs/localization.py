@@ -70,17 +70,23 @@ def open_locators(
     check_roles(words, named.rcnns, named.classifiers)
     opened = [as_localizer(*first, files[0])] if first else []
     opened += [open_localizer(file, words.localizers, args) for file in files[len(opened) :]]
-    _, _, classes, how = opened[0]
+    classes = opened[0].classes
 
     def label(of: Classes, file: Path | str) -> Tensor | None:
         return None if of.ids == classes.ids else label_map(classes, of, files[0], file)
 
-    members = [Member(m, p, label(c, file), own.precision) for (m, p, c, own), file in zip(opened, files, strict=True)]
+    members = [
+        Member(one.model, one.protocol, label(one.classes, file), one.how.precision)
+        for one, file in zip(opened, files, strict=True)
+    ]
     if members[0].protocol.averaged:
         _check_same_candidates(members, files)
-    judges = [(file, *open_rcnn(file, words.rcnns, args)) for file in named.rcnns]
-    rescorers = [Rescorer(model, rule, label(c, file), own.precision) for file, model, rule, c, own in judges]
-    return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, how)
+    judges = [open_rcnn(file, words.rcnns, args) for file in named.rcnns]
+    rescorers = [
+        Rescorer(one.model, one.rule, label(one.classes, file), one.how.precision)
+        for one, file in zip(judges, named.rcnns, strict=True)
+    ]
+    return OpenedLocators(Locators(tuple(members), tuple(rescorers)), classes, opened[0].how)
 
 
 def _check_same_candidates(members: Sequence[Member], files: Sequence[Path | str]) -> None:
@@ -158,14 +164,15 @@ def oracle_misses(
 def _oracle_misses_of(
     weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, *, alone: bool
 ) -> NDArray[np.bool_]:
-    model, protocol, classes, how = open_localizer(weights, by_role(settings).localizers, args)
-    if protocol.averaged and not alone:
+    opened = open_localizer(weights, by_role(settings).localizers, args)
+    how = opened.how
+    if opened.protocol.averaged and not alone:
         raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")
-    images = viewed_as_drawn_on(records, protocol.views)
-    truth = relabel(records, classes, weights).target
+    images = viewed_as_drawn_on(records, opened.protocol.views)
+    truth = relabel(records, opened.classes, weights).target
 
     def best(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
-        return (best_candidates(model, batches, truth, how.device, how.precision).cpu(),)
+        return (best_candidates(opened.model, batches, truth, how.device, how.precision).cpu(),)
 
     (overlap,) = rows_of_all(images, how.batch_size, how.workers, how.me, "oracle", best)
     return overlap.numpy() < 0.5

@@ -72,10 +72,18 @@ def precision_on(device: torch.device, trained: str) -> str:
     return "fp32" if trained == "fp16" and device.type == "cpu" else trained
 
 
-def open_localizer(
-    weights: Path | str, settings: Sequence[str], args: argparse.Namespace
-) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
-    """As :func:`open_trained`, for a localizer; with its protocol and its classes.
+@dataclass(frozen=True)
+class OpenedLocalizer:
+    """A trained localizer on its device, how it is tested, its classes, and how it is run."""
+
+    model: AnyLocalizer
+    protocol: LocProtocol
+    classes: Classes
+    how: RunOptions
+
+
+def open_localizer(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedLocalizer:
+    """As :func:`open_trained`, for a localizer.
 
     Raises:
         UsageError: weights of another kind.
@@ -83,9 +91,7 @@ def open_localizer(
     return as_localizer(*open_trained(weights, settings, args), weights)
 
 
-def as_localizer(
-    loaded: Loaded, how: RunOptions, weights: Path | str
-) -> tuple[AnyLocalizer, LocProtocol, Classes, RunOptions]:
+def as_localizer(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedLocalizer:
     """As :func:`open_localizer`, of weights that are open already."""
     if loaded.task == "det":
         raise UsageError(f"{weights}: a detector: wanted a localizer (tools/eval_det.py measures a detector)")
@@ -97,13 +103,21 @@ def as_localizer(
             "tools/eval_cls.py measures a classifier)"
         )
     protocol = build_protocol(loaded.config)  # type: ignore[arg-type]  # a localizer comes with a LocConfig
-    return loaded.model, protocol, loaded.classes, how
+    return OpenedLocalizer(loaded.model, protocol, loaded.classes, how)
 
 
-def open_rcnn(
-    weights: Path | str, settings: Sequence[str], args: argparse.Namespace
-) -> tuple[RCNN, Rescoring, Classes, RunOptions]:
-    """As :func:`open_trained`, for an R-CNN; with which boxes it judges and how, and its classes.
+@dataclass(frozen=True)
+class OpenedRCNN:
+    """A trained R-CNN on its device, which boxes it judges and how, its classes, and how it is run."""
+
+    model: RCNN
+    rule: Rescoring
+    classes: Classes
+    how: RunOptions
+
+
+def open_rcnn(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedRCNN:
+    """As :func:`open_trained`, for an R-CNN.
 
     Raises:
         UsageError: weights of another kind.
@@ -112,7 +126,7 @@ def open_rcnn(
     if not isinstance(loaded.model, RCNN):
         raise UsageError(f"{weights}: {NAMES[loaded.task]}: wanted an R-CNN (tools/train_rcnn.py makes one)")
     config: Any = loaded.config  # an RCNNConfig, as an RCNN comes with
-    return loaded.model, build_rescoring(config), loaded.classes, how
+    return OpenedRCNN(loaded.model, build_rescoring(config), loaded.classes, how)
 
 
 @dataclass(frozen=True)
