@@ -1,6 +1,6 @@
 """Find what is wrong with data sets before anything is trained on them: files, boxes, classes, images they share.
 
-It ends with 0 where nothing is wrong and with 1 where something is.
+It exits with 0 where nothing is wrong and with 1 where something is.
 """
 
 from __future__ import annotations

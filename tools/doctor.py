@@ -1,6 +1,6 @@
-"""Say what this machine has of what resdet needs: packages, GPUs, and whether the operators answer right on each.
+"""Check this machine: packages, GPUs, and whether the operators give right answers on each device.
 
-Its lines belong into a report of a fault.  It ends with 1 where something that is needed is missing or broken.
+Put its output into a bug report.  It exits with 1 where something that is needed is missing or broken.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ OPTIONAL = {
     "faster-coco-eval": ("faster_coco_eval", "eval_det.py --coco-backend faster-coco-eval"),
     "onnx": ("onnx", "export.py to ONNX"),
     "onnxscript": ("onnxscript", "export.py to ONNX"),
-    "triton": ("triton", "regions and NMS on a GPU"),
+    "triton": ("triton", "RoI operators and NMS on a GPU"),
 }
 AGREE = 1e-4  # how far an operator's float32 answer may be from its reference
 
@@ -38,7 +38,7 @@ class Check(NamedTuple):
     what: str
     found: str  # a version, a name, or what is wrong
     ok: bool
-    needed: bool = True  # not ok: something does not work; else something is not there that may lack
+    needed: bool = True  # false: it is optional, and missing it is no fault
 
 
 def checks() -> Iterator[Check]:
