@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -87,21 +88,13 @@ def look(
             every video that is looked at has at least one answer.
         shows: whether progress is shown.
     """
-    what = {"cls": "classify", "loc": "localize", "det": "detect"}[looker.task]
-    size = looker.how.batch_size
-    for place, run in groupby(places, lambda i: i if is_video(files[i].file) else -1):
-        if place >= 0:
-            file = files[place].file
-            start = max(0, frames_done(place) - 1)
-            batches: Batches = viewed_frames(file, looker.views, size, start)
-            if shows:
-                batches = follow(batches, -(-max(0, frame_count(file) - start) // size), f"{what} {file.name}")
-            for answer in looker.answer(batches):
-                frame = answer.index if answer.error is None else None
-                name = str(file) if frame is None else f"{file}#{frame:06d}"
-                yield Found(place, frame, _result(answer, name))
+    what = {"cls": "classify", "loc": "localize", "det": "detect"}[looker.task] if shows else ""
+    # each video by itself, images between videos together
+    for video, run in groupby(places, lambda i: i if is_video(files[i].file) else None):
+        if video is None:
+            yield from _look_at_images(looker, files, list(run), what)
         else:
-            yield from _look_at_images(looker, files, list(run), what if shows else "")
+            yield from _look_at_video(looker, files[video].file, video, frames_done(video), what)
 
 
 def viewed(files: Sequence[ImageFile], views: Callable[[int, int], list[View]]) -> ViewedImages:
@@ -115,6 +108,17 @@ def _look_at_images(looker: Looker, files: Sequence[ImageFile], places: Sequence
     for answer in looker.answer(follow(batches, len(batches), what) if what else batches):
         place = places[answer.index]
         yield Found(place, None, _result(answer, str(files[place].file)))
+
+
+def _look_at_video(looker: Looker, file: Path, place: int, done: int, what: str) -> Iterator[Found]:
+    start, size = max(0, done - 1), looker.how.batch_size
+    batches: Batches = viewed_frames(file, looker.views, size, start)
+    if what:
+        batches = follow(batches, -(-max(0, frame_count(file) - start) // size), f"{what} {file.name}")
+    for answer in looker.answer(batches):
+        frame = answer.index if answer.error is None else None
+        name = str(file) if frame is None else f"{file}#{frame:06d}"
+        yield Found(place, frame, _result(answer, name))
 
 
 def _result(answer: Detected, name: str) -> ImageResult:
