@@ -122,7 +122,7 @@ def _locate(
     proposed = [_candidates(shown, asked, device) for shown in shows]
     answers = []
     for row, (image, *each) in enumerate(zip(images, *proposed, strict=True)):
-        every = _pooled(each, averaged=locators.members[0].protocol.averaged)
+        every = _joined(each, averaged=locators.members[0].protocol.averaged)
         boxes, box_scores = _decide(locators, image, asked[row], *every, device)
         boxes = clip(boxes, boxes.new_tensor([image.width, image.height]))
         k = labels.shape[1]
@@ -132,7 +132,7 @@ def _locate(
     return answers
 
 
-def _pooled(each: Sequence[tuple[Tensor, Tensor]], *, averaged: bool) -> tuple[Tensor, Tensor]:
+def _joined(each: Sequence[tuple[Tensor, Tensor]], *, averaged: bool) -> tuple[Tensor, Tensor]:
     """Scores ``(k, P)`` and boxes ``(k, P, 4)`` of one image from those of each localizer."""
     scores, boxes = zip(*each, strict=True)
     if averaged:
@@ -144,9 +144,9 @@ def _decide(
     locators: Locators, image: ViewedImage, asked: Tensor, scores: Tensor, boxes: Tensor, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The box ``(k, 4)`` of each class and its score ``(k,)`` out of ``(k, P)`` candidates."""
-    if locators.rescorers and not (scores.isfinite().all() and boxes.isfinite().all()):
-        return torch.full_like(boxes[:, 0], torch.nan), torch.full_like(scores[:, 0], torch.nan)  # no crops to judge
     if locators.rescorers:
+        if not (scores.isfinite().all() and boxes.isfinite().all()):  # there are no crops to judge
+            return torch.full_like(boxes[:, 0], torch.nan), torch.full_like(scores[:, 0], torch.nan)
         rule = locators.rescorers[0].rule
         crops = shared_crops(scores, boxes, (image.width, image.height), rule)
         parts = locators.parts(image.width, image.height)[len(locators.members) :]
