@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.errors import UsageError
     from resdet.eval.cls import cls_metrics, guess_ranks
     from resdet.eval.cls_table import cls_table
-    from resdet.jobs.cls_report import confusion_of
+    from resdet.eval.confusion import class_confusion, most_confused, write_matrix
     from resdet.predictions.read import read_loc
 
     cli.make_room(files=(args.json,), folders=(args.out,))
@@ -68,7 +68,11 @@ def main(argv: list[str] | None = None) -> None:
         metrics = cls_metrics(guess_ranks(guesses, records.labels), "predictions")
     if not cli.tells():
         return  # under torchrun the first process does the rest
-    metrics["confused"] = confusion_of(guesses, records, args.out)
+    names = records.classes.names
+    matrix = class_confusion(guesses[:, 0], records.labels.numpy(), len(names))
+    metrics["confused"] = most_confused(matrix, names)
+    if args.out:
+        write_matrix(args.out / "confusion.csv", matrix, names)
     for file in filter(None, (args.json, args.out and args.out / "eval.json")):
         cli.write_json(file, metrics)
     if args.weights and args.out:
