@@ -116,9 +116,7 @@ def predict(
 
     def located(batches: Iterable[Sequence[ViewedImage]]) -> Rows:
         found = locate_together(locators, batches, how.device, guesses=guesses, true_labels=records.labels)
-        mine = as_predictions(list(found))
-        assert mine.gt_class_boxes is not None  # true labels were given
-        return torch.from_numpy(mine.labels), torch.from_numpy(mine.boxes), torch.from_numpy(mine.gt_class_boxes)
+        return _rows(list(found))
 
     rows = rows_of_all(images, how.batch_size, how.workers, how.me, "localize", located)
     return LocPredictions(*(column.numpy() for column in rows))
@@ -178,17 +176,15 @@ def _oracle_misses_of(
     return overlap.numpy() < 0.5
 
 
-def as_predictions(answers: Sequence[Located]) -> LocPredictions:
-    """Answers in the frame of ILSVRC's files, rounded as a written file would be."""
+def _rows(answers: Sequence[Located]) -> Rows:
+    """The columns of :class:`LocPredictions`: boxes as in ILSVRC's files, rounded as a written file would be."""
     width = np.array([a.width for a in answers])
     height = np.array([a.height for a in answers])
-    labels = torch.stack([a.labels for a in answers]).numpy()
+    true_boxes = [a.true_class_box for a in answers if a.true_class_box is not None]  # all: true labels were given
     boxes = to_inclusive(torch.stack([a.boxes for a in answers]), width[:, None], height[:, None])
-    true_boxes = [a.true_class_box for a in answers if a.true_class_box is not None]
-    if len(true_boxes) < len(answers):
-        return LocPredictions(labels, boxes.astype(np.float64))
-    known = to_inclusive(torch.stack(true_boxes), width, height).astype(np.float64)
-    return LocPredictions(labels, boxes.astype(np.float64), known)
+    known = to_inclusive(torch.stack(true_boxes), width, height)
+    as_float = (torch.from_numpy(column.astype(np.float64)) for column in (boxes, known))
+    return torch.stack([a.labels for a in answers]), *as_float
 
 
 def metrics(predictions: LocPredictions, records: Records) -> dict[str, Any]:
