@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         if args.protocol or args.settings:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")
-        guesses = read_loc(args.predictions, records).labels
+        guesses = read_loc(args.predictions, records.without_boxes()).labels  # nor the sizes that boxes refer to
         metrics = cls_metrics(guess_ranks(guesses, records.labels), "predictions")
     if not cli.tells():
         return  # under torchrun the first process does the rest

@@ -10,7 +10,7 @@ import torch
 
 from resdet.data.records import Records
 from resdet.predictions.det import DetPredictions, collect
-from resdet.predictions.jsonl import ImageResult, format_line, results
+from resdet.predictions.jsonl import ImageResult, format_line, other_size, results
 from resdet.predictions.match import by_name
 from resdet.structures import Detections
 
@@ -19,14 +19,19 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
     """Read a file's ``text``; its lines are matched by file name, an image with an error has no detections.
 
     Raises:
-        InputError: a malformed line, an image without a line, or twice, or unknown.
+        InputError: a malformed line, an image without a line, or twice, or unknown, or of another size than its
+            annotation's.
     """
-    names, places, found = [], [], []
+    names, places, sizes, found = [], [], [], []
     for place, result in results(file, text, records.classes):
         names.append(result.file)
         places.append(place)
+        sizes.append([result.width or 0, result.height or 0])
         found.append(result.detections)
     images = by_name(records, names, places, file, of_files=True)
+    for annotated, size, place, detections in zip(records.sizes[images].tolist(), sizes, places, found, strict=True):
+        if len(detections) and min(annotated) > 0 and size != annotated:
+            raise other_size(place, size, annotated)
     return collect(zip(images.tolist(), found, strict=True))
 
 

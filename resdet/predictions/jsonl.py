@@ -14,7 +14,9 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from resdet.data.drawn import same_shape
 from resdet.data.records import Classes, Records
 from resdet.errors import InputError
 from resdet.predictions.groups import MISSING
@@ -83,10 +85,12 @@ def results(file: Path, text: str, classes: Classes) -> Iterator[tuple[str, Imag
 def read(file: Path, text: str, records: Records) -> LocPredictions:
     """Read a file's ``text`` as localizations: the first five detections of each image, matched by file name.
 
-    An image with an error has no guess.
+    An image with an error has no guess.  Boxes of an image that has been scaled since it was annotated are scaled back,
+    as :mod:`resdet.data.drawn` scales such images.
 
     Raises:
-        InputError: a malformed line, an image without a line, or twice, or unknown.
+        InputError: a malformed line, an image without a line, or twice, or unknown, or found in at another shape than
+            its annotation's.
     """
     lines = text.count("\n") + 1
     labels = np.full((lines, MAX_GUESSES), MISSING, dtype=np.int64)
@@ -100,9 +104,32 @@ def read(file: Path, text: str, records: Records) -> LocPredictions:
         count = min(len(result.detections), MAX_GUESSES)
         labels[row, :count] = result.detections.labels[:count].numpy()
         boxes[row, :count] = result.detections.boxes[:count].numpy()
-    pixels = to_inclusive(boxes, sizes[:, None, 0], sizes[:, None, 1]).astype(np.float64)
     images = by_name(records, names, places, file, of_files=True)
-    return reorder(LocPredictions(labels[: len(names)], pixels[: len(names)]), images)
+    given = slice(len(names))
+    drawn = _drawn_sizes(sizes[given], labels[given, 0] >= 0, records.sizes.numpy()[images], places)
+    scaled = boxes[given] * np.tile(drawn / sizes[given], 2)[:, None]
+    pixels = to_inclusive(scaled, drawn[:, None, 0], drawn[:, None, 1]).astype(np.float64)
+    return reorder(LocPredictions(labels[given], pixels), images)
+
+
+def _drawn_sizes(
+    sizes: NDArray[np.int64], guessed: NDArray[np.bool_], annotated: NDArray[np.int32], places: Sequence[str]
+) -> NDArray[np.int64]:
+    """``(N, 2)``: width and height of each image by its annotation; where that says none, by the file's line."""
+    drawn = np.where((annotated > 0).all(1, keepdims=True), annotated, sizes)
+    for row in np.flatnonzero(guessed & (drawn != sizes).any(1)):
+        if not same_shape(sizes[row], drawn[row]):
+            raise other_size(places[row], sizes[row], drawn[row])
+    return drawn
+
+
+def other_size(place: str, size: Sequence[int], annotated: Sequence[int]) -> InputError:
+    """What to raise of boxes found in an image that is not as large as the one that was annotated."""
+    turned = " (it may have been drawn on before EXIF turned it)" if tuple(size) == tuple(annotated)[::-1] else ""
+    return InputError(
+        f"{place}: the image is {size[0]} x {size[1]} pixels there, {annotated[0]} x {annotated[1]} by its "
+        f"annotation{turned}: its boxes would be in wrong places"
+    )
 
 
 def _short(value: np.float32) -> float:

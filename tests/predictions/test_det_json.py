@@ -94,6 +94,17 @@ def test_jsonl_is_matched_by_file_name_and_an_image_with_an_error_has_no_detecti
         read(tmp_path, "".join(lines[1:]), records_of(), "r.jsonl")
 
 
+def test_jsonl_of_images_of_another_size_than_their_annotations_is_refused(tmp_path):
+    names, boxes = ("a.png", "b.png", "c.png"), ((0, 0, 9, 9),)
+    lines = [jsonl.format_line(ImageResult(name, 32, 24, found()), NAMES) for name in names]
+    assert len(read(tmp_path, "".join(lines), records_of(), "r.jsonl")) == 0
+    lines[1] = jsonl.format_line(ImageResult("b.png", 32, 24, found((0, 0.5, *boxes))), NAMES)
+    with pytest.raises(
+        InputError, match=r"r\.jsonl:2: the image is 32 x 24 pixels there, 64 x 48 by its annotation: its"
+    ):
+        read(tmp_path, "".join(lines), records_of(), "r.jsonl")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -117,7 +128,7 @@ WHOLE_FILES = {
     "comp4_det_test_bee.txt": "a 0.5 1 1 10 20\nc 0.25 3 4 3 4\n",
     "r.json": json.dumps([coco(), coco(image_id=20, category_id=7)]),
     "r.jsonl": "".join(
-        jsonl.format_line(ImageResult(f"{n}.png", 9, 9, found((1, 0.5, (1, 2, 3, 4)))), NAMES) for n in "abc"
+        jsonl.format_line(ImageResult(f"{n}.png", 64, 48, found((1, 0.5, (1, 2, 3, 4)))), NAMES) for n in "abc"
     ),
 }
 INSERTED = (

@@ -88,6 +88,26 @@ def test_only_the_first_five_detections_are_guesses(tmp_path):
     assert read_loc(tmp_path / "p", records_of("a")).labels.tolist() == [[0, 1, 2, 0, 1]]
 
 
+def test_boxes_found_in_a_smaller_copy_of_an_image_are_scaled_to_its_annotation(tmp_path):
+    rows = [
+        Record(f"val/{name}.JPEG", 0, size=size) for name, size in (("a", (128, 96)), ("b", (0, 0)), ("c", (64, 48)))
+    ]
+    records = pack(Path("set"), CLASSES, rows)
+    (tmp_path / "p").write_text("".join(entry(file=f"{name}.png", detection={"box": [1, 2, 30, 48]}) for name in "cab"))
+    assert read_loc(tmp_path / "p", records).boxes[:, 0].tolist() == [[2, 4, 59, 95], [1, 2, 29, 47], [1, 2, 29, 47]]
+
+
+def test_boxes_found_in_an_image_of_another_shape_are_refused(tmp_path):
+    records = pack(Path("set"), CLASSES, [Record("val/a.JPEG", 0, size=(48, 64))])
+    (tmp_path / "p").write_text(entry())
+    with pytest.raises(InputError, match=r"p:1: the image is 64 x 48 pixels there, 48 x 64 by its annotation \(it may"):
+        read_loc(tmp_path / "p", records)
+    (tmp_path / "p").write_text(entry(detections=[]))
+    assert read_loc(tmp_path / "p", records).labels[0].tolist() == [-1] * 5  # nothing there that could lie elsewhere
+    (tmp_path / "p").write_text(entry())
+    assert read_loc(tmp_path / "p", records.without_boxes()).labels[0, 0] == 2
+
+
 def test_a_name_that_the_class_list_does_not_have_is_only_another_spelling(tmp_path):
     (tmp_path / "p").write_text(entry(detection={"name": "house cat"}))
     assert read_loc(tmp_path / "p", records_of("a")).labels[0, 0] == 2
