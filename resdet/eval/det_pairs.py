@@ -48,8 +48,15 @@ class Pairs:
 
 def truth_of(records: Records) -> Truth:
     """All true boxes of ``records``, in their order."""
-    boxes = records.boxes.numpy().astype(np.float64)
+    boxes = _as_written(records.boxes.numpy())
     return Truth(records.box_images().numpy(), records.box_labels.numpy(), boxes, records.box_ignored.numpy())
+
+
+def _as_written(boxes: NDArray[np.float32]) -> Boxes:
+    """The hundredths of a pixel that annotations are written in, as double, where a number is one of them rounded."""
+    exact = boxes.astype(np.float64)
+    hundredths = np.round(exact, 2)
+    return np.where(hundredths.astype(np.float32) == boxes, hundredths, exact)
 
 
 @HUGE_NUMBERS

@@ -12,10 +12,12 @@ from judged_sets import NAMES, found_in, judged_sets, records_of
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from resdet.data.formats import open_records
 from resdet.errors import UsageError
 from resdet.eval.average_precision import averages
 from resdet.eval.det import det_metrics
 from resdet.eval.det_rules import judge
+from resdet.predictions.read import read_det
 
 TWELVE = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 WHOLE, FAR = (0, 0, 99, 99), (300, 300, 399, 399)
@@ -100,6 +102,28 @@ def test_the_twelve_numbers_are_pycocotools_own(tmp_path, with_areas, capsys):
     truth, found, areas = random_set(0)
     check(tmp_path, truth, found, areas if with_areas else None)
     assert capsys.readouterr().out == ""  # it keeps quiet
+
+
+def test_boxes_of_tenths_and_hundredths_are_as_large_as_their_files_say(tmp_path):
+    """Where a side came out a hair too short, half a box was no half, and 32 x 32 pixels were not of medium size."""
+    true, half = [168.9, 151.6, 43.6, 30.7], [168.9, 151.6, 21.8, 30.7]
+    rows = [{"id": 5, "image_id": 3, "category_id": 1, "bbox": true, "area": 2000, "iscrowd": 0}]
+    images, kinds = [{"id": 3, "file_name": "3.jpg"}], [{"id": 1, "name": "ant"}]
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(json.dumps({"images": images, "categories": kinds, "annotations": rows}))
+    boxes = ([25.8, 137.0, 32.0, 32.0], half)
+    answers = [{"image_id": 3, "category_id": 1, "bbox": box, "score": 0.9 - i / 10} for i, box in enumerate(boxes)]
+    found.write_text(json.dumps(answers))
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground = COCO(str(truth))
+        evaluation = COCOeval(ground, ground.loadRes(str(found)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    records = open_records(f"coco:{tmp_path}:{truth}")
+    metrics = det_metrics(read_det(found, records), records, "coco")
+    assert [-1 if metrics[name] is None else metrics[name] / 100 for name in TWELVE] == pytest.approx(evaluation.stats)
+    assert metrics["AP50"] == pytest.approx(50)  # one right, behind one wrong
 
 
 @given(judged_sets())
