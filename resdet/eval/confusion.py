@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdet.data.records import Records
-from resdet.eval.det_pairs import Truth, overlapping, truth_of
+from resdet.eval.det_pairs import Overlap, Pairs, Truth, overlapping, paired_iou, share_inside, truth_of
+from resdet.eval.det_rules import what_counts
 from resdet.predictions.det import DetPredictions
 
 SURE = 0.3  # a score; what is below is kept for its recall, and is not what a detector would draw
@@ -32,20 +33,31 @@ def class_confusion(guesses: NDArray[np.int64], labels: NDArray[np.int64], class
 
 
 def box_confusion(
-    found: DetPredictions, records: Records, *, score: float = SURE, iou: float = NEAR
+    found: DetPredictions,
+    records: Records,
+    *,
+    left_out: NDArray[np.int64] | None = None,
+    crowds: bool = False,
+    score: float = SURE,
+    iou: float = NEAR,
 ) -> NDArray[np.int64]:
     """How many objects of each class were found as each.
 
     Detections of at least ``score``, the surest first, take the free object that they overlap best, of whatever class,
     by an IoU of at least ``iou``.  What overlaps only an ignored box (VOC's difficult, COCO's crowds) is not counted.
 
+    Args:
+        left_out: see :func:`resdet.eval.det_rules.judge`.
+        crowds: whether an ignored box holds what lies in it by ``iou`` of its own area, as for COCO; else it takes as
+            much as a true box does.
+
     Returns:
         ``(K + 1, K + 1)``: a row a true class, a column a found one; the last row: detections of no object, the last
         column: objects that were not found.
     """
-    classes, truth = len(records.classes), truth_of(records)
-    found = found[found.scores >= score]
-    of = _objects_found(found, truth, iou)
+    classes = len(records.classes)
+    found, truth = what_counts(found[found.scores >= score], truth_of(records), classes, left_out)
+    of = _objects_found(found, truth, iou, share_inside if crowds else paired_iou)
     labels, ignored = np.append(truth.labels, classes), np.append(truth.ignored, False)  # -1: the last, no object
     missed = ~ignored
     missed[-1] = False
@@ -86,10 +98,18 @@ def _counted(true: NDArray[np.int64], found: NDArray[np.int64], classes: int) ->
     return np.bincount(true * side + found, minlength=side * side).reshape(side, side)
 
 
-def _objects_found(found: DetPredictions, truth: Truth, iou: float) -> NDArray[np.int64]:
-    """``(N,)``: the true box that each detection takes, -1 for none.  Ignored ones are for what takes no other."""
-    least = np.full(len(truth.labels), iou)
-    pairs = overlapping(found.images, found.boxes, truth.images, truth.boxes, least)
+def _objects_found(found: DetPredictions, truth: Truth, iou: float, held: Overlap) -> NDArray[np.int64]:
+    """``(N,)``: the true box that each detection takes, -1 for none.  Ignored ones are for what takes no other.
+
+    Args:
+        held: how much a detection overlaps an ignored box.
+    """
+    parts = []
+    for rows, overlap in ((np.flatnonzero(~truth.ignored), paired_iou), (np.flatnonzero(truth.ignored), held)):
+        boxes, least = truth[rows], np.full(len(rows), iou)
+        pairs = overlapping(found.images, found.boxes, boxes.images, boxes.boxes, least, overlap)
+        parts.append((pairs.found, rows[pairs.truth], pairs.overlap))
+    pairs = Pairs(*(np.concatenate(field) for field in zip(*parts, strict=True)))
     late = truth.ignored[pairs.truth]
     order = np.lexsort((pairs.truth, -pairs.overlap, late, pairs.found, -found.scores[pairs.found]))
     of, free = np.full(len(found), -1), np.ones(len(truth.labels), dtype=bool)

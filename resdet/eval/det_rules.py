@@ -63,17 +63,23 @@ def judge(
     Args:
         left_out: ``(P, 2)`` rows of image index and label, ILSVRC's blacklist: the image does not count for the class.
     """
-    truth, found = truth_of(records), predictions
-    if left_out is not None and len(left_out):
-        classes = len(records.classes)
-        keys = left_out[:, 0] * classes + left_out[:, 1]
-        truth = truth[~np.isin(truth.images * classes + truth.labels, keys)]
-        found = found[~np.isin(found.images * classes + found.labels, keys)]
+    found, truth = what_counts(predictions, truth_of(records), len(records.classes), left_out)
     if metric == "ilsvrc":
         return _judge_ilsvrc(_ranked(found, image_numbers(records)), truth, len(records.classes))
     if metric == "coco":
         return _judge_coco(_ranked(found, image_numbers(records)), truth, len(records.classes))
     return _judge_voc(_ranked(found), truth, len(records.classes), eleven_point if metric == "voc07" else area)
+
+
+def what_counts(
+    found: DetPredictions, truth: Truth, classes: int, left_out: NDArray[np.int64] | None
+) -> tuple[DetPredictions, Truth]:
+    """Detections and true boxes without those of the rows of ``left_out``, see :func:`judge`."""
+    if left_out is None or not len(left_out):
+        return found, truth
+    keys = left_out[:, 0] * classes + left_out[:, 1]
+    counts, asked = (~np.isin(each.images * classes + each.labels, keys) for each in (found, truth))
+    return found[counts], truth[asked]
 
 
 def ilsvrc_least(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ def evaluate(
     judged = judge(predictions, records, metric, left_out)  # once more: seconds, where a million boxes were read
     if errors:
         metrics["errors"] = error_costs(judged)
-        matrix = box_confusion(predictions, records)
+        matrix = box_confusion(predictions, records, left_out=left_out, crowds=metric == "coco")
         metrics["confused"] = most_confused(matrix, records.classes.names)
         if pictures_to is not None:
             write_matrix(pictures_to / "confusion.csv", matrix, records.classes.names)

@@ -72,6 +72,20 @@ def test_what_lies_on_ignored_boxes_alone_does_not_count():
     assert cells(box_confusion(seen, truth)) == {(DOG, DOG): 1}
 
 
+def test_a_crowd_holds_what_lies_in_it_however_large_it_is():
+    truth = records([(CAT, (0.0, 0.0, 100.0, 100.0), True), (DOG, B)])
+    seen = found((0, CAT, 0.9, A), (0, DOG, 0.8, B), (0, CAT, 0.7, (98.0, 0.0, 108.0, 10.0)))
+    assert cells(box_confusion(seen, truth, crowds=True)) == {(DOG, DOG): 1, (3, CAT): 1}
+    assert cells(box_confusion(seen, truth)) == {(DOG, DOG): 1, (3, CAT): 2}  # by VOC's rule a difficult one does not
+
+
+def test_what_is_blacklisted_is_in_no_cell():
+    truth = records([(CAT, A), (DOG, B)], [(CAT, A)])
+    seen = found((0, CAT, 0.9, C), (0, DOG, 0.8, B), (1, CAT, 0.7, C))
+    cat_of_the_first = np.array([[0, CAT]])
+    assert cells(box_confusion(seen, truth, left_out=cat_of_the_first)) == {(DOG, DOG): 1, (CAT, 3): 1, (3, CAT): 1}
+
+
 def test_nothing_found_and_nothing_there():
     assert cells(box_confusion(found(), records([(CAT, A)]))) == {(CAT, 3): 1}
     assert cells(box_confusion(found((0, CAT, 0.9, A)), records([]))) == {(3, CAT): 1}

@@ -88,9 +88,10 @@ def test_errors_and_pictures_are_made_where_they_are_asked_for(tmp_path, val, ca
 
 def test_a_blacklist_takes_a_class_out_of_an_image(tmp_path, val, capsys):
     (tmp_path / "black.txt").write_text(f"3 {ACCORDION}\n1 {AIRPLANE}\n")
-    metrics = evaluate(tmp_path, f"ilsvrc-det:{val}:val", DEVKIT, "--blacklist", tmp_path / "black.txt")
+    metrics = evaluate(tmp_path, f"ilsvrc-det:{val}:val", DEVKIT, "--blacklist", tmp_path / "black.txt", "--errors")
     assert metrics["per_class"]["accordion"] == 100
     assert metrics["per_class"]["airplane"] is None
+    assert all(one["true"] != "airplane" for one in metrics["confused"])
     assert "2 pairs of image and class are blacklisted" in capsys.readouterr().out
 
 
