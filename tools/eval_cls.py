@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
         metrics = cls_metrics(guess_ranks(guesses, records.labels), "predictions")
     if not cli.tells():
         return  # under torchrun the first process does the rest
-    names = records.classes.names
+    names = records.classes.told_apart()
     matrix = class_confusion(guesses[:, 0], records.labels.numpy(), len(names))
     metrics["confused"] = most_confused(matrix, names)
     if args.out:

@@ -8,6 +8,7 @@ that workers read the same pages, whether forked or spawned.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -46,6 +47,12 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def told_apart(self) -> tuple[str, ...]:
+        """The names, with its id behind one that several classes have: ``crane (n02012849)``, the bird."""
+        times = Counter(self.names)
+        pairs = zip(self.ids, self.names, strict=True)
+        return tuple(name if times[name] == 1 else f"{name} ({class_id})" for class_id, name in pairs)
 
 
 class Record(NamedTuple):

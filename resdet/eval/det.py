@@ -44,8 +44,8 @@ def det_metrics(
     """The numbers that ``eval_det`` reports, all in percent.
 
     ``mAP`` and ``median_AP`` are over the classes that have a true box, ``mAP_all_classes`` counts the others 0, as
-    ILSVRC's kit prints it; in ``per_class`` they are null.  COCO's twelve numbers are null where no object has the
-    size that they ask for.
+    ILSVRC's kit prints it; in ``per_class``, which goes by :meth:`.Classes.told_apart`, they are null.  COCO's twelve
+    numbers are null where no object has the size that they ask for.
 
     Args:
         left_out: for ``ilsvrc``: see :func:`resdet.eval.det_rules.judge`.
@@ -70,7 +70,7 @@ def det_metrics(
         "mAP": float(known.mean()),
         "median_AP": float(np.median(known)),
         "mAP_all_classes": float(known.sum() / len(per_class)),
-        "per_class": dict(zip(records.classes.names, map(_known, per_class.tolist()), strict=True)),
+        "per_class": dict(zip(records.classes.told_apart(), map(_known, per_class.tolist()), strict=True)),
         **{name: _known(value) for name, value in numbers.items()},
     }
 

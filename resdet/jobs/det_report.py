@@ -41,17 +41,18 @@ def evaluate(
     metrics = det_metrics(predictions, records, metric, left_out=left_out, backend=backend)
     if not errors and pictures_to is None:
         return metrics
+    names = records.classes.told_apart()
     judged = judge(predictions, records, metric, left_out)  # once more: seconds, where a million boxes were read
     if errors:
         metrics["errors"] = error_costs(judged)
         matrix = box_confusion(predictions, records, left_out=left_out, crowds=metric == "coco")
-        metrics["confused"] = most_confused(matrix, records.classes.names)
+        metrics["confused"] = most_confused(matrix, names)
         if pictures_to is not None:
-            write_matrix(pictures_to / "confusion.csv", matrix, records.classes.names)
+            write_matrix(pictures_to / "confusion.csv", matrix, names)
     if pictures_to is not None:
         curves = judged.curves()
         ap = (100 * averages(curves, judged.average)).tolist()
-        page = pr_page(records.classes.names, curves, ap, "AP50" if metric == "coco" else "AP")
+        page = pr_page(names, curves, ap, "AP50" if metric == "coco" else "AP")
         pictures.save(pictures_to / "pr.png", page)
     return metrics
 

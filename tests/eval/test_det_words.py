@@ -1,8 +1,11 @@
 """What a person reads beside the number: lines that tell what does not fit, and the table."""
 
+from dataclasses import replace
+
 import pytest
 from judged_sets import found_in, records_of
 
+from resdet.data.records import Classes
 from resdet.eval.det import det_metrics
 from resdet.eval.det_errors import error_costs
 from resdet.eval.det_rules import judge
@@ -55,6 +58,14 @@ def table_of(metric, names=("ant", "bee", "cat"), errors=False):
     if errors:
         metrics["errors"] = error_costs(judge(found_in(found), records, metric))
     return det_table(metrics)
+
+
+def test_of_classes_of_one_name_each_has_its_average_precision():
+    classes = Classes(("n1", "n2", "n3"), ("crane", "crane", "cat"), (1, 2, 3))
+    records = replace(records_of([[(0, WHOLE)], [(1, WHOLE)]]), classes=classes)
+    metrics = det_metrics(found_in([[(0, 0.9, WHOLE)], []]), records, "voc12")
+    assert metrics["per_class"] == {"crane (n1)": 100, "crane (n2)": 0, "cat": None}
+    assert "over all 3 classes 33.33" in det_table(metrics)
 
 
 def test_the_table_has_classes_means_and_what_errors_cost():
