@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -33,7 +34,8 @@ def read(file: Path, text: str, records: Records) -> DetPredictions:
     that lies beside the file: ``tools/infer.py``, which knows no data set, counts images and classes by itself.
 
     Raises:
-        InputError: not such a list, or an image or a category that the data set does not have.
+        InputError: not such a list, or an image or a category that the data set does not have; two images of
+            ``images.json`` that are one of the data set's.
     """
     image_of, label_of = _numbers(file.with_name(IMAGES_FILE), records)
     images, labels, scores, boxes = [], [], [], []
@@ -81,6 +83,10 @@ def _numbers(beside: Path, records: Records) -> tuple[dict[int, int], dict[int, 
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # there is none, or it is something else
         return image_of, label_of
     image_of = {number: index for number, index in named.items() if index is not None}
+    if len(set(image_of.values())) < len(image_of):
+        index, times = Counter(image_of.values()).most_common(1)[0]
+        first = image_names(records).files[index]
+        raise InputError(f"{beside}: {times} of its images are {first!r} of the data set: which of them is not told")
     if len(set(classes)) == len(classes):
         label = {name: place for place, name in enumerate(classes)}
         label_of = {number: label[name] for number, name in called.items() if name in label}

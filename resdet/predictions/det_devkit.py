@@ -73,9 +73,11 @@ def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None
     """The numbers that a file gives to images or classes of this data set; None where it names none, or is not there.
 
     Raises:
-        InputError: a line that names something of this data set has no number, or one that another line has.
+        InputError: a line that names something of this data set has no number, or one that another line has; or two
+            lines name one thing.
     """
     index_of: dict[int, int] = {}
+    row_of: dict[int, int] = {}
     broken = ""
     try:
         lines = beside.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -85,7 +87,9 @@ def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None
         name, _, number = line.rpartition(" ")
         if (index := find_index(name)) is None:
             continue
-        if number.isascii() and number.isdecimal() and len(number) < 19 and int(number) not in index_of:
+        if (first := row_of.setdefault(index, row)) != row:
+            broken = broken or f"{beside}:{row}: {name!r} is the same one of the data set's as in line {first}"
+        elif number.isascii() and number.isdecimal() and len(number) < 19 and int(number) not in index_of:
             index_of[int(number)] = index
         else:
             broken = broken or f"{beside}:{row}: wanted {name!r} and a number that no other line has, got {line[:80]!r}"

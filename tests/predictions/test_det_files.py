@@ -225,6 +225,20 @@ def test_the_devkits_text_goes_by_the_ids_of_classes_txt_where_it_lies_beside_it
     assert read_det(file, records).labels.tolist() == [2, 1]
 
 
+def test_two_images_of_side_files_that_are_one_of_the_data_sets_are_refused(tmp_path):
+    """Of train/a.jpg and val/a.jpg, which infer.py looked at, a set of the latter alone knows only ``a``."""
+    records = records_of(names=("c", "a", "b"))
+    (tmp_path / "predictions.txt").write_text("1 90 0.5 1 2 3 4\n2 90 0.4 1 2 3 4\n")
+    (tmp_path / "images.txt").write_text("train/a 1\nval/a 2\n")
+    with pytest.raises(InputError, match=r"images\.txt:2: 'val/a' is the same one of the data set's as in line 1"):
+        read_det(tmp_path / "predictions.txt", records)
+    (tmp_path / "predictions.json").write_text("[]")
+    images = [{"id": number, "file_name": f"{folder}/a.jpg"} for number, folder in enumerate(("train", "val"))]
+    (tmp_path / "images.json").write_text(json.dumps({"images": images, "categories": []}))
+    with pytest.raises(InputError, match=r"images\.json: 2 of its images are 'a\.jpg' of the data set"):
+        read_det(tmp_path / "predictions.json", records)
+
+
 SLASH, LONG = Classes(("ant/bee", "b", "c"), ("x", "y", "z")), Classes(("ä" * 120, "b", "c"), ("x", "y", "z"))
 
 
