@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from resdet.data.records import Records
 from resdet.errors import UsageError
-from resdet.eval.det_pairs import truth_of
+from resdet.eval.det_pairs import sides_of, truth_of
 from resdet.predictions.det import DetPredictions
 from resdet.predictions.numbering import class_numbers, image_numbers
 
@@ -23,7 +23,6 @@ BACKENDS = ("pycocotools", "faster-coco-eval")
 # In the order of COCOeval.stats.  Small, medium and large: areas to 32^2, to 96^2, above; AR1: one detection an image
 TWELVE = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 ANY_AREA, HUNDRED = 0, 2  # places of COCOeval's axes: areas, and detections an image and class
-SIDE_DECIMALS = 9  # what a file's width loses as ``(x + width) - x`` is less, and decides whether 32 x 32 is small
 FARTHEST = 1e9  # pixels: pycocotools takes the NaN that comes of larger numbers for an overlap
 
 
@@ -102,7 +101,7 @@ def _rows(
     images: NDArray[np.int64], labels: NDArray[np.int64], boxes: NDArray[np.float64], records: Records
 ) -> list[dict[str, Any]]:
     edges = boxes.clip(-FARTHEST, FARTHEST)
-    sides = np.round(edges[:, 2:] - edges[:, :2], SIDE_DECIMALS).clip(min=0)  # a box upside down has no area
+    sides = sides_of(edges).clip(min=0)  # a box that is upside down has no area
     xywh = np.concatenate((edges[:, :2], sides), axis=1).tolist()
     image_ids = image_numbers(records)[images].tolist()
     class_ids = class_numbers(records.classes)[labels].tolist()

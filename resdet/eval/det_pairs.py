@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from resdet.data.records import Records
 
 PAIRS_AT_ONCE = 1_000_000  # some 200 MB
+SIDE_DECIMALS = 9  # of a pixel; sums and differences of coordinates are off by less
 HUGE_NUMBERS = np.errstate(over="ignore", invalid="ignore")  # a file may hold 1e300: no pixel, and overlaps nothing
 
 Boxes = NDArray[np.float64]
@@ -115,7 +116,12 @@ def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 
 
 def _area(boxes: Boxes) -> NDArray[np.float64]:
-    return (boxes[:, 2:] - boxes[:, :2]).clip(min=0).prod(1)
+    return sides_of(boxes).clip(min=0).prod(1)
+
+
+def sides_of(boxes: Boxes) -> NDArray[np.float64]:
+    """``(N, 2)`` widths and heights as a file had them: ``(x + width) - x`` is not always the ``width``."""
+    return np.round(boxes[:, 2:] - boxes[:, :2], SIDE_DECIMALS)
 
 
 def _divide(shared: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -124,6 +124,8 @@ def test_boxes_of_tenths_and_hundredths_are_as_large_as_their_files_say(tmp_path
     metrics = det_metrics(read_det(found, records), records, "coco")
     assert [-1 if metrics[name] is None else metrics[name] / 100 for name in TWELVE] == pytest.approx(evaluation.stats)
     assert metrics["AP50"] == pytest.approx(50)  # one right, behind one wrong
+    judged = judge(read_det(found, records), records, "coco")
+    assert 100 * averages(judged.curves(), judged.average)[0] == pytest.approx(50)
 
 
 @given(judged_sets())
