@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -10,6 +11,7 @@ from resdet.data.folder_tree import at_home
 from resdet.errors import InputError
 
 LONGEST_NAME = 255  # bytes: what disks allow for a file or a folder
+_PLAIN = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})*", re.ASCII)  # nearly all names, which need no closer look
 
 
 def numbered_lines(file: Path, wanted: str) -> list[tuple[int, str]]:
@@ -39,6 +41,8 @@ def inside(name: str, place: str) -> str:
     Raises:
         InputError: an empty or absolute path, one with ``..``, or one that no file can have.
     """
+    if _PLAIN.fullmatch(name):  # half a microsecond for 12: all lists of DET name millions
+        return name
     kinds = (PurePosixPath(name), PureWindowsPath(name))
     if not name or any(path.anchor or ".." in path.parts for path in kinds):
         raise InputError(f"{place}: wanted the name of a file within the data set, got {name!r}")
