@@ -2,7 +2,7 @@
 
 A folder has ``proposals.json``, which says what they are of, and ``00000.npy``, ``00001.npy`` ..., each the boxes and
 scores of :data:`IMAGES_A_PART` images.  A part is there whole or not at all, so that writing can go on where it was cut
-off, and several processes can share the parts.  Parts are mapped, not read: workers share the pages.
+off, and several processes can share the parts.  Of a part, only the rows of the image that is asked for are read.
 """
 
 from __future__ import annotations
@@ -80,23 +80,26 @@ class ProposalFolder:
     def __getitem__(self, index: int) -> Proposals:
         """The proposals of an image, in its pixels, best first."""
         part, row = divmod(index, IMAGES_A_PART)
-        table = torch.from_numpy(np.array(self._tables[part][row]))  # (kept, 5), a copy: the map is read-only
-        return Proposals(*_without_padding(table))
+        numbers = 5 * self.of.kept
+        start = self._starts[part] + row * numbers * np.dtype(np.float32).itemsize
+        table = np.fromfile(self._file(part), np.float32, numbers, offset=start).reshape(self.of.kept, 5)
+        return Proposals(*_without_padding(torch.from_numpy(table)))
 
     @cached_property
-    def _tables(self) -> list[np.ndarray]:
-        return [self._open(part) for part in range(self.parts)]
+    def _starts(self) -> list[int]:
+        return [self._check_part(part) for part in range(self.parts)]
 
-    def _open(self, part: int) -> np.ndarray:
+    def _check_part(self, part: int) -> int:
+        """Where in the file the numbers begin; the file is closed, as a process may open 1024."""
         file, images = self._file(part), len(self.images_of(part))
         try:
-            table = np.lib.format.open_memmap(file, mode="r")  # np.load would take an archive of several too
+            table: np.memmap = np.lib.format.open_memmap(file, mode="r")  # np.load would take an archive of several too
         except Exception as error:  # numpy parses a header as Python and raises whatever that trips over
             raise InputError(f"{file}: proposals cannot be read: {' '.join(str(error).split())}") from None
-        if table.shape != (images, self.of.kept, 5) or table.dtype != np.float32:
+        if table.shape != (images, self.of.kept, 5) or table.dtype != np.float32 or not table.flags.c_contiguous:
             wanted = (images, self.of.kept, 5)
             raise InputError(f"{file}: wanted proposals as float32 {wanted}, got {table.dtype} {table.shape}")
-        return table
+        return table.offset
 
     def _check(self, about: Path) -> None:
         try:
