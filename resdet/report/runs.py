@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -128,10 +128,10 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _rows(file: Path) -> list[dict[str, Any]]:
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    """One at a time: of a run that logs each of 600,000 steps, all together would take a gigabyte."""
     if not file.is_file():
         raise InputError(f"{file}: not found; wanted the folder of a training run")
-    rows = []
     text = file.read_text(encoding="utf-8", errors="replace")
     whole = text[: text.rfind("\n") + 1]  # of a run that goes on, the last line may be half there
     for number, line in enumerate(whole.splitlines(), 1):
@@ -141,8 +141,7 @@ def _rows(file: Path) -> list[dict[str, Any]]:
             raise InputError(f"{file}:{number}: not a line of JSON") from None
         if not isinstance(row, dict):
             raise InputError(f"{file}:{number}: wanted an object, got {line[:40]!r}")
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _shortcut(file: Path) -> str:

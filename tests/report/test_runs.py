@@ -1,5 +1,6 @@
 import json
 import math
+import tracemalloc
 
 import pytest
 
@@ -41,6 +42,19 @@ def test_a_row_that_is_being_written_is_left_out(tmp_path):
     with (folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 20, "epoch": 2.0, "val/to')
     assert read_history(folder, "top1_error").epochs == (1.0,)
+
+
+def test_of_a_run_that_logs_each_step_only_evaluations_are_held(tmp_path):
+    folder = run(tmp_path / "a", [90.0])
+    file = folder / "metrics.jsonl"
+    file.write_text(file.read_text() + '{"step": 1, "epoch": 0.5, "loss": 1.0, "lr": 0.1}\n' * 20_000)
+    tracemalloc.start()
+    try:
+        assert read_history(folder, "top1_error").validation == (90.0,)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 5 * file.stat().st_size  # its text and its lines; with all rows 12 times
 
 
 @pytest.mark.parametrize(
