@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def read_table(file: Path, text: str, columns: Sequence[str], word_length: int =
     else:
         try:
             fields = kind if word_length else np.dtype("f8")
-            rows = np.loadtxt(io.StringIO(text), dtype=fields, comments=None, ndmin=1 if word_length else 2)
+            rows = np.loadtxt(_lines(text), dtype=fields, comments=None, ndmin=1 if word_length else 2)
         except ValueError as error:
             raise _first_fault(file, text, columns, word_length > 0, str(error)) from None
     if rows.dtype.names:
@@ -63,6 +64,11 @@ def read_table(file: Path, text: str, columns: Sequence[str], word_length: int =
     if numbers.shape[1] != len(columns) or not np.isfinite(numbers).all():
         raise _first_fault(file, text, columns, word_length > 0, "not a table of finite numbers")
     return Table(file, text, words, numbers)
+
+
+def _lines(text: str) -> TextIO:
+    """As io.StringIO has them, which takes four bytes a letter: 1.8 GB for ten million detections."""
+    return io.TextIOWrapper(io.BytesIO(text.encode("utf-8", "surrogatepass")), "utf-8", "surrogatepass", newline="\n")
 
 
 def _first_fault(file: Path, text: str, columns: Sequence[str], named: bool, otherwise: str) -> InputError:

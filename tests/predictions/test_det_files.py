@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from det_sets import PLAIN, WITHOUT_NUMBERS, as_rows, read, records_of
 from resdet.data.records import Classes
 from resdet.errors import InputError
 from resdet.predictions import det_voc
+from resdet.predictions.columns import read_table
 from resdet.predictions.det import DetPredictions, collect, predictions
+from resdet.predictions.det_devkit import COLUMNS
 from resdet.predictions.read import read_det
 from resdet.predictions.write import write_det
 from resdet.structures import Detections
@@ -294,3 +297,14 @@ def test_a_file_that_is_missing_huge_or_no_text_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("resdet.predictions.read.LARGEST_FILE", 3)
     with pytest.raises(InputError, match=r"x\.bin: larger than"):
         read_det(tmp_path / "x.bin", records_of())
+
+
+def test_lines_are_read_without_their_text_at_four_bytes_a_letter(tmp_path):
+    text = "".join(f"3 90 0.987654 {i}.25 20.50 130.75 240.00\n" for i in range(20_000))
+    tracemalloc.start()
+    try:
+        table = read_table(tmp_path / "det.txt", text, COLUMNS)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < len(text) + 2 * table.numbers.nbytes  # 10 million detections: 1.3 GB less
