@@ -54,7 +54,9 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
     Args:
         with_boxes: train on those images only that have a box of their own class.
     """
-    every, val = open_splits(config.data)
+    # a classifier asks for boxes only where its crops have to hold one
+    asks_for_boxes = with_boxes or not isinstance(config, ClsConfig) or config.augment.keep_object
+    every, val = open_splits(config.data, labels_alone=not asks_for_boxes)
     train = every.with_own_boxes()
     if with_boxes and not bool((usable := train.have_objects()).all()):
         train = train.select(usable.nonzero()[:, 0])
@@ -67,13 +69,13 @@ def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = 
         if nameless := int((records.labels < 0).sum()):
             raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
         check_labels(spec, opened)
-    if isinstance(config, ClsConfig):  # which asks for boxes only where its crops have to hold one
+    if isinstance(config, ClsConfig):
         train, val = train if config.augment.keep_object else train.without_boxes(), val.without_boxes()
     return TrainingData(train, val)
 
 
-def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
-    """What ``data.train`` and ``data.val`` name.
+def open_splits(data: DataConfig | DetDataConfig, *, labels_alone: bool = False) -> tuple[Records, Records]:
+    """What ``data.train`` and ``data.val`` name; ``labels_alone``: boxes are not asked for.
 
     Raises:
         UsageError: one is not set.
@@ -82,7 +84,7 @@ def open_splits(data: DataConfig | DetDataConfig) -> tuple[Records, Records]:
     for key, spec in (("data.train", data.train), ("data.val", data.val)):
         if not spec:
             raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
-    train, val = open_records(data.train), open_records(data.val)
+    train, val = (open_records(spec, labels_alone=labels_alone) for spec in (data.train, data.val))
     _check_same_classes(data, train.classes.ids, val.classes.ids)
     return train, val
 

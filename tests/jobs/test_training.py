@@ -23,7 +23,7 @@ def given(monkeypatch, train, val):
     """Have the two specs name these rows."""
     classes = Classes(("a", "b"), ("a", "b"))
     sets = {"set:t": pack(Path(), classes, train), "set:v": pack(Path(), classes, val)}
-    monkeypatch.setattr(training, "open_records", sets.__getitem__)
+    monkeypatch.setattr(training, "open_records", lambda spec, **_: sets[spec])
 
 
 def test_images_without_a_box_are_left_out_where_boxes_are_learnt(monkeypatch):
@@ -46,6 +46,23 @@ def test_a_box_of_another_class_or_ignored_is_no_object_to_learn_from(monkeypatc
     assert train[0].box_labels == [0]
     of_classes = training.open_data(holding).train  # whose crops hold a box where there is one of their class
     assert of_classes.box_counts().tolist() == [0, 1, 1, 1]
+
+
+def test_a_classifier_reads_no_xml_of_train_unless_its_crops_are_to_hold_an_object(tmp_path):
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    for file, text in (
+        ("Data/CLS-LOC/train/n01440764/a.JPEG", ""),
+        ("Annotations/CLS-LOC/train/n01440764/a.xml", "no XML"),
+        ("Annotations/CLS-LOC/val/b.xml", f"<annotation><object><name>n01440764</name>{box}</object></annotation>"),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text)
+    data = DataConfig(train=f"ilsvrc-loc:{tmp_path}:train_cls", val=f"ilsvrc-loc:{tmp_path}:val")
+    config = replace(ClsConfig(), data=data)
+    opened = training.open_data(config)
+    assert (opened.train.labels.tolist(), opened.val.labels.tolist()) == ([0], [0])
+    with pytest.raises(InputError, match=r"a\.xml"):
+        training.open_data(replace(config, augment=replace(config.augment, keep_object=True)))
 
 
 @pytest.mark.parametrize(

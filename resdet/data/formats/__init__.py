@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class Format(NamedTuple):
     split_example: str
     split_may_lack: bool = False
     root_may_lack: bool = False  # the annotations lie elsewhere, and they alone are enough to evaluate predictions
+    read_labels: Callable[[Path, str], Records] | None = None  # where classes can be had without the boxes' files
 
 
 SUM = " + "  # with spaces: a folder's name may have a plus, but seldom with spaces around it
@@ -37,15 +39,18 @@ FORMATS = {
     "coco": Format(coco.read, "the images", "instances.json", root_may_lack=True),
     "folder": Format(folder.read, folder.LAYOUT, "train", split_may_lack=True),
     "ilsvrc-det": Format(ilsvrc_det.read, ilsvrc_det.LAYOUT, "val"),
-    "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val"),
+    "ilsvrc-loc": Format(ilsvrc_loc.read, LAYOUT, "val", read_labels=partial(ilsvrc_loc.read, labels_alone=True)),
     "shapes": Format(shapes.read, "the demo set that datasets/make_shapes.py draws", "val"),
     "tiny-imagenet": Format(tiny_imagenet.read, "train/, val/, wnids.txt", "val"),
     "voc": Format(voc.read, voc_files.LAYOUT, "trainval"),
 }
 
 
-def open_records(spec: str) -> Records:
+def open_records(spec: str, *, labels_alone: bool = False) -> Records:
     """Read the images and boxes of a data set, for example ``ilsvrc-loc:/data/imagenet:val``, or of several joined.
+
+    Args:
+        labels_alone: boxes and sizes are not asked for, and may be missing: reading ImageNet's takes most of a minute.
 
     Raises:
         UsageError: an unknown format, or no root or split.
@@ -53,11 +58,11 @@ def open_records(spec: str) -> Records:
             different classes that are to be joined.
     """
     if SUM in spec:
-        return join([_open_one(part.strip()) for part in spec.split(SUM)])
-    return _open_one(spec)
+        return join([_open_one(part.strip(), labels_alone) for part in spec.split(SUM)])
+    return _open_one(spec, labels_alone)
 
 
-def _open_one(spec: str) -> Records:
+def _open_one(spec: str, labels_alone: bool) -> Records:
     name, root, split = split_spec(spec)
     if name not in FORMATS:
         nearest = get_close_matches(name, FORMATS, n=1, cutoff=0.0)[0]
@@ -70,7 +75,8 @@ def _open_one(spec: str) -> Records:
         raise InputError(f"{spec!r}: no folder {place}; {name} wants {wanted.layout} there")
     if not split and not wanted.split_may_lack:
         raise UsageError(f"{spec!r}: wanted a split at the end, such as {name}:{root}:{wanted.split_example}")
-    return wanted.read(place, split)
+    read = (labels_alone and wanted.read_labels) or wanted.read
+    return read(place, split)
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:

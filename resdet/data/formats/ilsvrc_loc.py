@@ -12,7 +12,7 @@ Annotations alone are enough: an image that is not there gets the path it would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
 from resdet.data.formats.loc_boxes import Source, open_boxes
@@ -24,12 +24,13 @@ from resdet.data.records import Record, Records, pack
 from resdet.errors import InputError
 
 
-def read(root: Path, split: str) -> Records:
+def read(root: Path, split: str, *, labels_alone: bool = False) -> Records:
     """Read ``train``, ``train_cls``, ``val`` or ``test``.
 
     ``train`` is what ``train_loc.txt`` lists (images with boxes), else as ``train_cls``: what ``train_cls.txt`` lists,
     else every image there is.  A train image's label is its folder, a val image's the class of its boxes; test has
     neither labels nor boxes.  Sizes are what the XML files say: :mod:`resdet.data.drawn` is about images of others.
+    With ``labels_alone`` a train image has its class and nothing else, and no XML of train is opened.
     Labels are numbered as :func:`resdet.data.formats.loc_classes.classes_of` says.
 
     Raises:
@@ -44,7 +45,7 @@ def read(root: Path, split: str) -> Records:
     if split == "test":
         return pack(base, classes, (Record(path, -1) for _, path in images))
     labels = {wnid: label for label, wnid in enumerate(classes.ids)}
-    source = _source(base, split)
+    source = _no_boxes if labels_alone and split != "val" else _source(base, split)
 
     def record(image: tuple[str, str]) -> Record:
         name, path = image
@@ -79,7 +80,11 @@ def _source(base: Path, split: str) -> Source:
     source = open_boxes(base, split)
     if source is None and split == "val":
         raise InputError(f"{base}: no boxes of val: wanted Annotations/CLS-LOC/val/*.xml or LOC_val_solution.csv")
-    return source or (lambda name, classes: (name, None))  # train images may do without
+    return source or _no_boxes  # train images may do without
+
+
+def _no_boxes(name: str, classes: Container[str] | None) -> tuple[str, None]:
+    return name, None
 
 
 def _val_classes(base: Path) -> Iterator[str]:
