@@ -87,7 +87,8 @@ class Conv3x3(nn.Conv2d):
         held = self._held
         if held is None or held.state != state:
             place = None
-            if held is not None and torch.is_grad_enabled():  # else another thread may be reading what is there
+            # in training only: else another thread may be reading what is there, and each has a grad mode of its own
+            if held is not None and self.training and torch.is_grad_enabled():
                 place = held.points if held.points.shape[1] == cut.points else None
             with torch.inference_mode(False), torch.no_grad():  # a step of training may use what testing has left
                 points = at_points(weight, cut, place)

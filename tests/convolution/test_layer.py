@@ -120,6 +120,11 @@ def test_memory_is_written_again_where_it_fits():
     assert module._held.points is first
     with torch.no_grad():
         module.weight.add_(1)
+    module.eval()(maps())
+    assert module._held.points is not first
+    first = module._held.points
+    with torch.no_grad():
+        module.weight.add_(1)
         module(maps())
     assert module._held.points is not first
 
@@ -189,15 +194,17 @@ def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
         assert holds(module)
 
 
-def test_threads_that_test_one_network_at_once_do_not_disturb_each_other():
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
+def test_threads_that_test_one_network_at_once_do_not_disturb_each_other(mode):
+    """Also where they have gradients on, as each new thread has: ``no_grad`` is of the thread that asks for it."""
     module = conv().eval()
     inputs = [maps(70, side=7)[:, :, :5], maps(70, side=7)[:, :, :, :5]]  # as many points, but other ones
     inputs = [x.contiguous(memory_format=torch.channels_last) for x in inputs]
     expected = [directly(module, x) for x in inputs]
 
-    @torch.inference_mode()
+    @mode()
     def test(i):
-        return [module(inputs[i % 2]) for _ in range(4)]
+        return [module(inputs[i % 2]).detach() for _ in range(4)]
 
     with ThreadPoolExecutor(4) as threads:
         for i, found in enumerate(threads.map(test, range(4))):
