@@ -85,8 +85,8 @@ class _Held(NamedTuple):
 def _held(norm: nn.BatchNorm2d, dtype: torch.dtype) -> _Held:
     """Computed when it is first asked for, and again when a tensor of the norm was written to or is another one.
 
-    Writing through ``.data`` goes unnoticed, as it does by autograd; so does what DistributedDataParallel does before
-    each step, which sends the first process's buffers to the others: frozen ones are the same there.
+    On a GPU, writing through ``.data`` goes unnoticed, as it does by autograd; so does what DistributedDataParallel
+    does before each step, which sends the first process's buffers to the others: frozen ones are the same there.
     """
     tensors: list[Any] = [norm.weight, norm.bias, norm.running_mean, norm.running_var]
     state = (dtype, norm.eps, state_of(*tensors))

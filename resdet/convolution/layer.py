@@ -81,7 +81,7 @@ class Conv3x3(nn.Conv2d):
     def _at_points(self, weight: Tensor, cut: Cut, source: Sequence[Tensor], eps: float) -> Tensor:
         """Anew where it is first asked for, where a source was written to or is another one, or maps are cut otherwise.
 
-        Writing through ``.data`` goes unnoticed, as it does by autograd.
+        What was written through ``.data`` is noticed where it changed most numbers, see :func:`state_of`.
         """
         state = (cut.side, cut.read, eps, state_of(*source))
         held = self._held

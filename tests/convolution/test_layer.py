@@ -90,6 +90,9 @@ CHANGES = {
     "another parameter": lambda module: setattr(module, "weight", nn.Parameter(torch.randn_like(module.weight))),
     "a state dict": lambda module: module.load_state_dict({k: v + 1 for k, v in module.state_dict().items()}),
     "another map size": lambda module: module(maps(40, 7)),
+    "a step through .data, as PyTorch's tutorial takes it": lambda module: module.weight.data.sub_(0.3),
+    "an average through .data": lambda module: module.weight.data.mul_(0.9).add_(torch.ones(()), alpha=0.1),
+    "a step through numpy": lambda module: module.weight.detach().numpy().__isub__(0.3),
 }
 
 
@@ -186,7 +189,7 @@ def test_a_step_learns_what_torch_s_would():
 def test_frozen_batch_norm_is_a_part_of_it_and_followed_when_it_changes():
     module, norm, x = conv(bias=False), nn.BatchNorm2d(CHANNELS).eval().requires_grad_(False), maps()
     changes = [partial(norm.running_var.fill_, variance) for variance in (1.0, 0.25, 4.0)]
-    for change in (*changes, partial(setattr, norm, "eps", 1.0)):
+    for change in (*changes, partial(setattr, norm, "eps", 1.0), partial(norm.running_mean.data.fill_, 2.0)):
         change()
         expected = norm(directly(module, x))
         found = conv_norm(x, module, norm)
