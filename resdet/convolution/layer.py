@@ -37,7 +37,7 @@ class Conv3x3(nn.Conv2d):
         ===================================  =========  ==========
 
     The weight is brought to the points once and kept until it changes: 4 times its memory for large maps, up to 9
-    times for maps of 7x7 or less.  Its gradient has no gradient.
+    times for maps of 7x7 or less.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1, *, bias: bool = True) -> None:

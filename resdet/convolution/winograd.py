@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from resdet.convolution.tiles import (
     Cut,
@@ -95,7 +94,7 @@ def _matmul(matrix: Tensor, batch: Tensor, out: Tensor) -> None:
 
 
 class Learnt(torch.autograd.Function):
-    """:func:`convolved` with gradients of ``x``, the weight and the bias."""
+    """:func:`convolved` with gradients of ``x``, the weight and the bias; theirs, where asked for, are torch's own."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, points: Tensor) -> Tensor:
@@ -104,10 +103,15 @@ class Learnt(torch.autograd.Function):
         return convolved(x, points, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         points, (of_x, of_weight, of_bias, _) = ctx.points, ctx.needs_input_grad
+        if torch.is_grad_enabled():  # create_graph=True: torch's has a gradient
+            sides, wanted = [1, 1], [of_x, of_weight, of_bias]
+            given = torch.ops.aten.convolution_backward(
+                gradient, x, weight, [len(weight)], sides, sides, sides, False, [0, 0], 1, wanted
+            )
+            return *given, None
         if points._version != ctx.version:  # another weight has been brought to the points since
             points = at_points(weight, cut_of(x.shape[2], x.shape[3]))
         found = gradients(x, gradient, points, of_x, of_weight)

@@ -240,3 +240,18 @@ def test_a_map_of_one_cell_meets_the_middle_tap_alone(settings):
         assert module.weight.grad.flatten(2)[:, :, [0, 1, 2, 3, 5, 6, 7, 8]].eq(0).all()
         torch.testing.assert_close(module.weight.grad.double(), plain.weight.grad, rtol=0, atol=0.5)
         torch.testing.assert_close(module.bias.grad.double(), plain.bias.grad, rtol=0.05, atol=0.5)
+
+
+def test_gradients_of_gradients_are_torch_s():
+    """Hessians times vectors: what is no gradient to torch adds nothing to them, without a word."""
+    ours, x = conv(), maps()
+    theirs = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(memory_format=torch.channels_last)
+    theirs.load_state_dict(ours.state_dict())
+    found = []
+    for module in (ours, theirs):
+        inputs = [x.clone(memory_format=torch.preserve_format).requires_grad_(), *module.parameters()]
+        first = torch.autograd.grad(module(inputs[0].tanh()).tanh().mean(), inputs, create_graph=True)
+        found.append(torch.autograd.grad(first, inputs, [torch.ones_like(one) for one in first]))
+    assert holds(ours)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-4 * other.abs().max().item())
