@@ -28,7 +28,7 @@ def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
     if isinstance(norm, nn.Identity):
         return conv.weight, conv.bias
     assert isinstance(norm, nn.BatchNorm2d)
-    if _frozen(norm) and conv.bias is None and not torch.compiler.is_compiling():
+    if _frozen(norm) and conv.bias is None and not torch.compiler.is_compiling() and not norm.weight.is_inference():
         held = _held(norm, _computed_in(conv.weight))
         return _Scaled.apply(conv.weight, held.scale, held.shift.dtype), held.shift  # type: ignore[no-any-return]
     scale, shift = _scale_and_shift(norm)

@@ -103,6 +103,14 @@ def test_batch_norm_that_learns_or_takes_statistics_is_called_itself():
     assert norm.weight.grad is not None
 
 
+def test_a_frozen_net_born_in_inference_mode_answers_outside_of_it():
+    with torch.inference_mode():
+        net = lively(NETS["basic blocks"]).eval()
+        expected = net(images())
+    net.requires_grad_(False)
+    torch.testing.assert_close(net(images()), expected)
+
+
 def test_folding_what_still_takes_statistics_is_refused():
     with pytest.raises(ValueError, match=r"bn1: batch norm in training mode .* wanted net.eval\(\)"):
         fold_batch_norm(ResNet(18, 5, width=4))
