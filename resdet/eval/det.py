@@ -18,7 +18,7 @@ from resdet.data.records import Records
 from resdet.errors import InputError
 from resdet.eval.average_precision import averages
 from resdet.eval.coco import coco_metrics
-from resdet.eval.det_rules import judge
+from resdet.eval.det_rules import check_predictions, judge
 from resdet.predictions.det import DetPredictions
 
 
@@ -53,8 +53,10 @@ def det_metrics(
 
     Raises:
         InputError: no true box that counts.
+        ValueError: no such metric, or a detection of an image or a label that the records do not have.
     """
     check_boxes(records, metric)
+    check_predictions(predictions, records, metric)
     numbers: dict[str, float] = {}
     if metric == "coco":
         per_class, numbers = coco_metrics(predictions, records, backend)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from resdet.data.records import Records
 from resdet.eval.average_precision import Average, Curve, area, coco_average, curves, eleven_point
 from resdet.eval.det_pairs import Overlap, Pairs, Truth, overlapping, paired_iou, share_inside, truth_of
+from resdet.eval.det_table import METRICS
 from resdet.predictions.det import DetPredictions
 from resdet.predictions.numbering import image_numbers
 
@@ -62,7 +63,11 @@ def judge(
 
     Args:
         left_out: ``(P, 2)`` rows of image index and label, ILSVRC's blacklist: the image does not count for the class.
+
+    Raises:
+        ValueError: as :func:`check_predictions`.
     """
+    check_predictions(predictions, records, metric)
     found, truth = what_counts(predictions, truth_of(records), len(records.classes), left_out)
     if metric == "ilsvrc":
         return _judge_ilsvrc(_ranked(found, image_numbers(records)), truth, len(records.classes))
@@ -80,6 +85,22 @@ def what_counts(
     keys = left_out[:, 0] * classes + left_out[:, 1]
     counts, asked = (~np.isin(each.images * classes + each.labels, keys) for each in (found, truth))
     return found[counts], truth[asked]
+
+
+def check_predictions(predictions: DetPredictions, records: Records, metric: str) -> None:
+    """Make sure that detections are of these records: a label from 1 on would count for another image's class.
+
+    Raises:
+        ValueError: an image or a label that the records do not have, or no such metric.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
+    for name, count in (("images", len(records)), ("labels", len(records.classes))):
+        column = getattr(predictions, name)
+        strange = np.flatnonzero((column < 0) | (column >= count))
+        if len(strange):
+            row = strange[0]
+            raise ValueError(f"DetPredictions.{name} must be 0 .. {count - 1}, got {column[row]} in row {row}")
 
 
 def ilsvrc_least(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

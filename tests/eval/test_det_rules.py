@@ -150,6 +150,27 @@ def test_coordinates_that_are_no_pixels_hit_nothing_and_warn_of_nothing():
         assert det_metrics(found, records_of([[(ANT, WHOLE)]]), metric)["mAP"] == pytest.approx(ap)
 
 
+@pytest.mark.parametrize("metric", [*RULES, "coco"])
+@pytest.mark.parametrize(
+    ("image", "label", "said"),
+    [
+        (2, ANT, r"DetPredictions.images must be 0 .. 1, got 2 in row 1"),
+        (-1, ANT, r"DetPredictions.images must be 0 .. 1, got -1 in row 1"),
+        (0, 3, r"DetPredictions.labels must be 0 .. 2, got 3 in row 1"),  # counted from 1: of the next image's ants
+        (0, -1, r"DetPredictions.labels must be 0 .. 2, got -1 in row 1"),
+    ],
+)
+def test_detections_of_what_the_records_do_not_have_are_refused(metric, image, label, said):
+    records = records_of([[(CAT, WHOLE)], [(ANT, WHOLE)]])
+    with pytest.raises(ValueError, match=said):
+        det_metrics(predictions([0, image], [CAT, label], [0.9, 0.8], [WHOLE, WHOLE]), records, metric)
+
+
+def test_no_other_metric_goes_by_the_name_of_one():
+    with pytest.raises(ValueError, match="metric must be one of ilsvrc, voc07, voc12, coco, got 'VOC07'"):
+        det_metrics(found_in([[]]), records_of([[(ANT, WHOLE)]]), "VOC07")
+
+
 def test_a_set_without_boxes_cannot_be_evaluated():
     with pytest.raises(InputError, match="not one of the 2 images has a box"):
         det_metrics(found_in([[], []]), records_of([[], []]), "ilsvrc")
