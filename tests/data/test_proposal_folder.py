@@ -51,6 +51,14 @@ def test_every_image_gets_its_own_boxes_and_scores_back(folder):
         assert torch.equal(found.boxes, wanted.boxes) and torch.equal(found.scores, wanted.scores)
 
 
+def test_what_a_spawned_worker_is_sent_is_the_folder_and_not_what_is_in_it(folder):
+    fill(folder)
+    before = pickle.dumps(folder)
+    wanted = folder[3]
+    assert pickle.dumps(folder) == before
+    assert torch.equal(pickle.loads(before)[3].boxes, wanted.boxes)
+
+
 def test_an_image_without_boxes_has_none(folder):
     fill(folder)
     assert folder[0].boxes.shape == (0, 4) and folder[0].scores.shape == (0,)
