@@ -61,7 +61,10 @@ def write_det(folder: Path, found: DetPredictions, records: Records, form: str) 
 
     Raises:
         InputError: for ``predictions.jsonl``, an image whose annotation does not say its size cannot be read.
+        ValueError: another form.
     """
+    if form not in ("coco", "voc", "devkit"):
+        raise ValueError(f"form must be coco, voc or devkit, got {form!r}")
     folder.mkdir(parents=True, exist_ok=True)
     if form == "voc":
         if det_voc.fault(records):

@@ -308,3 +308,8 @@ def test_lines_are_read_without_their_text_at_four_bytes_a_letter(tmp_path):
     finally:
         tracemalloc.stop()
     assert most < len(text) + 2 * table.numbers.nbytes  # 10 million detections: 1.3 GB less
+
+
+def test_no_other_form_is_the_devkits(tmp_path):
+    with pytest.raises(ValueError, match="form must be coco, voc or devkit, got 'jsonl'"):
+        write_det(tmp_path, predictions([], [], [], []), records_of(PLAIN), "jsonl")
