@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["resdet", "resdet.*"]),
-    package_data={"resdet.data.lists": ["*.txt"]},
+    package_data={"resdet": ["py.typed"], "resdet.data.lists": ["*.txt"]},
     install_requires=[
         "torch>=2.11",
         "torchvision",

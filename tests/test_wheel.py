@@ -22,5 +22,6 @@ def test_a_wheel_is_of_any_machine_and_holds_every_module_and_list(tmp_path):
     assert wheel.name.endswith("-py3-none-any.whl")
     held = set(ZipFile(wheel).namelist())
     for file in (TREE / "resdet").rglob("*"):
-        if file.suffix in (".py", ".txt"):
+        if file.suffix in (".py", ".txt", ".typed"):
             assert file.relative_to(TREE).as_posix() in held
+    assert "resdet/py.typed" in held  # without it a user's mypy does not look at our types

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from os.path import basename, splitext
@@ -192,6 +192,9 @@ class Records:
             box_areas=box_areas.share_memory_(),
             pixels=None if self.pixels is None else self.pixels[indices].share_memory_(),
         )
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Record:
         target = self.target(index)
