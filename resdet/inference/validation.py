@@ -47,15 +47,19 @@ def classify_all(
 def mean_losses(
     model: torch.nn.Module, batches: Iterable[ImageBatch], device: torch.device, precision: str = "fp32"
 ) -> dict[str, float]:
-    """A model's training losses over data that it does not learn from, averaged over images."""
+    """A model's training losses over data that it does not learn from, averaged over images.
+
+    What they sample is the same each time; the generators go on as if nothing had been drawn.
+    """
     model.eval()
     sums: dict[str, float] = {}
     images = 0
-    torch.manual_seed(0)  # what a loss samples is the same each time it is measured
-    for batch in batches:
-        with autocast(device, precision):
-            losses = model(batch.to(device))
-        for name, loss in losses.items():
-            sums[name] = sums.get(name, 0.0) + loss.item() * len(batch)
-        images += len(batch)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        for batch in batches:
+            with autocast(device, precision):
+                losses = model(batch.to(device))
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0.0) + loss.item() * len(batch)
+            images += len(batch)
     return {name: value / max(images, 1) for name, value in sums.items()}

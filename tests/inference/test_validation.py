@@ -66,5 +66,7 @@ def test_mean_losses_weigh_images_and_are_the_same_each_time():
     torch.manual_seed(0)
     expected = ((15 + torch.rand(()).item()) * 2 + (60 + torch.rand(()).item())) / 3
     assert first == {"a": pytest.approx(expected, rel=1e-5), "b": pytest.approx(1.0)}
+    before = torch.get_rng_state()
     assert mean_losses(Logits(3), data[1:], CPU)["b"] == 1.0, "of one image"
+    assert torch.equal(torch.get_rng_state(), before), "a loop that measures it would draw the same in each epoch"
     assert mean_losses(Logits(3), [], CPU) == {}
