@@ -107,10 +107,13 @@ class FasterRCNN(nn.Module):
 
         Regions are the RPN's own proposals, taken as constants (approximate joint training), or the batch's: then it is
         not asked where it does not learn.
+
+        Raises:
+            ValueError: as :func:`~resdet.targets.objects.pad_objects`.
         """
         sizes = batch.full_sizes
         features = self.features(batch.images, sizes)
-        objects = pad_objects(batch.targets, self.mean.device)
+        objects = pad_objects(batch.targets, self.mean.device, self.head.classes)
         extent = self._extent(sizes)
         found: dict[str, Tensor] = {}
         proposals = pad_proposals(batch.proposals, self.mean.device) if batch.proposals else None

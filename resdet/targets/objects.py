@@ -32,8 +32,15 @@ class Objects:
         return ((share >= COVERED) & self.ignored[:, None]).any(-1)
 
 
-def pad_objects(targets: Sequence[Target], device: torch.device) -> Objects:
-    """The targets of a batch on ``device``."""
+def pad_objects(targets: Sequence[Target], device: torch.device, classes: int | None = None) -> Objects:
+    """The targets of a batch on ``device``.
+
+    Args:
+        classes: K, where labels are to be learnt.
+
+    Raises:
+        ValueError: a box to be learnt has a label that is not 0 .. K-1; K would be background.
+    """
     counts = torch.tensor([len(target.boxes) for target in targets], dtype=torch.int64)  # they are on the CPU
     shape = (len(targets), max([1, *counts.tolist()]))
     boxes, labels = torch.zeros(*shape, 4), torch.zeros(shape, dtype=torch.int64)
@@ -42,6 +49,9 @@ def pad_objects(targets: Sequence[Target], device: torch.device) -> Objects:
     if targets:
         for column, name in ((boxes, "boxes"), (labels, "labels"), (ignored, "ignored")):
             column[filled] = torch.cat([getattr(target, name) for target in targets]).to(column.dtype)
+    if classes is not None and bool((strange := ~ignored & ((labels < 0) | (labels >= classes))).any()):
+        row = int(strange.any(1).nonzero()[0])
+        raise ValueError(f"labels must be 0 .. {classes - 1}, got {targets[row].labels.tolist()} in image {row}")
     there = [column.to(device, non_blocking=True) for column in (boxes, labels, filled & ~ignored, ignored)]
     boxes, labels, present, ignored_there = there
     return Objects(boxes, labels, present, ignored_there, some_ignored=bool(ignored.any()))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from resdet.structures import Target
@@ -18,6 +19,15 @@ def test_objects_of_a_batch_lie_side_by_side_and_ignored_ones_are_not_present():
     assert found.labels.tolist() == [[2, 1], [0, 0]]
     assert found.present.tolist() == [[True, False], [True, False]]
     assert found.ignored.tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_a_label_that_is_no_class_is_refused_where_it_is_to_be_learnt(label):
+    """Counted from 1, the last class would be learnt as background."""
+    box, cpu = [(0, 0, 4, 4)], torch.device("cpu")
+    with pytest.raises(ValueError, match=rf"labels must be 0 .. 2, got \[{label}\] in image 1"):
+        pad_objects([target(box, [2]), target(box, [label])], cpu, 3)
+    pad_objects([target(box, [2]), target(box, [label], [True])], cpu, 3)
 
 
 def test_a_batch_without_objects_has_one_place_that_holds_none():
