@@ -80,6 +80,7 @@ class ImageBatch:
             raise ValueError(f"ImageBatch.images must be (B, 3, H, W), got {tuple(self.images.shape)}")
         if self.targets and len(self.targets) != len(self.images):
             raise ValueError(f"{len(self.images)} images came with {len(self.targets)} targets")
+        check_sizes(self.images, self.sizes)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -181,6 +182,18 @@ class Detections:
     def __getitem__(self, keep: Tensor) -> Detections:
         """The rows of an index or a mask, every field alike."""
         return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+
+def check_sizes(images: Tensor, sizes: Sequence[tuple[int, int]]) -> None:
+    """Make sure that images of ``sizes``, width and height, have room in ``(B, C, H, W)``.
+
+    Raises:
+        ValueError: one has not, as where heights come first.
+    """
+    height, width = images.shape[-2:]
+    for size in sizes:
+        if not (size[0] <= width and size[1] <= height):
+            raise ValueError(f"sizes must be (width, height) of images within {width} x {height}, got {tuple(size)}")
 
 
 def _check_boxes(boxes: Tensor, name: str) -> None:

@@ -67,6 +67,8 @@ def test_a_batch_of_unequal_images_says_how_large_each_is_and_keeps_that_when_sp
     assert [part.sizes for part in split(unequal, 2)] == [((8, 4),), ((3, 8),)]
     with pytest.raises(ValueError, match="3 images came with 2 sizes"):
         ImageBatch(torch.zeros(3, 3, 8, 8), sizes=((8, 8), (8, 8)))
+    with pytest.raises(ValueError, match=r"sizes must be \(width, height\) of images within 9 x 6, got \(6, 9\)"):
+        ImageBatch(torch.zeros(1, 3, 6, 9), sizes=((6, 9),))  # the height first, as tensors have it
 
 
 def test_detections_are_picked_by_index_or_mask_every_field_alike():

@@ -22,7 +22,7 @@ from resdet.heads.rpn import RPN
 from resdet.models.detector_loss import DetectorLoss
 from resdet.postprocess.detections import best_detections
 from resdet.postprocess.proposals import ProposalRule, pad_proposals, select_proposals
-from resdet.structures import Detections, ImageBatch, Proposals
+from resdet.structures import Detections, ImageBatch, Proposals, check_sizes
 from resdet.targets.objects import pad_objects
 
 Sizes = Sequence[tuple[int, int]]  # width and height of each image in a batch, pixels
@@ -134,7 +134,12 @@ class FasterRCNN(nn.Module):
     def detect(
         self, images: Tensor, sizes: Sizes, score_threshold: float = 0.05, nms_iou: float = 0.3, most: int = 100
     ) -> list[Detections]:
-        """What is in each of ``(B, 3, H, W)`` uint8 images, in their pixels; see ``best_detections``."""
+        """What is in each of ``(B, 3, H, W)`` uint8 images, in their pixels; see ``best_detections``.
+
+        Raises:
+            ValueError: as :func:`~resdet.structures.check_sizes`.
+        """
+        check_sizes(images, sizes)
         features = self.features(images, sizes)
         boxes = [proposals.boxes for proposals in self.propose(features, sizes)]
         return best_detections(self.regions(features, boxes, sizes), score_threshold, nms_iou, most)
