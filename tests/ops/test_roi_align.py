@@ -83,6 +83,13 @@ def test_gradient_of_the_reference_and_ours_is_the_slope_in_float64():
         assert torch.autograd.gradcheck(lambda f: align(f, rois, 2, 16.0, 0, True, 1), features)  # noqa: B023
 
 
+@pytest.mark.parametrize("align", [op.run, op.roi_align], ids=["eager", "operator"])
+def test_gradient_of_the_gradient_is_its_slope_in_float64(align):
+    features, rois = distinct_map(1, torch.float64)[:, :, :4].requires_grad_(), random_rois(4).double()
+    for rule in ((0, True, 1), (2, False, 2)):
+        assert torch.autograd.gradgradcheck(lambda f: align(f, rois, 3, 16.0, *rule).square(), features)  # noqa: B023
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_regions_in_half_precision_are_computed_with_in_float32(dtype):
     rois = random_rois(60).to(dtype)

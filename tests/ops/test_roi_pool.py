@@ -72,6 +72,15 @@ def test_gradient_of_the_reference_and_ours_is_the_slope_in_float64():
         assert torch.autograd.gradcheck(lambda f: pool(f, rois, 2, 16.0), features)  # noqa: B023
 
 
+@pytest.mark.parametrize("pool", [op.run, op.roi_pool], ids=["eager", "operator"])
+def test_the_gradient_of_its_gradient_is_refused_and_not_left_out(pool):
+    features, rois = distinct_map(1, torch.float64).requires_grad_(), random_rois(4).double()
+    loss = pool(features, rois, 2, 16.0).square().sum() + features.square().sum()
+    (gradient,) = torch.autograd.grad(loss, features, create_graph=True)
+    with pytest.raises(NotImplementedError, match="the gradient of RoI pool has no gradient here"):
+        gradient.sum().backward()
+
+
 def test_of_equal_maxima_the_first_in_reading_order_takes_the_gradient():
     features = torch.zeros(1, 1, 6, 9)
     gradient = gradient_of(

@@ -19,7 +19,8 @@ def roi_align(
 ) -> Tensor:
     """Every region resampled to ``size x size`` bins, each the mean of bilinear samples.
 
-    As ``torchvision.ops.roi_align`` with ``spatial_scale=1 / stride`` for every region that has finite corners.
+    As ``torchvision.ops.roi_align`` with ``spatial_scale=1 / stride`` for every region that has finite corners.  Its
+    gradient has a gradient too, which torchvision's has not.
 
     Args:
         features: ``(B, C, H, W)`` float16, bfloat16, float32 or float64.

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from resdet.ops.kernels import runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
@@ -71,9 +70,9 @@ class _Learnt(torch.autograd.Function):
         return forward(*inputs)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _gradients(backward, ctx, gradient)
+        # with create_graph=True the operator, which has a gradient of its own
+        return _gradients(roi_align_backward if torch.is_grad_enabled() else backward, ctx, gradient)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
@@ -112,3 +111,16 @@ def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tup
 
 
 roi_align.register_autograd(partial(_gradients, roi_align_backward), setup_context=_remember)
+
+
+def _remember_rule(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, rois, _, *ctx.rule, _ = inputs
+    ctx.save_for_backward(rois)
+
+
+def _gradients_of_gradient(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """RoI align is linear: what it does to the map it does to the gradient of the map's gradient."""
+    return roi_align(gradient, *ctx.saved_tensors, *ctx.rule), *[None] * 8
+
+
+roi_align_backward.register_autograd(_gradients_of_gradient, setup_context=_remember_rule)

@@ -11,7 +11,8 @@ from resdet.ops.roi_pool import op
 def roi_pool(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
     """Max-pool every region into ``size x size`` bins.
 
-    As ``torchvision.ops.roi_pool`` with ``spatial_scale=1 / stride`` for every region that has finite corners.
+    As ``torchvision.ops.roi_pool`` with ``spatial_scale=1 / stride`` for every region that has finite corners.  As
+    there, the gradient of its gradient is refused (NotImplementedError).
 
     Args:
         features: ``(B, C, H, W)`` float16, bfloat16, float32 or float64.

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from resdet.ops.kernels import runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
@@ -55,9 +54,9 @@ class _Learnt(torch.autograd.Function):
         return forward(*inputs)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _gradients(backward, ctx, gradient)
+        # with create_graph=True the operator, which says that it has no gradient where one is asked for
+        return _gradients(roi_pool_backward if torch.is_grad_enabled() else backward, ctx, gradient)
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
@@ -85,3 +84,10 @@ def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tup
 
 
 roi_pool.register_autograd(partial(_gradients, roi_pool_backward), setup_context=_remember)
+
+
+def _refuse(ctx: Any, gradient: Tensor) -> None:
+    raise NotImplementedError("the gradient of RoI pool has no gradient here: RoI align's has")
+
+
+roi_pool_backward.register_autograd(_refuse)
