@@ -32,6 +32,9 @@ Maps = Sequence[Tensor]  # (B, C, h, w), one a level
 class FasterRCNN(nn.Module):
     """Backbone, neck, region proposal network and region head.
 
+    To save memory by :mod:`torch.utils.checkpoint`, checkpoint the whole of :meth:`features`: single layers of the
+    backbone would be computed again without the edges of images of unequal sizes.
+
     Args:
         backbone: its classifier ``fc`` is not used and may be gone.
         neck: which maps are shared, and how a region becomes a vector.
