@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -45,6 +46,13 @@ def each_above_zero(name: str, values: Sequence[float]) -> None:
             raise UsageError(f"{name} must be above 0, got {value!r}")
 
 
+def some_above_zero(section: str, config: object, *names: str) -> None:
+    for name in names:
+        if not (values := getattr(config, name)):
+            raise UsageError(f"{section}.{name} must name one at least, got none")
+        each_above_zero(f"{section}.{name}", values)
+
+
 def low_high(name: str, values: Sequence[float]) -> None:
     if len(values) != 2 or not 0 < values[0] <= values[1] < float("inf"):
         raise UsageError(f"{name} must be two values above 0, the lower first, got {values}")
@@ -53,3 +61,17 @@ def low_high(name: str, values: Sequence[float]) -> None:
 def rising(name: str, values: Sequence[float]) -> None:
     if not all(before < after for before, after in pairwise(values)):
         raise UsageError(f"{name} must rise, got {tuple(values)}")
+
+
+def mean_and_std(mean: Sequence[float], std: Sequence[float]) -> None:
+    for name, values in (("data.mean", mean), ("data.std", std)):
+        if len(values) != 3 or not all(map(math.isfinite, values)):
+            raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
+    each_above_zero("data.std", std)
+
+
+def region_overlaps(foreground: float, background: Sequence[float]) -> None:
+    if len(background) != 2 or not 0 <= background[0] < background[1] <= 1:
+        raise UsageError(f"model.background_iou must be two rising shares, got {background}")
+    if background[1] > foreground:
+        raise UsageError(f"model.background_iou {background} reaches past model.foreground_iou {foreground}")

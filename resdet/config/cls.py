@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, each_above_zero, one_of
+from resdet.config.checks import at_least, one_of, some_above_zero
 from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig
-from resdet.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,7 @@ class ClsTestConfig:
     def __post_init__(self) -> None:
         one_of("test.protocol", self.protocol, ("1-crop", "10-crop", "dense"))
         one_of("test.dense_average", self.dense_average, ("logits", "probabilities"))
-        if not self.scales:
-            raise UsageError("test.scales must name one at least, got none")
-        each_above_zero("test.scales", self.scales)
+        some_above_zero("test", self, "scales")
         at_least("test", self, 1, "batch_size")
 
 

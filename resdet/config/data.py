@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from resdet.config.checks import at_least, each_above_zero, low_high, one_of, share
+from resdet.config.checks import at_least, low_high, mean_and_std, one_of, share
 from resdet.errors import UsageError
 
 
@@ -24,10 +24,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         at_least("data", self, 1, "size", "resize")
         at_least("data", self, 0, "workers")
-        for name, values in (("data.mean", self.mean), ("data.std", self.std)):
-            if len(values) != 3 or not all(map(math.isfinite, values)):
-                raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
-        each_above_zero("data.std", self.std)
+        mean_and_std(self.mean, self.std)
 
 
 # ImageNet's, as fb.resnet.torch gives them (datasets/imagenet.lua, whose matrix has the vectors in its columns)

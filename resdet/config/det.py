@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, channels, each_above_zero, low_high, one_of, rising, share
+from resdet.config.checks import (
+    at_least,
+    channels,
+    each_above_zero,
+    low_high,
+    mean_and_std,
+    one_of,
+    region_overlaps,
+    rising,
+    share,
+    some_above_zero,
+)
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
 
@@ -31,10 +41,7 @@ class DetDataConfig:
             raise UsageError(f"data.shorter {self.shorter} is above data.longer {self.longer}")
         at_least("data", self, 1, "multiple")
         at_least("data", self, 0, "workers")
-        for name, values in (("data.mean", self.mean), ("data.std", self.std)):
-            if len(values) != 3 or not all(map(math.isfinite, values)):
-                raise UsageError(f"{name} must be three values, for red, green and blue, got {values}")
-        each_above_zero("data.std", self.std)
+        mean_and_std(self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -122,10 +129,7 @@ class DetectorConfig:
         one_of("model.pool", self.pool, ("align", "pool"))
         if self.backbone.family != "imagenet":
             raise UsageError(f"model.backbone.family must be imagenet for detection, got {self.backbone.family!r}")
-        for name in ("anchor_sizes", "anchor_ratios"):
-            if not getattr(self, name):
-                raise UsageError(f"model.{name} must name one at least, got none")
-            each_above_zero(f"model.{name}", getattr(self, name))
+        some_above_zero("model", self, "anchor_sizes", "anchor_ratios")
         channels("model", self, "rpn_channels")
         at_least("model", self, 1, "rpn_depth", "anchors_per_image", "regions_per_image", "pool_size")
         at_least("model", self, 0, "pool_sampling", "unused_outputs")
@@ -135,12 +139,7 @@ class DetectorConfig:
         share("model", self, "positive_iou", "negative_iou")
         if self.negative_iou > self.positive_iou:
             raise UsageError(f"model.negative_iou {self.negative_iou} is above model.positive_iou {self.positive_iou}")
-        if len(self.background_iou) != 2 or not 0 <= self.background_iou[0] < self.background_iou[1] <= 1:
-            raise UsageError(f"model.background_iou must be two rising shares, got {self.background_iou}")
-        if self.background_iou[1] > self.foreground_iou:
-            raise UsageError(
-                f"model.background_iou {self.background_iou} reaches past model.foreground_iou {self.foreground_iou}"
-            )
+        region_overlaps(self.foreground_iou, self.background_iou)
         each_above_zero("model.proposal_beta", (self.proposal_beta,))
         each_above_zero("model.box_beta", (self.box_beta,))
 

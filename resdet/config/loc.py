@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, channels, each_above_zero, one_of, share
+from resdet.config.checks import at_least, channels, each_above_zero, one_of, share, some_above_zero
 from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -47,10 +47,7 @@ class LocalizerConfig:
         one_of("model.method", self.method, METHODS)
         one_of("model.feature", self.feature, ("conv4", "conv5"))
         one_of("model.class_loss", self.class_loss, ("true", "all"))
-        for name in ("anchor_sizes", "anchor_ratios"):
-            if not getattr(self, name):
-                raise UsageError(f"model.{name} must name one at least, got none")
-            each_above_zero(f"model.{name}", getattr(self, name))
+        some_above_zero("model", self, "anchor_sizes", "anchor_ratios")
         channels("model", self, "neck")
         at_least("model", self, 1, "anchors_per_image", "bins")
         at_least("model", self, 0, "class_weight", "object_weight", "box_weight")
@@ -84,9 +81,7 @@ class LocTestConfig:
         one_of("test.protocol", self.protocol, ("1-crop", "dense"))
         one_of("test.voting", self.voting, ("dense", "always", "never", "greedy"))
         one_of("test.ensemble", self.ensemble, ("union", "mean"))
-        if not self.scales:
-            raise UsageError("test.scales must name one at least, got none")
-        each_above_zero("test.scales", self.scales)
+        some_above_zero("test", self, "scales")
         share("test", self, "vote_iou")
         at_least("test", self, 1, "batch_size")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, each_above_zero, one_of, share
+from resdet.config.checks import at_least, each_above_zero, one_of, region_overlaps, share
 from resdet.config.det import DetAugmentConfig, DetDataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -55,12 +55,7 @@ class RCNNModelConfig:
             raise UsageError(f"model.pad {self.pad} leaves nothing of model.size {self.size} to the box")
         share("model", self, "object_share", "foreground_iou")
         each_above_zero("model.box_beta", (self.box_beta,))
-        if len(self.background_iou) != 2 or not 0 <= self.background_iou[0] < self.background_iou[1] <= 1:
-            raise UsageError(f"model.background_iou must be two rising shares, got {self.background_iou}")
-        if self.background_iou[1] > self.foreground_iou:
-            raise UsageError(
-                f"model.background_iou {self.background_iou} reaches past model.foreground_iou {self.foreground_iou}"
-            )
+        region_overlaps(self.foreground_iou, self.background_iou)
 
 
 @dataclass(frozen=True)
