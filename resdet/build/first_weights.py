@@ -119,14 +119,7 @@ def _backbone_weights(how: BackboneConfig) -> FirstWeights:
     """What ``model.backbone.weights`` names: a published network, a checkpoint, or another's file that says nothing."""
     if found := named_resnet(how.weights):
         # their width is not told: shapes tell it
-        theirs = replace(
-            how,
-            family=found.family,
-            depth=found.depth,
-            shortcut=found.shortcut,
-            stem=found.stem,
-            stride_in=found.stride_in,
-        )
+        theirs = BackboneConfig(depth=found.depth, stride_in=found.stride_in, width=how.width)
         check_architecture(how.weights, theirs, how)
         return FirstWeights(found.state, imagenet_wnids(), (found.mean, found.std))
     try:

@@ -11,21 +11,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class PretrainedResNet:
-    """A published ResNet, and how it wants to be used."""
+    """A published ResNet of 7x7 stem and option B, and how it wants to be used."""
 
     source: str  # the name it was asked for by
     state: dict[str, Tensor]  # under our names, for RGB
     depth: int
-    stride_in: (
-        str  # both kinds of bottleneck have the same shapes: a wrong choice loads, and costs most of the accuracy
-    )
+    stride_in: str  # both choices have the same shapes: a wrong one loads, and costs most of the accuracy
     mean: tuple[float, ...]  # RGB in 0 .. 255
     std: tuple[float, ...]
     resize: int = 256  # shorter side before the centre crop, pixels
     crop: int = 224  # side of the centre crop, pixels
-    stem: str = "7x7"
-    family: str = "imagenet"
-    shortcut: str = "B"
 
 
 def renormalised(
