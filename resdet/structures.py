@@ -47,12 +47,9 @@ class Target:
     ignored: Tensor = None  # type: ignore[assignment]  # (N,) bool: neither learnt nor counted; left out: none is
 
     def __post_init__(self) -> None:
-        _check_boxes(self.boxes, "Target.boxes")
         if self.ignored is None:
             object.__setattr__(self, "ignored", torch.zeros(len(self.boxes), dtype=torch.bool))
-        for name in ("labels", "ignored"):
-            if (shape := getattr(self, name).shape) != self.boxes.shape[:1]:
-                raise ValueError(f"Target.{name} must be ({len(self.boxes)},) as boxes, got {tuple(shape)}")
+        _check_rows(self, "labels", "ignored")
 
     def __getitem__(self, keep: Tensor) -> Target:
         """The same image with the boxes of an index or a mask."""
@@ -73,13 +70,11 @@ class ImageBatch:
     proposals: tuple[Tensor, ...] = ()  # (P, 4) each image's, where they come from outside the network; or none at all
 
     def __post_init__(self) -> None:
-        for name in ("sizes", "proposals"):
+        for name in ("targets", "sizes", "proposals"):
             if (given := getattr(self, name)) and len(given) != len(self.images):
                 raise ValueError(f"{len(self.images)} images came with {len(given)} {name}")
         if self.images.ndim != 4 or self.images.shape[1] != 3:
             raise ValueError(f"ImageBatch.images must be (B, 3, H, W), got {tuple(self.images.shape)}")
-        if self.targets and len(self.targets) != len(self.images):
-            raise ValueError(f"{len(self.images)} images came with {len(self.targets)} targets")
         check_sizes(self.images, self.sizes)
 
     def __len__(self) -> int:
@@ -153,9 +148,7 @@ class Proposals:
     finite: Tensor | None = None  # () bool: whether all that they were chosen from is; None: nobody has looked
 
     def __post_init__(self) -> None:
-        _check_boxes(self.boxes, "Proposals.boxes")
-        if self.scores.shape != self.boxes.shape[:1]:
-            raise ValueError(f"Proposals.scores must be ({len(self.boxes)},), got {tuple(self.scores.shape)}")
+        _check_rows(self, "scores")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -170,11 +163,7 @@ class Detections:
     labels: Tensor  # (N,) int64, in 0 .. K-1
 
     def __post_init__(self) -> None:
-        _check_boxes(self.boxes, "Detections.boxes")
-        for name in ("scores", "labels"):
-            shape = tuple(getattr(self, name).shape)
-            if shape != (len(self.boxes),):
-                raise ValueError(f"Detections.{name} must be ({len(self.boxes)},) as boxes, got {shape}")
+        _check_rows(self, "scores", "labels")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -196,6 +185,11 @@ def check_sizes(images: Tensor, sizes: Sequence[tuple[int, int]]) -> None:
             raise ValueError(f"sizes must be (width, height) of images within {width} x {height}, got {tuple(size)}")
 
 
-def _check_boxes(boxes: Tensor, name: str) -> None:
+def _check_rows(record: Target | Proposals | Detections, *columns: str) -> None:
+    """Boxes must be ``(N, 4)`` and each of the named columns ``(N,)``."""
+    boxes, kind = record.boxes, type(record).__name__
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} must be (N, 4) rows of (x1, y1, x2, y2), got {tuple(boxes.shape)}")
+        raise ValueError(f"{kind}.boxes must be (N, 4) rows of (x1, y1, x2, y2), got {tuple(boxes.shape)}")
+    for name in columns:
+        if (shape := getattr(record, name).shape) != boxes.shape[:1]:
+            raise ValueError(f"{kind}.{name} must be ({len(boxes)},) as boxes, got {tuple(shape)}")

@@ -98,7 +98,7 @@ def test_proposals_go_with_their_images():
     assert [len(p) for part in split(given, 2) for p in part.proposals] == [0, 1, 2]
     with pytest.raises(ValueError, match="2 images came with 3 proposals"):
         ImageBatch(torch.zeros(2, 3, 4, 6), proposals=boxes)
-    with pytest.raises(ValueError, match=r"Proposals\.scores must be \(2,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"Proposals\.scores must be \(2,\) as boxes, got \(3,\)"):
         Proposals(boxes[2], torch.zeros(3))
     assert len(Proposals(boxes[2], torch.zeros(2))) == 2
 
