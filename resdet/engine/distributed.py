@@ -132,16 +132,6 @@ def mean(value: float, me: Process) -> float:
         return total.item() / me.processes
 
 
-def every(value: float, me: Process) -> list[float]:
-    """Every process's value, by rank, the same list on all of them."""
-    values = torch.zeros(me.processes, dtype=torch.float64, device=me.device)
-    values[me.rank] = value
-    with losing_others():
-        if me.processes > 1:
-            distributed.all_reduce(values)
-        return values.tolist()
-
-
 def gather(mine: T, me: Process) -> list[T]:
     """What every process has, by rank, on all of them; of any size, nothing for one."""
     if me.processes == 1:

@@ -145,9 +145,9 @@ class _State:
                 why = f"not of this network, or of another version: {first_sentence(error)}"
                 raise InputError(f"{file}: cannot be gone on with, {why}") from None
             self.last_is_whole = file.name == kept.LAST
-        steps = distributed.every(self.step, self.me)
+        steps = distributed.gather(self.step, self.me)
         if len(set(steps)) > 1:
-            at = ", ".join(f"{step:.0f}" for step in steps)
+            at = ", ".join(map(str, steps))
             raise InputError(f"{out}: the processes found steps {at} in it: each must see the same folder")
         if self.me.is_main and self.step < self.run.steps:
             self.log = MetricsLog(out, self.step)

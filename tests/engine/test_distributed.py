@@ -90,7 +90,6 @@ def test_a_schedule_that_follows_the_training_is_the_same_in_every_process_and_t
 ASKS = {  # whatever asks the others for something
     "wait": distributed.wait,
     "mean": lambda me: distributed.mean(1.0, me),
-    "every": lambda me: distributed.every(1.0, me),
     "gather": lambda me: distributed.gather("mine", me),
     "from_main": lambda me: distributed.from_main([1.0], me),
 }
