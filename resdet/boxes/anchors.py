@@ -28,11 +28,7 @@ def anchor_grid(shapes: Tensor, height: int, width: int, stride: int) -> Tensor:
     Row by row, cell by cell, all A shapes of a cell together: the order in which a ``(B, A * k, h, w)`` output
     reads after ``permute(0, 2, 3, 1).reshape(B, h * w * A, k)``.
     """
-    x = (torch.arange(width, dtype=shapes.dtype, device=shapes.device) + 0.5) * stride
-    y = (torch.arange(height, dtype=shapes.dtype, device=shapes.device) + 0.5) * stride
-    y, x = torch.meshgrid(y, x, indexing="ij")
-    centres = torch.stack((x, y, x, y), -1).reshape(-1, 1, 4)  # (h * w, 1, 4)
-    return (centres + shapes).reshape(-1, 4)
+    return anchors_in(shapes, height, width, shapes.new_full((1, 2), stride), 0.5)[0]
 
 
 def anchors_in(shapes: Tensor, height: int, width: int, cells: Tensor, offset: float) -> Tensor:
