@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from resdet.backbones.weights import load_into
 from resdet.build.backbone import build_backbone
 from resdet.build.first_weights import load_backbone, read_whole_model, renormalise
@@ -19,11 +17,8 @@ from resdet.models.pcr import AnyLocalizer, PCRLocalizer, PCRLoss
 
 def build_localizer(config: LocConfig, classes: int) -> AnyLocalizer:
     """The localizer of a config, its weights drawn at random."""
-    makers: dict[str, Callable[[LocConfig, int], AnyLocalizer]] = {
-        "rpn": build_rpn_localizer,
-        "pcr": build_pcr_localizer,
-    }
-    return makers[config.model.method](config, classes)
+    build = build_pcr_localizer if config.model.method == "pcr" else build_rpn_localizer
+    return build(config, classes)
 
 
 def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
