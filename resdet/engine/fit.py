@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +135,7 @@ class _State:
         kept.check_free(out, resume)
         if found := kept.newest(out, self.run.tell):
             file, saved = found
-            check_same(self.run.identity, saved, file)
+            kept.check_same(self.run.identity, saved, file)
             try:
                 self._take(saved)
             except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
@@ -257,44 +256,3 @@ class _State:
     def close(self) -> None:
         if self.log is not None:
             self.log.close()
-
-
-# what only paces a run, or says where it ends, may be another when it is resumed; in how many parts a step is computed
-# too, as the number of processes: gradients stay the batch's, though a part draws other anchors and crops to learn from
-FREE = {
-    "data.workers",
-    "train.log_every",
-    "train.eval_every",
-    "train.save_every",
-    "train.accumulate",
-    "train.stop_epoch",
-    "train.batch_norm_images",  # of what --finish does afterwards
-}
-
-
-def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
-    """Resuming under other settings would be another run under the same name."""
-    if saved.task != now.task:
-        raise InputError(f"{file} is of a run of the kind {saved.task!r}, this one is {now.task!r}: not the same run")
-    if saved.class_ids != now.class_ids:
-        pairs = zip_longest(saved.class_ids, now.class_ids, fillvalue="none")
-        place, (old_id, new_id) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
-        counts = f"{len(saved.class_ids)}; now {len(now.class_ids)}"
-        raise InputError(f"{file} was trained on other classes ({counts}): class {place} was {old_id}, now {new_id}")
-    old, new = _flat(saved.config), _flat(now.config)
-    free = set(FREE)
-    if new.get("train.schedule") == "plateau":  # evaluations lower the learning rate: they do more than pace a run
-        free.remove("train.eval_every")
-    if new.get("train.batch_norm") == "train":  # its statistics are those of a part
-        free.remove("train.accumulate")
-    for key, value in new.items():
-        # a setting that the saved run does not know came later: its default is what was done before
-        if key in old and old[key] != value and key not in free and not key.startswith("test."):
-            raise InputError(f"{file} was trained with {key} = {old[key]!r}, now {value!r}: not the same run")
-
-
-def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: value}
-    return flat

@@ -1,10 +1,15 @@
-"""The checkpoints that a run goes on from: the last two, so that a damaged one costs some steps and not the run."""
+"""The checkpoints that a run goes on from: the last two, so that a damaged one costs some steps and not the run.
+
+:func:`check_same` says whether they are of the run that is to go on.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
@@ -83,3 +88,48 @@ def _give_name(file: Path, other: Path) -> None:
     else:
         second.replace(other)
         second.unlink(missing_ok=True)  # of two names of one file, the old one stays: a killed run may have given both
+
+
+# Settings that may change when a run is resumed: they only pace it, or say where it ends.  `accumulate` too, as the
+# number of processes: gradients stay the batch's, though a part draws other anchors and crops to learn from.
+MAY_CHANGE = {
+    "data.workers",
+    "train.log_every",
+    "train.eval_every",
+    "train.save_every",
+    "train.accumulate",
+    "train.stop_epoch",
+    "train.batch_norm_images",  # of what --finish does afterwards
+}
+
+
+def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
+    """Make sure that ``saved`` is of this very run: under other settings it would be another run of the same name.
+
+    Raises:
+        InputError: another task, other classes, or a setting that differs and is not one that may change.
+    """
+    if saved.task != now.task:
+        raise InputError(f"{file} is of a run of the kind {saved.task!r}, this one is {now.task!r}: not the same run")
+    if saved.class_ids != now.class_ids:
+        pairs = zip_longest(saved.class_ids, now.class_ids, fillvalue="none")
+        place, (old_id, new_id) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+        counts = f"{len(saved.class_ids)}; now {len(now.class_ids)}"
+        raise InputError(f"{file} was trained on other classes ({counts}): class {place} was {old_id}, now {new_id}")
+    old, new = _flat(saved.config), _flat(now.config)
+    free = set(MAY_CHANGE)
+    if new.get("train.schedule") == "plateau":  # evaluations lower the learning rate: they do more than pace a run
+        free.remove("train.eval_every")
+    if new.get("train.batch_norm") == "train":  # its statistics are those of a part
+        free.remove("train.accumulate")
+    for key, value in new.items():
+        # a setting that the saved run does not know came later: its default is what was done before
+        if key in old and old[key] != value and key not in free and not key.startswith("test."):
+            raise InputError(f"{file} was trained with {key} = {old[key]!r}, now {value!r}: not the same run")
+
+
+def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: value}
+    return flat

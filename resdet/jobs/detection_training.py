@@ -16,7 +16,7 @@ from resdet.data.detection import DetectionImages, DetectionTestImages, detectio
 from resdet.engine import checkpoint, distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.fit import check_same
+from resdet.engine.kept import check_same
 from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
