@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def sent(numbers: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """``torch.tensor(numbers)`` on a device."""
+    """``torch.tensor(numbers)`` on a device, copied without waiting for it."""
     return torch.tensor(numbers, dtype=dtype).to(device, non_blocking=True)
 
 
@@ -25,7 +25,7 @@ def repeated(numbers: Sequence[Any], counts: Sequence[int], device: torch.device
     return rows.repeat_interleave(times, 0).to(device, non_blocking=True)
 
 
-def all_digits(like: Tensor) -> AbstractContextManager[object]:
+def without_autocast(like: Tensor) -> AbstractContextManager[object]:
     """A context without autocast on the device of ``like``.
 
     For the last layers, whose scores are ranked: with the 8 significant bits of bfloat16, scores tie by the hundred.

@@ -12,7 +12,7 @@ from torch.nn import functional
 from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
 from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import SHORTCUTS
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -128,7 +128,7 @@ class ResNet(nn.Module):
 
 def pooled_logits(conv5: Tensor, pool: nn.Module, fc: nn.Linear) -> Tensor:
     """``(B, C, h, w) -> (B, K)``, in the type of ``fc``'s weights under autocast too: logits of 8 bits would tie."""
-    with all_digits(conv5):
+    with without_autocast(conv5):
         return fc(pool(conv5.to(fc.weight.dtype)).flatten(1))  # type: ignore[no-any-return]
 
 

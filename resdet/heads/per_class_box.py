@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 from resdet.heads.sharing import share_over_classes
 
 
@@ -60,7 +60,7 @@ class PerClassBox(nn.Module):
         rows = self.reg.weight.view(self.classes, -1)  # an embedding's gradient is summed without a race
         weight = functional.embedding(classes, rows).unflatten(-1, (4, -1)).float()  # (B, k, 4, neck)
         bias = functional.embedding(classes, self.reg.bias.view(self.classes, 4)).float()  # (B, k, 4)
-        with all_digits(hidden):
+        with without_autocast(hidden):
             deltas = weight.flatten(1, 2) @ hidden.float().transpose(1, 2)  # (B, k * 4, P)
         return deltas.unflatten(1, (-1, 4)).transpose(2, 3) + bias[:, :, None]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 from resdet.heads.sharing import share_over_classes
 
 
@@ -49,7 +49,7 @@ class PerClassRPN(nn.Module):
     def all_classes(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Every anchor and class: logits ``(B, P, K)`` and deltas ``(B, P, K, 4)``, P = h * w * A."""
         batch = len(hidden)
-        with all_digits(hidden):
+        with without_autocast(hidden):
             hidden = hidden.to(self.cls.weight.dtype)
             logits, deltas = self.cls(hidden), self.reg(hidden)
         logits = logits.permute(0, 2, 3, 1).reshape(batch, -1, self.classes)
@@ -69,7 +69,7 @@ class PerClassRPN(nn.Module):
         cells, anchor = self._cells(hidden, index)  # (B, S, neck), (B, S)
         row = anchor * self.classes + classes[:, None]  # (B, S)
         weight = _rows(self.reg.weight.view(-1, 4 * cells.shape[-1]), row).unflatten(-1, (4, -1))  # (B, S, 4, neck)
-        with all_digits(hidden):
+        with without_autocast(hidden):
             logits = torch.einsum("bsc,bsc->bs", cells, _rows(self.cls.weight, row)) + self.cls.bias[row]
             deltas = torch.einsum("bsc,bsjc->bsj", cells, weight) + self.reg.bias.view(-1, 4)[row]
         return logits, deltas
@@ -80,7 +80,7 @@ class PerClassRPN(nn.Module):
         weight = self.cls.weight.view(self.anchors, self.classes, -1).float()
         bias = self.cls.bias.view(self.anchors, self.classes).float()
         logits = cells.new_zeros(*index.shape, self.classes)
-        with all_digits(hidden):
+        with without_autocast(hidden):
             for a in range(self.anchors):  # gathering K rows a sample would copy A * K * neck numbers for each
                 here = anchor == a
                 logits[here] = cells[here] @ weight[a].T + bias[a]
@@ -102,7 +102,7 @@ class PerClassRPN(nn.Module):
         scoring = self.cls.weight.view(-1, neck)[row].float()  # (B, k, A, neck)
         moving = self.reg.weight.view(-1, 4, neck)[row].float()  # (B, k, A, 4, neck)
         bias = self.reg.bias.view(-1, 4)[row].flatten(1)[:, :, None]
-        with all_digits(hidden):
+        with without_autocast(hidden):
             logits = scoring.flatten(1, 2) @ positions + self.cls.bias[row].flatten(1)[:, :, None]  # (B, k * A, h * w)
             deltas = moving.flatten(1, 3) @ positions + bias  # (B, k * A * 4, h * w)
         logits = logits.view(batch, k, self.anchors, -1).transpose(2, 3).flatten(2)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 from resdet.heads.sharing import share_over_classes
 
 
@@ -35,7 +35,7 @@ class PerClassSiblings(nn.Module):
 
     def all_classes(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The plain layers: ``(R, C)`` -> logits ``(R, K)`` and deltas ``(R, K, 4)``, float32."""
-        with all_digits(vectors):
+        with without_autocast(vectors):
             vectors = vectors.to(self.cls.weight.dtype)
             return self.cls(vectors), self.reg(vectors).unflatten(1, (self.classes, 4))
 
@@ -50,7 +50,7 @@ class PerClassSiblings(nn.Module):
         """
         vectors = vectors.to(self.cls.weight.dtype)
         score, score_bias, box, box_bias = self._rows(classes)
-        with all_digits(vectors):
+        with without_autocast(vectors):
             logits = (score * vectors).sum(1) + score_bias
             return logits, (box @ vectors[:, :, None])[:, :, 0] + box_bias
 
@@ -65,7 +65,7 @@ class PerClassSiblings(nn.Module):
         """
         vectors = vectors.to(self.cls.weight.dtype)
         score, score_bias, box, box_bias = self._rows(classes)
-        with all_digits(vectors):
+        with without_autocast(vectors):
             deltas = (vectors @ box.flatten(0, 1).T).unflatten(1, (len(classes), 4))
             return vectors @ score.T + score_bias, deltas + box_bias
 

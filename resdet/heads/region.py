@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 
 
 class RegionHead(nn.Module):
@@ -33,7 +33,7 @@ class RegionHead(nn.Module):
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """``(R, C)`` -> logits ``(R, K + 1)`` and deltas ``(R, K, 4)``, float32, under autocast too."""
-        with all_digits(vectors):
+        with without_autocast(vectors):
             vectors = vectors.to(self.cls.weight.dtype)
             logits, deltas = self.cls(vectors), self.reg(vectors)
         if self.unused:  # in a softmax the probabilities of what is joined like this add up

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.devices import all_digits
+from resdet.devices import without_autocast
 
 
 class RPN(nn.Module):
@@ -44,7 +44,7 @@ class RPN(nn.Module):
         for conv in (self.neck, *self.deeper):
             hidden = hidden if inside is None else hidden * inside[:, None]
             hidden = functional.relu(conv(hidden))
-        with all_digits(hidden):
+        with without_autocast(hidden):
             hidden = hidden.to(self.cls.weight.dtype)
             logits, deltas = self.cls(hidden), self.reg(hidden)
         return logits.permute(0, 2, 3, 1).flatten(1), deltas.permute(0, 2, 3, 1).unflatten(3, (-1, 4)).flatten(1, 3)
