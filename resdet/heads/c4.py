@@ -18,16 +18,16 @@ MANY = 2**30  # regions: all of them
 
 
 class C4(nn.Module):
-    """It has no weights of its own: conv5 stays in the backbone, which its weights come with.
+    """The neck without weights of its own: conv5 stays in the backbone, with whose weights it is loaded.
 
     Args:
-        backbone: for its channels and strides; what runs is given to each call.
+        backbone: read here for its channels and strides; it is not kept, each call is given it again.
         pool: ``"align"`` or ``"pool"``: how a region is cut out of conv4.
         size: cells of what is cut out, along each side; conv5 halves it.
         sampling, aligned: of ``align``, see :func:`resdet.ops.roi_align`.
     """
 
-    multiple = 1  # pixels that an image's sides are filled up to, and seen as a part of it
+    multiple = 1  # an image's sides are padded to multiples of it, and the padding counts as part of the image
 
     def __init__(
         self, backbone: ResNet, *, pool: str = "align", size: int = 14, sampling: int = 0, aligned: bool = True
@@ -37,7 +37,7 @@ class C4(nn.Module):
         self.map_channels, self.vector_channels = backbone.channels["conv4"], backbone.channels["conv5"]
         self.pool, self.size, self.sampling, self.aligned = pool, size, sampling, aligned
         self.cells_left = -(-size * backbone.strides["conv4"] // backbone.strides["conv5"])  # along each side, by conv5
-        self.interpolates = pool == "align"
+        self.interpolates = pool == "align"  # between cells, where it cuts regions out
 
     def maps(self, backbone: ResNet, pixels: Tensor, extent: Tensor | None) -> tuple[Tensor, ...]:
         """The levels that anchors stand on, conv4 alone, of normalised ``(B, 3, H, W)`` images."""
@@ -73,7 +73,7 @@ class C4(nn.Module):
     def _cut(self, rois: Tensor, feature: Tensor, step: int, end: Tensor | None = None) -> Tensor:
         """``(R, C, n, n)``: every ``step``-th bin of regions of a map."""
         stride = self.strides[0]
-        if self.pool == "pool":  # of continuous boxes, as torchvision's users pool: Fast R-CNN's end a pixel earlier
+        if self.pool == "pool":  # of continuous boxes, as with torchvision; Fast R-CNN's boxes end a pixel earlier
             return ops.roi_pool(feature, rois, self.size, stride)[:, :, ::step, ::step]
         return align_alone(feature, rois, self.size, stride, self.sampling, self.aligned, step, end)
 

@@ -1,4 +1,4 @@
-"""Regions cut out of maps of images that lie in one batch, each as out of its image's own map."""
+"""RoI align on a padded batch that gives each region what its image's own map would give."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ def align_alone(
     step: int = 1,
     ends: Tensor | None = None,
 ) -> Tensor:
-    """:func:`resdet.ops.roi_align`, where the maps of a batch repeat each image's last cells once.
+    """:func:`resdet.ops.roi_align` on maps of a batch, each region as if its image were alone.
 
-    That is enough for regions within their images, but by the older rule (``aligned`` false) a region measures a cell
-    at least: one that is thinner and lies at the right or lower edge reaches beyond it, where an image alone is 0.
+    The maps repeat each image's last row and column once (:func:`resdet.backbones.edges.edges_repeated`).  A region
+    within its image reads no further, except by the older rule (``aligned`` false), where it counts as a cell wide at
+    least: a thinner one at the right or lower edge reaches beyond, where an image alone gives 0.  Those few regions are
+    cut again, out of their image's own map.
 
     Args:
         ends: ``(B, 2)`` width and height of each image's own map, cells; None: they fill the feature.

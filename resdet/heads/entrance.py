@@ -1,4 +1,4 @@
-"""conv5's entrance before regions are cut out of conv4, not after: the same answer for a fraction of the work.
+"""conv5's first 1x1 convolutions run before regions are cut out of conv4, not after: the same answer for less work.
 
 RoI align weighs cells of the map, a 1x1 convolution weighs channels of one cell: they commute.  So the two 1x1
 convolutions that read conv4, the first of the main branch and the shortcut's, run once on the map in place of once a
@@ -22,14 +22,15 @@ from resdet.backbones.blocks import Bottleneck
 from resdet.backbones.folding import conv_norm, folded, stands_still
 from resdet.backbones.shortcuts import Projection
 
-Cut = Callable[[Tensor, int], Tensor]  # every so-manieth bin of the regions of a map: (B, C, H, W) -> (R, C, n, n)
+Cut = Callable[[Tensor, int], Tensor]  # a map and a step -> every step-th bin of its regions, (R, C, n, n)
 Conv5 = Callable[[Cut], Tensor]  # conv5 of regions, (R, C, n, n), from what cuts them
 
 
 def enters_before_cutting(stage: nn.Sequential, conv4: Tensor, regions: int, size: int) -> bool:
-    """Whether :func:`entered` gives conv5 of so many regions of ``size`` bins a side, and with less work.
+    """Whether :func:`entered` may be used for so many regions of ``size`` bins a side, and saves work.
 
-    It does not where a batch norm takes statistics of the regions, or where the block is not the paper's.
+    It may not where a batch norm takes statistics of the regions, or where the first block is not a bottleneck with a
+    projection.
     """
     block = stage[0]
     if not (isinstance(block, Bottleneck) and isinstance(block.downsample, Projection) and block.gate is None):

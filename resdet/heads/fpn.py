@@ -32,7 +32,7 @@ class FPN(nn.Module):
     """Four levels from the backbone's four stages, a fifth at half the last one's resolution, and the box head.
 
     Args:
-        backbone: for its channels and strides; what runs is given to each call.
+        backbone: read here for its channels and strides; it is not kept, each call is given it again.
         channels: of every level.
         norm: batch norm behind its convolutions and the box head's, in place of biases (torchvision's v2).
         size: cells of what is cut out for a region, along each side.
@@ -42,8 +42,8 @@ class FPN(nn.Module):
         box_channels: and their outputs.
     """
 
-    # An image is seen with its sides filled up to whole cells of the coarsest stage, by the mean colour: then each
-    # level has exactly twice the cells of the next, alone as in a batch.
+    # An image's sides are padded with the mean colour to whole cells of the coarsest stage, and the padding counts as
+    # part of the image: then each level has exactly twice the cells of the next, alone as in a batch.
     multiple = 32
     interpolates = True  # between cells, where it cuts regions out
 

@@ -16,11 +16,11 @@ from resdet.heads.sharing import share_over_classes
 
 
 class PerClassBox(nn.Module):
-    """A fully connected layer with ReLU, then the one of boxes: its output ``4 c + j`` is class c's j-th delta.
+    """A fully connected layer with ReLU, then one that gives boxes: its output ``4 c + j`` is class c's j-th delta.
 
-    VGG has two such layers in between and a residual net none.  One it is here, as wide as the per-class RPN's neck:
-    weights that read conv5's averages at once diverge at the rate that all others learn at, since the sum of those
-    numbers' squares, which the step of every delta is multiplied by, is in the hundreds.
+    VGG has two hidden layers, a residual net none.  Here it is one, as wide as the per-class RPN's neck: a layer that
+    reads conv5's averages directly diverges at the learning rate of all others, because each step of its outputs is
+    proportional to the sum of the inputs' squares, which is in the hundreds.
 
     Args:
         features: D, numbers that describe a window.

@@ -11,14 +11,14 @@ from resdet.devices import without_autocast
 class RegionHead(nn.Module):
     """A softmax over K classes and background, which is the last, and a box for each class.
 
-    conv5 is not here but stays in the backbone, which its weights come with.
+    conv5 is not here: it stays in the backbone, with whose weights it is loaded.
 
     Args:
         channels: of a region's vector: conv5's, averaged over its positions.
         classes: K.
-        context: the vector of the whole image stands behind each region's (App. B), so there are twice as many.
-        unused: outputs behind background's that stand for no class and count as background: torchvision's COCO
-            detectors have ten for the numbers that COCO left out.
+        context: each region's vector is followed by the whole image's (App. B): twice as many inputs.
+        unused: outputs after background's that stand for no class and count as background: torchvision's COCO
+            detectors have ten, for the category ids that COCO left out.
     """
 
     def __init__(self, channels: int, classes: int, *, context: bool = False, unused: int = 0) -> None:
@@ -36,7 +36,7 @@ class RegionHead(nn.Module):
         with without_autocast(vectors):
             vectors = vectors.to(self.cls.weight.dtype)
             logits, deltas = self.cls(vectors), self.reg(vectors)
-        if self.unused:  # in a softmax the probabilities of what is joined like this add up
+        if self.unused:  # after the softmax this is the sum of their probabilities
             joined = logits[:, self.classes :].logsumexp(1, keepdim=True)
             logits = torch.cat((logits[:, : self.classes], joined), 1)
         return logits, deltas.unflatten(1, (self.classes, 4))

@@ -16,7 +16,7 @@ from resdet.targets.rpn import assign_rpn
 
 @dataclass(frozen=True)
 class DetectorLoss:
-    """Weights, samples and thresholds; the defaults and their sources stand in the config."""
+    """Weights, thresholds and sampling of the losses; resdet/config has the same defaults, with their sources."""
 
     proposals: ProposalRule = field(default_factory=lambda: ProposalRule(pre_nms=12000, kept=2000))
     anchors_per_image: int = 256

@@ -37,7 +37,7 @@ class FasterRCNN(nn.Module):
 
     Args:
         backbone: its classifier ``fc`` is not used and may be gone.
-        neck: which maps are shared, and how a region becomes a vector.
+        neck: makes the maps that all regions share, and a vector of each region.
         rpn: reads the neck's maps.
         head: reads the neck's vectors.
         anchor_sizes: on each of the neck's levels; with the ratios, see :func:`~resdet.boxes.anchors.anchor_shapes`.
@@ -96,7 +96,7 @@ class FasterRCNN(nn.Module):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> FasterRCNN:
-        """As ever, but frozen stages stay in evaluation mode."""
+        """As ``nn.Module.train``, but frozen stages stay in evaluation mode."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()
@@ -108,8 +108,8 @@ class FasterRCNN(nn.Module):
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
         """Losses ``object`` and ``proposal`` of anchors, ``class`` and ``box`` of regions, weighted.
 
-        Regions are the RPN's own proposals, taken as constants (approximate joint training), or the batch's: then it is
-        not asked where it does not learn.
+        Regions are drawn from the RPN's proposals, taken as constants (approximate joint training), or from the
+        batch's where it has some; the RPN then runs only if it learns.
 
         Raises:
             ValueError: as :func:`~resdet.targets.objects.pad_objects`.
@@ -148,9 +148,9 @@ class FasterRCNN(nn.Module):
         return best_detections(self.regions(features, boxes, sizes), score_threshold, nms_iou, most)
 
     def features(self, images: Tensor, sizes: Sizes) -> Maps:
-        """The neck's maps of ``(B, 3, H, W)`` uint8 RGB, of each image as if it were alone.
+        """The neck's maps of ``(B, 3, H, W)`` uint8 RGB, of each image as if it were alone in the batch.
 
-        Where regions are interpolated the last cells are repeated once.
+        Where RoI align reads them, each image's last row and column are repeated once, beyond its edge.
         """
         height, width = (side + -side % self.neck.multiple for side in images.shape[-2:])
         images = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
@@ -167,13 +167,13 @@ class FasterRCNN(nn.Module):
         return [m if inside is None else edges_repeated(m, inside) for m, inside in each]
 
     def propose(self, features: Maps, sizes: Sizes, rule: ProposalRule | None = None) -> list[Proposals]:
-        """Where there may be objects in each image, clipped to it, best first; by testing's rule or another."""
+        """Each image's proposals, clipped to it, best first; ``rule`` is testing's unless another is given."""
         logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
         rule = rule or self.proposals
         return select_proposals(logits, deltas, anchors, usable, self._extent(sizes), rule, levels).unpadded()
 
     def regions(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> list[tuple[Tensor, Tensor]]:
-        """What each region is, and where for every class.
+        """Class probabilities of each region, and its box for every class.
 
         Args:
             boxes: ``(P, 4)`` of each image.
@@ -188,7 +188,7 @@ class FasterRCNN(nn.Module):
         return list(zip(probabilities.split(counts), moved.split(counts), strict=True))
 
     def vectors(self, features: Maps, boxes: Sequence[Tensor], sizes: Sizes) -> Tensor:
-        """``(R, C)`` what the siblings read of all regions, image by image; with the image's context ``(R, 2 C)``."""
+        """``(R, C)`` what the siblings read: a vector for each region, image by image; with context ``(R, 2 C)``."""
         vectors = self.pooled(features, boxes, sizes)
         if not self.head.context:
             return vectors
@@ -201,12 +201,12 @@ class FasterRCNN(nn.Module):
         return self.neck.vectors(self.backbone, features, rois, self._ends(features, sizes))
 
     def context(self, features: Maps, sizes: Sizes) -> Tensor:
-        """``(B, C)``: the same of the whole of each image (App. B)."""
+        """``(B, C)``: the neck's vector of each whole image, as one region (global context, App. B)."""
         extent = self._extent(sizes)
         return self.pooled(features, list(torch.cat((torch.zeros_like(extent), extent), 1)[:, None]), sizes)
 
     def with_context(self, vectors: Tensor, context: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """``(R, 2 C)``: behind each region's vector its image's."""
+        """``(R, 2 C)``: each region's vector, followed by its image's."""
         image = repeated(range(len(boxes)), [len(b) for b in boxes], context.device, torch.int64)
         return torch.cat((vectors, context[image]), 1)
 
@@ -216,10 +216,11 @@ class FasterRCNN(nn.Module):
         return logits.softmax(1), deltas
 
     def _anchors_say(self, features: Maps, sizes: Sizes) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
-        """What the RPN says at every anchor, level after level.
+        """The RPN's answers at every anchor, level after level, with the anchors.
 
-        Logits ``(B, P)`` and deltas ``(B, P, 4)``, the anchors ``(B, P, 4)``, which of them are on the image
-        ``(B, P)``, and how many each level has.
+        Returns:
+            logits ``(B, P)``, deltas ``(B, P, 4)``, anchors ``(B, P, 4)``, which of them are on the image, not in the
+            batch's padding, ``(B, P)`` bool, and how many each level has.
         """
         cells = self.neck.cells(self._seen(sizes))
         columns = []
@@ -251,9 +252,9 @@ class FasterRCNN(nn.Module):
         return found
 
     def _ends(self, features: Maps, sizes: Sizes) -> list[Tensor | None]:
-        """``(B, 2)`` of each level: width and height of each image's own map, cells; None: it does not matter.
+        """``(B, 2)`` of each level: width and height of each image's own map, cells; None where it is not needed.
 
-        It does where images do not fill the level's map and regions are cut by the older rule of RoI align.
+        It is needed where images do not fill the level's map and RoI align goes by the older rule (``aligned`` false).
         """
         if self.neck.aligned or not self.neck.interpolates:
             return [None] * len(features)

@@ -21,7 +21,7 @@ from resdet.targets.assign import AnchorSample, assign_anchors
 
 @dataclass(frozen=True)
 class LocalizerLoss:
-    """How a localizer learns; the defaults and their sources stand in the config."""
+    """Weights, thresholds and sampling of the losses; resdet/config has the same defaults, with their sources."""
 
     class_loss: str = "true"  # "true": the true class's logistic output; "all": every class's
     anchors_per_image: int = 8
@@ -68,7 +68,7 @@ class Localizer(nn.Module):
         super().__init__()
         self.backbone, self.rpn, self.feature = backbone, rpn, feature
         self.loss = loss or LocalizerLoss()
-        if not self.loss.class_weight:  # nothing teaches them
+        if not self.loss.class_weight:  # no loss reaches them
             for module in (backbone.fc, *([backbone.layer4] if feature == "conv4" else [])):
                 module.requires_grad_(False)
         self.register_buffer("shapes", anchor_shapes(anchor_sizes, anchor_ratios), persistent=False)
@@ -97,7 +97,7 @@ class Localizer(nn.Module):
 
     @torch.no_grad()
     def counted(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """How many anchors the losses ``object`` and ``box`` are divided by: whatever is drawn, as many are."""
+        """How many anchors the losses ``object`` and ``box`` are divided by; which are drawn does not change it."""
         stride = self.backbone.strides[self.feature]
         height, width = (-(-side // stride) for side in batch.images.shape[-2:])
         label = self._sample(anchor_grid(self.shapes, height, width, stride), batch).label
@@ -130,7 +130,7 @@ class Localizer(nn.Module):
 
     @property
     def anchoring(self) -> tuple[object, ...]:
-        """What its candidates stand on: of networks that agree in it the same ones have the same places."""
+        """What the candidates' places depend on: where it is equal, two localizers have the same candidates."""
         return (self.backbone.strides[self.feature], *map(tuple, self.shapes.tolist()))
 
     def anchors(self, hidden: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from resdet.targets.dominant import dominant_boxes
 
 @dataclass(frozen=True)
 class PCRLoss:
-    """How it learns; the defaults and their sources stand in the config."""
+    """Weights and thresholds of the losses; resdet/config has the same defaults, with their sources."""
 
     class_weight: float = 1.0
     box_weight: float = 1.0
@@ -62,7 +62,7 @@ class PCRLocalizer(nn.Module):
         self.stride = backbone.strides["conv5"]
         self.side = -(-size // self.stride)  # cells of conv5 that a training crop has
         self.loss = loss or PCRLoss()
-        if not self.loss.class_weight:  # nothing teaches it
+        if not self.loss.class_weight:  # no loss reaches it
             backbone.fc.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
@@ -101,7 +101,7 @@ class PCRLocalizer(nn.Module):
 
     @property
     def anchoring(self) -> tuple[object, ...]:
-        """What its candidates stand on, see :attr:`resdet.models.localizer.Localizer.anchoring`."""
+        """What the candidates' places depend on, see :attr:`resdet.models.localizer.Localizer.anchoring`."""
         return ("windows", self.stride, self.side)
 
     def boxes(self, maps: dict[str, Tensor], classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,4 +126,4 @@ class PCRLocalizer(nn.Module):
         return scores, decode(deltas, window_grid(height, width, window, self.stride, conv5))
 
 
-AnyLocalizer = Localizer | PCRLocalizer  # whatever says what an image shows, and where for each class
+AnyLocalizer = Localizer | PCRLocalizer  # both give class logits, and scored boxes for each class

@@ -22,12 +22,12 @@ from resdet.postprocess.proposals import pad_proposals
 from resdet.structures import ImageBatch
 from resdet.targets.crops import CropSample, sample_crops
 
-CROPS_AT_ONCE = 256  # in testing: what a batch of training has
+CROPS_AT_ONCE = 256  # in testing: as many as a batch has in training
 
 
 @dataclass(frozen=True)
 class RCNNLoss:
-    """How it learns; the defaults and their sources stand in the config."""
+    """Weights and thresholds of the losses; resdet/config has the same defaults, with their sources."""
 
     class_loss: str = "true"  # "true": the true class's logistic output; "all": every class's
     crops_per_image: int = 1
@@ -95,7 +95,7 @@ class RCNN(nn.Module):
 
     @torch.no_grad()
     def counted(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """How many crops the losses ``object`` and ``box`` are divided by: whatever is drawn, as many are."""
+        """How many crops the losses ``object`` and ``box`` are divided by; which are drawn does not change it."""
         label = self._sample(batch, self.mean.device).label
         return {"object": (label >= 0).sum(), "box": (label == 1).sum()}
 
@@ -125,7 +125,7 @@ class RCNN(nn.Module):
         return self.backbone.features(crops)["conv5"].mean((2, 3), dtype=torch.float32)
 
     def judge(self, images: Tensor, boxes: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """What each box of one image is worth as an object of each class asked about, and where that object is.
+        """Score each box of one image for each class asked about, and regress it to that class's object.
 
         Args:
             images: ``(1, 3, H, W)`` uint8.
