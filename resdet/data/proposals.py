@@ -85,10 +85,6 @@ class ProposalFolder:
         table = np.fromfile(self._file(part), np.float32, numbers, offset=start).reshape(self.of.kept, 5)
         return Proposals(*_without_padding(torch.from_numpy(table)))
 
-    def __getstate__(self) -> dict[str, object]:
-        """Without the maps: pickled, as a spawned worker gets it, each would be all of its numbers."""
-        return {name: value for name, value in self.__dict__.items() if name != "_tables"}
-
     @cached_property
     def _starts(self) -> list[int]:
         return [self._check_part(part) for part in range(self.parts)]

@@ -53,10 +53,11 @@ def test_every_image_gets_its_own_boxes_and_scores_back(folder):
 
 def test_what_a_spawned_worker_is_sent_is_the_folder_and_not_what_is_in_it(folder):
     fill(folder)
-    before = pickle.dumps(folder)
+    before = len(pickle.dumps(folder))
     wanted = folder[3]
-    assert pickle.dumps(folder) == before
-    assert torch.equal(pickle.loads(before)[3].boxes, wanted.boxes)
+    sent = pickle.dumps(folder)
+    assert len(sent) < before + 100  # where the numbers of each of three files begin
+    assert torch.equal(pickle.loads(sent)[3].boxes, wanted.boxes)
 
 
 def test_an_image_without_boxes_has_none(folder):
