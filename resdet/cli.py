@@ -83,9 +83,14 @@ def make_room(*, files: Iterable[Path | None] = (), folders: Iterable[Path | Non
         files, folders: where results will be written; None: not asked for.
 
     Raises:
-        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written.
+        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written, or two
+            results go into one file.
     """
+    places: set[Path] = set()
     for file in filter(None, files):
+        if file.resolve() in places and not file.is_char_device():  # /dev/null takes both
+            raise UsageError(f"{file}: named for two results, of which one would be lost")
+        places.add(file.resolve())
         if file.is_dir():
             raise UsageError(f"{file}: a folder, where a file is to be written")
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -111,6 +111,12 @@ def test_what_may_not_be_written_is_told_before_the_work(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "file.json", "locked", "out"]
 
 
+def test_two_results_do_not_go_into_one_file(tmp_path):
+    with pytest.raises(UsageError, match=r"b\.html: named for two results"):
+        cli.make_room(files=[tmp_path / "b.html", tmp_path / "new" / ".." / "b.html"])
+    cli.make_room(files=[Path(os.devnull), Path(os.devnull)])
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_really_may_not_be_written_is_told_before_the_work(tmp_path):
     tmp_path.chmod(0o500)
