@@ -20,14 +20,14 @@ _SHARE = ContextVar("share", default=(1, 1.0))
 
 @contextmanager
 def counted_over(processes: int, weight: float = 1.0) -> Iterator[None]:
-    """Within, what is divided by the number that counts is divided by that of all processes together.
+    """A context in which a mean over what counts, anchors for one, is over what counts in all processes together.
 
-    The gradients that processes average are then those of one process with everybody's images, also where few anchors
-    count in one's own.  Every process must compute the same losses.
+    The gradients that processes average are then those of one process with all images, also where few anchors count
+    in this one.  Every process must compute the same losses.
 
     Args:
-        weight: what this process's losses will be multiplied by, as means over unequal numbers of images are; these
-            means are over everybody's anchors already, so it is taken out of them.
+        weight: the factor by which the caller will multiply this process's losses, because processes have different
+            numbers of images.  These means are over all processes already, so they are divided by it.
     """
     outside = _SHARE.set((processes, weight))
     try:
@@ -37,7 +37,7 @@ def counted_over(processes: int, weight: float = 1.0) -> Iterator[None]:
 
 
 def _number(counted: Tensor) -> Tensor:
-    """How many count, or 1; within :func:`counted_over`, of all processes, as a share that makes averages right."""
+    """The number to divide a sum by: how many count, at least 1; in :func:`counted_over` by all processes' numbers."""
     (processes, weight), count = _SHARE.get(), counted.sum()
     if processes == 1:
         return count.clamp(min=1)

@@ -36,10 +36,9 @@ def override(kind: type[C], tree: dict[str, Any], overrides: Sequence[str], sour
     """A config from a nested dict with ``section.key=value`` words on top, as ``--set`` gives them.
 
     Raises:
-        UsageError: it names no more than it takes for the error to be the same.  First the dict and then one word
-            after another is left out: what goes wrong without the dict is told of the words alone, ``train.lr=a:
-            wanted a number``, what goes wrong without words of ``source`` alone, and the rest of both, ``a.yaml with
-            train.epochs=5: ...``.
+        UsageError: something is wrong, and only what causes it is named: the words alone (``train.lr=a: wanted a
+            number``), ``source`` alone, or both (``a.yaml with train.epochs=5: ...``).  To find out, the config is
+            built again without the dict, then without one word after another, as long as the error stays the same.
     """
     words = {word: _parsed(word) for word in overrides[::-1]}  # of a word given twice the last counts
     words = dict(reversed(words.items()))

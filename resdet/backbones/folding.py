@@ -1,4 +1,4 @@
-"""Batch norm whose statistics stand still is an affine map of each channel: a part of the convolution before it."""
+"""Batch norm with fixed statistics scales and shifts each channel, which the convolution before it can do itself."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from resdet.convolution.versions import state_of
 
 
 def stands_still(norm: nn.Module) -> bool:
-    """Whether it gives the same whatever else is in the batch: frozen or evaluating batch norm, or one folded away."""
+    """Whether its answer for an image does not depend on the batch: batch norm in eval mode, or one folded away."""
     return isinstance(norm, nn.Identity) or (isinstance(norm, nn.BatchNorm2d) and not norm.training)
 
 
 def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of the one convolution that is ``norm(conv(x))``, of a norm that :func:`stands_still`.
+    """Weight and bias of one convolution that computes ``norm(conv(x))``, for a norm that :func:`stands_still`.
 
-    The weight is made anew, which leaves nothing to go stale while it is learnt; gradients flow through.  Of a norm
-    that is frozen in training it comes in the type that autocast, where it is on, would give it: by two launches a
-    step, there and back, where scaling and casting apart took ten.
+    The weight is computed at each call, so it is never out of date while it learns; gradients flow through.  With a
+    frozen norm it comes in autocast's type, where that is on: two launches a step, forward and back, where scaling and
+    casting one after the other take ten.
     """
     if isinstance(norm, nn.Identity):
         return conv.weight, conv.bias
@@ -38,10 +38,10 @@ def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
 
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
-    """``norm(conv(x))``, in one convolution where the norm is frozen in training: one map less to compute and to keep.
+    """``norm(conv(x))``, as one convolution where the norm is frozen in training: one map less to compute and to keep.
 
-    Else the modules themselves are called, so that what listens to them hears; where nothing is learnt any more,
-    :func:`fold_batch_norm` saves the same.
+    Otherwise the modules themselves are called, so that their hooks run.  For testing :func:`fold_batch_norm` saves as
+    much.
     """
     if not (isinstance(norm, nn.BatchNorm2d) and _frozen(norm)):
         return norm(conv(x))  # type: ignore[no-any-return]
@@ -53,7 +53,7 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
 
 
 def _frozen(norm: nn.BatchNorm2d) -> bool:
-    """Whether it stands still while others learn."""
+    """Whether it does not learn while gradients are on: a norm in testing is not meant."""
     learns = norm.weight.requires_grad or norm.bias.requires_grad
     return torch.is_grad_enabled() and not norm.training and not learns
 
@@ -74,16 +74,16 @@ def _computed_in(weight: Tensor) -> torch.dtype:
 
 
 class _Held(NamedTuple):
-    """What a frozen norm does to each channel, and what that was computed from."""
+    """A frozen norm's scale and shift, and what they were computed from."""
 
     state: tuple[object, ...]
-    source: tuple[Tensor, ...]  # kept, so that no other tensor comes to lie where these are
+    source: tuple[Tensor, ...]  # kept, so that no other tensor gets their memory, by which `state` knows them
     scale: Tensor  # (C, 1, 1, 1)
     shift: Tensor  # (C,) in the convolution's type
 
 
 def _held(norm: nn.BatchNorm2d, dtype: torch.dtype) -> _Held:
-    """Computed when it is first asked for, and again when a tensor of the norm was written to or is another one.
+    """Computed at the first call, and again when a tensor of the norm was written to or replaced.
 
     On a GPU, writing through ``.data`` goes unnoticed, as it does by autograd; so does what DistributedDataParallel
     does before each step, which sends the first process's buffers to the others: frozen ones are the same there.
@@ -114,10 +114,10 @@ class _Scaled(torch.autograd.Function):
 
 @torch.no_grad()
 def fold_batch_norm(net: nn.Module) -> None:
-    """Every batch norm that follows a convolution becomes a part of it, for good: an identity is left in its place.
+    """Make every batch norm that follows a convolution a part of it, for good; an identity takes its place.
 
-    For weights that will not learn any more: it is done where they are opened to be run, once, so that there is no
-    copy of them to keep up to date.  The state dict is another one afterwards.
+    For weights that will not learn any more.  It is done once, where they are opened to be run.  The state dict has
+    other keys and values afterwards.
 
     Raises:
         ValueError: a batch norm is in training mode.
@@ -134,9 +134,9 @@ def fold_batch_norm(net: nn.Module) -> None:
 
 @torch.no_grad()
 def hold_convolutions(net: nn.Module, dtype: torch.dtype) -> None:
-    """Convolutions' weights in the type that autocast would give them at each call, for good: the same answers.
+    """Convert convolutions' weights, for good, to the type that autocast would give them at each call.
 
-    For weights that will not learn any more, as :func:`fold_batch_norm`, in a network that is always run under
+    The answers stay the same.  For weights that will not learn any more, in a network that always runs under
     autocast.  It takes half the memory and less time: 6 % of a ResNet-50 on one image of 224 pixels (a core of an
     EPYC), and a fifth of all that the host launches on a GPU for a detector.
     """

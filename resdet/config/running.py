@@ -90,15 +90,16 @@ def settings_read(task: str, use: str) -> frozenset[str]:
 
 
 def check_read(words: Sequence[str], task: str, use: str | None = "") -> None:
-    """That each ``section.key=value`` word is read where it is given.
+    """Make sure that each ``section.key=value`` word changes something.
 
     Args:
-        task: of the weights, one of ``SCHEMAS``, which know all the words.
-        use: one of ``USES``; empty: what weights of the task are for; None: they are kept, and so is each word.
-            Weights that have no such use are refused elsewhere, for that.
+        task: of the weights, one of ``SCHEMAS``; their settings include all of the words.
+        use: what the weights are run for, one of ``USES``; empty: what the task's weights are meant for; None: they are
+            written elsewhere with all settings, and every word counts.  Weights that cannot be used so are refused
+            elsewhere.
 
     Raises:
-        UsageError: a word that would change nothing, with the setting of its name that would, where there is one.
+        UsageError: a word names a setting that is not read; the message suggests one of the same name that is.
     """
     if use is None:
         return

@@ -17,7 +17,7 @@ SIDE = 4  # cells of a tile of a larger side
 
 
 class Cut(NamedTuple):
-    """Of maps of one height and width."""
+    """How maps of one height and width are cut into tiles."""
 
     height: int
     width: int
@@ -38,13 +38,13 @@ class Cut(NamedTuple):
 
 @cache
 def cut_of(height: int, width: int) -> Cut:
-    """Both are 2 or more."""
+    """The cut of maps of this size; both sides are 2 or more."""
     tiles, side, read = zip(*(_along(extent) for extent in (height, width)), strict=True)
     return Cut(height, width, tiles, side, read, _product(side, read))
 
 
 def _along(extent: int) -> tuple[int, int, int]:
-    """Tiles, and the cells that each gives and reads."""
+    """Of a side: the number of tiles, and how many cells each gives and reads."""
     return (1, extent, extent) if extent <= WHOLE else (-(-extent // SIDE), SIDE, SIDE + 2)
 
 
@@ -55,13 +55,13 @@ def _product(sides: tuple[int, int], read: tuple[int, int]) -> Product:
 
 
 def _without_border(side: int, read: int) -> Product:
-    """Where a tile is the whole side, what is beyond it is 0 and not read."""
+    """The product along a side; a tile that is the whole side does not read the zeros around it."""
     product = along_a_side(side)
     return product if read > side else product._replace(take=product.take[:, 1:-1])
 
 
 def parts(cut: Cut, maps: int, channels: int, most: int) -> Iterator[tuple[slice, slice]]:
-    """Which maps, and which of their rows of tiles, have together no more than ``most`` numbers at the points."""
+    """Slices of maps and of rows of tiles that together have at most ``most`` numbers at the points."""
     rows = cut.tiles[0]
     at_once = max(1, most // (cut.tiles[1] * cut.points * channels))  # rows of tiles
     if at_once >= rows:
@@ -71,7 +71,7 @@ def parts(cut: Cut, maps: int, channels: int, most: int) -> Iterator[tuple[slice
 
 
 def _evenly(count: int, most: int) -> Iterator[slice]:
-    """As few parts as there can be, and then as equal: a product of few rows is a slow one."""
+    """The fewest slices of at most ``most``, of nearly equal lengths: a matrix product of few rows is slow."""
     pieces = -(-count // most)
     edges = [count * piece // pieces for piece in range(pieces + 1)] if pieces else []
     yield from (slice(*pair) for pair in pairwise(edges))
@@ -92,18 +92,18 @@ def without_border(cut: Cut, border: Tensor) -> Tensor:
 
 
 def _borders(cut: Cut) -> list[tuple[int, int]]:
-    """Before and behind, along the height and the width."""
+    """Widths of the border: before and behind, along the height and along the width."""
     extents = zip(cut.tiles, cut.side, cut.read, (cut.height, cut.width), strict=True)
     return [(1, count * side - extent + 1) if read > side else (0, 0) for count, side, read, extent in extents]
 
 
 def tiles_read(cut: Cut, border: Tensor, maps: slice, rows: slice) -> Tensor:
-    """``(T, cells, C)`` that the tiles of some maps and rows read, of :func:`bordered` maps."""
+    """``(T, cells, C)``: what the tiles of these maps and rows read of :func:`bordered` maps."""
     return _windows(cut, border, maps, rows, cut.read, (0, 0)).flatten(3, 4).flatten(0, 2)
 
 
 def add_tiles_read(cut: Cut, border: Tensor, tiles: Tensor, maps: slice, rows: slice) -> None:
-    """The transpose of :func:`tiles_read`: ``(T, cells, C)`` are added to where they were read."""
+    """The transpose of :func:`tiles_read`: ``(T, cells, C)`` are added to the cells that they were read from."""
     size = maps.stop - maps.start, rows.stop - rows.start, cut.tiles[1], *cut.read
     tiles = tiles.reshape(*size, -1)
     sides = zip(cut.side, cut.read, strict=True)

@@ -58,10 +58,11 @@ def start(device: str = "") -> Process:
 
 
 def _join(backend: str) -> None:
-    """Meet the others.
+    """Join the process group.
 
-    torchrun keeps one store of the processes' addresses through its restarts: one that comes early would find the
-    addresses of the dead in it.  On one machine, where all count restarts alike, each attempt has a part of its own.
+    torchrun keeps one store of the processes' addresses through its restarts: a process that starts early would find
+    the addresses of dead ones in it.  So each attempt has a part of the store to itself.  That needs the same count of
+    restarts in all processes, which only those of one machine have.
     """
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT")
     if attempt is None or os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
@@ -88,13 +89,13 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def wrap(model: nn.Module, me: Process) -> nn.Module:
-    """The model itself, or with gradients averaged over the processes when there are several.
+    """The model, in DistributedDataParallel where there are several processes.
 
-    What does not learn must not require gradients by now: every process waits for those of all that does.
+    Parameters that do not learn must have ``requires_grad=False`` by now: all others' gradients are waited for.
     """
     if me.processes == 1:
         return model
-    # said of 1x1 convolutions' weights, where it is about dimensions of size 1 and costs nothing
+    # torch warns of 1x1 convolutions' weights, whose strides differ in dimensions of size 1 alone, which costs nothing
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     return nn.parallel.DistributedDataParallel(model)
 
@@ -105,7 +106,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def averaging(model: nn.Module, *, now: bool) -> AbstractContextManager[None]:
-    """Whether gradients of what the model is asked within are averaged over the processes, or added up for later."""
+    """A context for forward and backward passes whose gradients are averaged over the processes now, or later."""
     is_shared = isinstance(model, nn.parallel.DistributedDataParallel)
     return model.no_sync() if is_shared and not now else nullcontext()  # type: ignore[operator]
 
@@ -116,14 +117,14 @@ def processes_of(model: nn.Module) -> int:
 
 
 def wait(me: Process) -> None:
-    """Until every process is here."""
+    """Return when every process has called this."""
     if me.processes > 1:
         with losing_others():
             distributed.barrier()
 
 
 def mean(value: float, me: Process) -> float:
-    """Of every process's value, the same on all of them."""
+    """The mean of every process's value, on all of them."""
     if me.processes == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64, device=me.device)
@@ -133,7 +134,7 @@ def mean(value: float, me: Process) -> float:
 
 
 def gather(mine: T, me: Process) -> list[T]:
-    """What every process has, by rank, on all of them; of any size, nothing for one."""
+    """Every process's object, by rank, on all of them; objects may be of different sizes."""
     if me.processes == 1:
         return [mine]
     everyone: list[T] = [mine] * me.processes
@@ -144,10 +145,10 @@ def gather(mine: T, me: Process) -> list[T]:
 
 @contextmanager
 def losing_others() -> Iterator[None]:
-    """Say in a line that another process is gone; what ended it, it said itself.
+    """A context for collectives: where another process is gone, one line says so; that process said why.
 
     Raises:
-        ConnectionError: it is.
+        ConnectionError: another process has failed or was killed.
     """
     try:
         yield
@@ -158,7 +159,7 @@ def losing_others() -> Iterator[None]:
 
 
 def from_main(numbers: list[float], me: Process) -> list[float]:
-    """The first process's numbers, as many as one's own."""
+    """The first process's numbers, on all of them; each passes as many."""
     if me.processes == 1:
         return numbers
     sent = torch.tensor(numbers, dtype=torch.float64, device=me.device)

@@ -1,13 +1,12 @@
-"""RoI align as weighted sums of a map's rows, in torch's ``embedding_bag``; runs on any device that torch does.
+"""RoI align by torch's ``embedding_bag``, on any device that torch runs on.
 
-Channels lie innermost, so a cell of the map is a row, and a bin is a sum of the cells that its samples read, each by
-its weight: what an embedding bag is, for which torch has fast code.  The gradient of a cell is such a sum too, over the
-bins that read it, in the same order each time: two runs give equal bits, and nothing is larger than bins and map.
+With channels innermost a cell of the map is a row.  A bin is a weighted sum of the rows that its samples read: an
+embedding bag, for which torch has fast code.  The gradient of a cell is such a sum too, over the bins that read it,
+always in the same order: two runs give equal bits, and no table is larger than the bins and the map.
 
-Measured beside what was here before, two small matrix products a region (``Wy @ map @ Wx.T``): 303 regions of 300
-cells, 2048 channels to 7x7 bins and 512 to 14x14, took 244 ms and 283 ms back in a training step, two cores of an EPYC
-(Zen 4), and take 75 and 76 ms now.  Tried and left: torch's sparse matrices (1.3 to 1.7 times as long, and their beta
-warning).
+Alternatives measured in a training step (303 regions of 300 cells, 2048 channels to 7x7 bins and 512 to 14x14, two
+cores of an EPYC, Zen 4): 75 ms forward and 76 back as here; 244 and 283 with two small matrix products a region,
+``Wy @ map @ Wx.T``; 1.3 to 1.7 times as long as here with torch's sparse matrices, which also warn that they are beta.
 """
 
 from __future__ import annotations
