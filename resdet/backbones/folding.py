@@ -12,18 +12,34 @@ from torch.nn import functional
 from resdet.convolution import Conv3x3
 from resdet.convolution.versions import state_of
 
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
 
 def stands_still(norm: nn.Module) -> bool:
     """Whether its answer for an image does not depend on the batch: batch norm in eval mode, or one folded away."""
     return isinstance(norm, nn.Identity) or (isinstance(norm, nn.BatchNorm2d) and not norm.training)
 
 
+def as_they_are(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether their tensors tell what they compute: neither is of a subclass, and the convolution has no hook.
+
+    Pruning and the older ``weight_norm`` and ``spectral_norm`` make the weight in a hook; parametrizations, adapters
+    and fake quantization are subclasses, or change in a hook what goes in or comes out.
+    """
+    return type(conv) in (nn.Conv2d, Conv3x3) and type(norm) in (nn.BatchNorm2d, nn.Identity) and not have_hooks(conv)
+
+
+def have_hooks(*modules: nn.Module) -> bool:
+    """Whether calling one of them runs something beside its forward."""
+    return any(getattr(module, name) for module in modules for name in HOOKS)
+
+
 def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of one convolution that computes ``norm(conv(x))``, for a norm that :func:`stands_still`.
 
-    The weight is computed at each call, so it is never out of date while it learns; gradients flow through.  With a
-    frozen norm it comes in autocast's type, where that is on: two launches a step, forward and back, where scaling and
-    casting one after the other take ten.
+    Both must be :func:`as_they_are`.  The weight is computed at each call, so it is never out of date while it learns;
+    gradients flow through.  With a frozen norm it comes in autocast's type, where that is on: two launches a step,
+    forward and back, where scaling and casting one after the other take ten.
     """
     if isinstance(norm, nn.Identity):
         return conv.weight, conv.bias
@@ -40,10 +56,10 @@ def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     """``norm(conv(x))``, as one convolution where the norm is frozen in training: one map less to compute and to keep.
 
-    Otherwise the modules themselves are called, so that their hooks run.  For testing :func:`fold_batch_norm` saves as
-    much.
+    Otherwise, and where they are not :func:`as_they_are`, the modules themselves are called.  For testing
+    :func:`fold_batch_norm` saves as much.
     """
-    if not (isinstance(norm, nn.BatchNorm2d) and _frozen(norm)):
+    if not (isinstance(norm, nn.BatchNorm2d) and _frozen(norm) and as_they_are(conv, norm)):
         return norm(conv(x))  # type: ignore[no-any-return]
     weight, bias = folded(conv, norm)
     if isinstance(conv, Conv3x3):
@@ -120,10 +136,12 @@ def fold_batch_norm(net: nn.Module) -> None:
     other keys and values afterwards.
 
     Raises:
-        ValueError: a batch norm is in training mode.
+        ValueError: a batch norm is in training mode, or it and its convolution are not :func:`as_they_are`.
     """
     for parent, conv, norm in list(_pairs(net)):
         before, after = getattr(parent, conv), getattr(parent, norm)
+        if not as_they_are(before, after):
+            raise ValueError(f"{conv} and {norm}: a weight made in a hook or a subclass is not a part of a convolution")
         if not stands_still(after):
             raise ValueError(f"{norm}: batch norm in training mode is not a part of a convolution: wanted net.eval()")
         weight, bias = folded(before, after)

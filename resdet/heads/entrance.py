@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.backbones.blocks import Bottleneck
-from resdet.backbones.folding import conv_norm, folded, stands_still
+from resdet.backbones.folding import as_they_are, conv_norm, folded, have_hooks, stands_still
 from resdet.backbones.shortcuts import Projection
 
 Cut = Callable[[Tensor, int], Tensor]  # a map and a step -> every step-th bin of its regions, (R, C, n, n)
@@ -29,13 +29,17 @@ Conv5 = Callable[[Cut], Tensor]  # conv5 of regions, (R, C, n, n), from what cut
 def enters_before_cutting(stage: nn.Sequential, conv4: Tensor, regions: int, size: int) -> bool:
     """Whether :func:`entered` may be used for so many regions of ``size`` bins a side, and saves work.
 
-    It may not where a batch norm takes statistics of the regions, or where the first block is not a bottleneck with a
-    projection.
+    It may not where a batch norm takes statistics of the regions, where the first block is not a bottleneck with a
+    projection, or where these have hooks or are subclasses of torch's.
     """
     block = stage[0]
     if not (isinstance(block, Bottleneck) and isinstance(block.downsample, Projection) and block.gate is None):
         return False
     if not (stands_still(block.bn1) and stands_still(block.downsample[1])):
+        return False
+    if have_hooks(stage, block, block.downsample):
+        return False
+    if not (as_they_are(block.conv1, block.bn1) and as_they_are(*block.downsample)):
         return False
     cells = len(conv4) * conv4.shape[2] * conv4.shape[3]
     shortcut: Any = block.downsample[0]  # a convolution

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lively_norms import make_lively
 from torch import nn
+from torch.nn.utils import prune
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from resdet.backbones import CifarResNet, ResNet
@@ -87,6 +88,52 @@ def test_frozen_batch_norm_in_training_gives_the_maps_and_gradients_of_the_modul
     assert gradients.keys() == slopes.keys()
     for name, slope in slopes.items():
         torch.testing.assert_close(gradients[name], slope, rtol=1e-3, atol=1e-4 * slope.abs().max().item())
+
+
+class Rounded(nn.Conv2d):
+    """As fake quantization has it."""
+
+    def forward(self, x):
+        return self._conv_forward(x, (self.weight * 8).round() / 8, self.bias)
+
+
+def rounded(conv):
+    conv.__class__ = Rounded
+
+
+def adapted(conv):
+    conv.register_forward_hook(lambda module, inputs, y: y + inputs[0].mean(1, keepdim=True))
+
+
+OF_ONES_OWN = {
+    "pruned": lambda conv: prune.random_unstructured(conv, "weight", 0.5),
+    "older spectral norm": nn.utils.spectral_norm,
+    "spectral norm": nn.utils.parametrizations.spectral_norm,
+    "a subclass": rounded,
+    "a hook": adapted,
+}
+of_ones_own = pytest.mark.parametrize("change", OF_ONES_OWN.values(), ids=OF_ONES_OWN.keys())
+
+
+@of_ones_own
+def test_a_convolution_with_a_hook_or_of_a_subclass_is_called_itself_before_a_frozen_norm(change):
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4).eval().requires_grad_(False)
+    change(conv)
+    conv.eval()  # spectral norm would go on with its estimate
+    for _ in range(2):
+        torch.testing.assert_close(conv_norm(images(), conv, norm), norm(conv(images())))
+        with torch.no_grad():
+            for parameter in conv.parameters():
+                parameter *= 1.5
+
+
+@of_ones_own
+def test_a_convolution_with_a_hook_or_of_a_subclass_is_not_folded_away(change):
+    net = lively(NETS["basic blocks"])
+    change(net.layer3[0].conv2)
+    with pytest.raises(ValueError, match="a weight made in a hook or a subclass is not a part of a convolution"):
+        fold_batch_norm(net)
 
 
 def is_norm(module):

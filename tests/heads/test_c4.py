@@ -125,6 +125,19 @@ def test_other_blocks_are_cut_first(options, short_ways):
     assert not short_ways
 
 
+@pytest.mark.parametrize("layer", ["0.conv1", "0.downsample.0", "0.downsample", "0", ""])
+def test_a_hook_is_called_as_it_is_when_regions_are_cut_first(layer, short_ways):
+    """Pruning makes a weight in one: in testing it would be the one before the last step."""
+    net = network().eval()
+    conv4, rois = conv4_map(net), regions()
+    net.layer4.get_submodule(layer).register_forward_hook(lambda module, inputs, y: 2 * y)
+    with torch.no_grad():
+        found = C4(net, size=SIZE).vectors(net, [conv4], rois)
+        cut = torchvision.ops.roi_align(conv4, rois[:-1], SIZE, 1 / STRIDE, -1, aligned=True)
+        torch.testing.assert_close(found[:-1], net.conv5(cut).mean((2, 3)), rtol=1e-4, atol=1e-4)
+    assert not short_ways
+
+
 def test_maxima_do_not_commute_and_are_cut_first(short_ways):
     net = network()
     rois = regions()[:20].round()
