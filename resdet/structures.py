@@ -50,6 +50,8 @@ class Target:
         if self.ignored is None:
             object.__setattr__(self, "ignored", torch.zeros(len(self.boxes), dtype=torch.bool))
         _check_rows(self, "labels", "ignored")
+        if self.ignored.dtype != torch.bool:  # of whole numbers, as COCO's iscrowd, masks would be taken for indices
+            raise ValueError(f"Target.ignored must be bool, got {self.ignored.dtype}")
 
     def __getitem__(self, keep: Tensor) -> Target:
         """The same image with the boxes of an index or a mask."""
@@ -84,6 +86,30 @@ class ImageBatch:
     def labels(self) -> Tensor:
         """``(B,)`` int64: the class of each image, on the images' device."""
         return sent([t.label for t in self.targets], self.images.device, torch.int64)
+
+    def labels_of(self, classes: int) -> Tensor:
+        """:attr:`labels`, for a network of K classes to learn.
+
+        Raises:
+            ValueError: one is not 0 .. K-1.
+        """
+        for place, target in enumerate(self.targets):
+            if not 0 <= target.label < classes:
+                raise ValueError(f"labels must be 0 .. {classes - 1}, got {target.label} for image {place}")
+        return self.labels
+
+    @property
+    def of_one_size(self) -> Tensor:
+        """:attr:`images`, for a network that looks at the whole tensor.
+
+        Raises:
+            ValueError: one is smaller: the rest would be seen, and learnt, as a part of it.
+        """
+        height, width = self.images.shape[-2:]
+        for size in self.sizes:
+            if tuple(size) != (width, height):
+                raise ValueError(f"all images must be of {width} x {height}, as their tensor, got {tuple(size)}")
+        return self.images
 
     @property
     def full_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -177,12 +203,23 @@ def check_sizes(images: Tensor, sizes: Sequence[tuple[int, int]]) -> None:
     """Make sure that images of ``sizes``, width and height, have room in ``(B, C, H, W)``.
 
     Raises:
-        ValueError: one has not, as where heights come first.
+        ValueError: one has not, as where heights come first, or is of no pixels.
     """
     height, width = images.shape[-2:]
     for size in sizes:
-        if not (size[0] <= width and size[1] <= height):
+        if not (0 < size[0] <= width and 0 < size[1] <= height):
             raise ValueError(f"sizes must be (width, height) of images within {width} x {height}, got {tuple(size)}")
+
+
+def check_boxes(boxes: Tensor, name: str) -> None:
+    """Make sure that ``(..., 4)`` boxes are finite; one that is upside down has no area and is like no other box.
+
+    Raises:
+        ValueError: one is not.
+    """
+    finite = boxes.isfinite().all(-1)
+    if not finite.all():
+        raise ValueError(f"{name} must be finite, got {boxes[~finite][0].tolist()}")
 
 
 def _check_rows(record: Target | Proposals | Detections, *columns: str) -> None:

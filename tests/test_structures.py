@@ -60,6 +60,8 @@ def test_boxes_of_a_target_are_ignored_only_where_that_is_said():
     assert (picked.label, picked.labels.tolist(), picked.ignored.tolist()) == (-1, [4], [True])
     with pytest.raises(ValueError, match=r"Target\.ignored must be \(2,\) as boxes, got \(1,\)"):
         Target(-1, boxes, labels, torch.tensor([True]))
+    with pytest.raises(ValueError, match=r"Target\.ignored must be bool, got torch\.int64"):  # COCO's iscrowd
+        Target(-1, boxes, labels, torch.tensor([0, 1]))
 
 
 def test_a_batch_of_unequal_images_says_how_large_each_is_and_keeps_that_when_split():
@@ -69,6 +71,8 @@ def test_a_batch_of_unequal_images_says_how_large_each_is_and_keeps_that_when_sp
         ImageBatch(torch.zeros(3, 3, 8, 8), sizes=((8, 8), (8, 8)))
     with pytest.raises(ValueError, match=r"sizes must be \(width, height\) of images within 9 x 6, got \(6, 9\)"):
         ImageBatch(torch.zeros(1, 3, 6, 9), sizes=((6, 9),))  # the height first, as tensors have it
+    with pytest.raises(ValueError, match=r"within 9 x 6, got \(0, 4\)"):
+        ImageBatch(torch.zeros(1, 3, 6, 9), sizes=((0, 4),))
 
 
 def test_detections_are_picked_by_index_or_mask_every_field_alike():

@@ -47,16 +47,20 @@ class Classifier(nn.Module):
 
         A mixed image's loss is its two labels' losses, mixed alike, which is the cross entropy with the mixed target;
         its answer is right where it is the label of the image that weighs more.
+
+        Raises:
+            ValueError: as :meth:`ImageBatch.labels_of` and :attr:`ImageBatch.of_one_size`.
         """
-        images = normalise(batch.images, self.mean, self.std)
+        labels = batch.labels_of(self.backbone.fc.out_features)
+        images = normalise(batch.of_one_size, self.mean, self.std)
         if not (self.training and self.mixup):
             logits = self.backbone(images).float()
-            return self._judged(self._loss(logits, batch.labels), logits, batch.labels)
+            return self._judged(self._loss(logits, labels), logits, labels)
         images, partner, share = mix(images, self.mixup)
         logits = self.backbone(images).float()
-        others = batch.labels[partner]
-        loss = share * self._loss(logits, batch.labels) + (1 - share) * self._loss(logits, others)
-        return self._judged(loss, logits, batch.labels if share >= 0.5 else others)
+        others = labels[partner]
+        loss = share * self._loss(logits, labels) + (1 - share) * self._loss(logits, others)
+        return self._judged(loss, logits, labels if share >= 0.5 else others)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

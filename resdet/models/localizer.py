@@ -76,11 +76,16 @@ class Localizer(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """Losses ``class`` (softmax of the classifier), ``object`` (logistic) and ``box`` (smooth L1), weighted."""
-        how = self.loss
-        maps = self.features(batch.images)
+        """Losses ``class`` (softmax of the classifier), ``object`` (logistic) and ``box`` (smooth L1), weighted.
+
+        Raises:
+            ValueError: as :meth:`ImageBatch.labels_of`, :attr:`ImageBatch.of_one_size` and
+                :func:`~resdet.structures.check_boxes`.
+        """
+        how, labels = self.loss, batch.labels_of(self.rpn.classes)
+        maps = self.features(batch.of_one_size)
         hidden = self.rpn(maps[self.feature])
-        anchors, labels = self.anchors(hidden), batch.labels
+        anchors = self.anchors(hidden)
         sample = self._sample(anchors, batch)
         logits, deltas = self.rpn.sampled(hidden, sample.index, labels)
         wanted = encode(sample.boxes, anchors[sample.index])

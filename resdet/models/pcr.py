@@ -68,9 +68,14 @@ class PCRLocalizer(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """Losses ``class`` (softmax of the classifier) and ``box`` (smooth L1), weighted; each image is one crop."""
-        how, labels = self.loss, batch.labels
-        maps = self.features(batch.images)
+        """Losses ``class`` (softmax of the classifier) and ``box`` (smooth L1), weighted; each image is one crop.
+
+        Raises:
+            ValueError: as :meth:`ImageBatch.labels_of`, :attr:`ImageBatch.of_one_size` and
+                :func:`~resdet.structures.check_boxes`.
+        """
+        how, labels = self.loss, batch.labels_of(self.head.classes)
+        maps = self.features(batch.of_one_size)
         conv5 = maps["conv5"]
         crop = (conv5.shape[2], conv5.shape[3])  # of whatever size: crops may grow in training
         hidden = self.head(window_features(conv5, crop, self.bins))  # (B, 1, neck)

@@ -78,13 +78,17 @@ class RCNN(nn.Module):
         self.register_buffer("std", torch.tensor(std), persistent=False)
 
     def forward(self, batch: ImageBatch) -> dict[str, Tensor]:
-        """Losses ``object`` (logistic) and ``box`` (smooth L1) of crops drawn from ``batch.proposals``, weighted."""
-        how = self.loss
+        """Losses ``object`` (logistic) and ``box`` (smooth L1) of crops drawn from ``batch.proposals``, weighted.
+
+        Raises:
+            ValueError: as :meth:`ImageBatch.labels_of`, or a box or proposal as :func:`~resdet.structures.check_boxes`.
+        """
+        how, labels = self.loss, batch.labels_of(self.siblings.classes)
         pixels = self.pixels(batch.images, batch.full_sizes)
         sample = self._sample(batch, pixels.device)
         rois = torch.cat((sample.image[:, None].to(sample.boxes.dtype), sample.boxes), 1)
         vectors = self.vectors(self.crops(pixels, rois))
-        classes = batch.labels.to(pixels.device)[sample.image]
+        classes = labels.to(pixels.device)[sample.image]
         logits, deltas = self.siblings.of_class(vectors, classes)
         wanted = encode(sample.wanted, sample.boxes, REGION)
         boxes = losses.smooth_l1(deltas, wanted, sample.label == 1, how.box_beta)

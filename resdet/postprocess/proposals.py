@@ -14,7 +14,7 @@ from resdet.boxes.coder import decode
 from resdet.boxes.geometry import clip
 from resdet.devices import sent
 from resdet.ops import batched_nms
-from resdet.structures import Proposals
+from resdet.structures import Proposals, check_boxes
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,14 @@ class PaddedProposals:
 
 
 def pad_proposals(boxes: Sequence[Tensor], device: torch.device) -> PaddedProposals:
-    """Boxes ``(P, 4)`` of each image from elsewhere, side by side; their scores are 0."""
-    padded = pad_sequence(list(boxes), batch_first=True).to(device, non_blocking=True)
+    """Boxes ``(P, 4)`` of each image from elsewhere, side by side; their scores are 0.
+
+    Raises:
+        ValueError: as :func:`~resdet.structures.check_boxes`.
+    """
+    padded = pad_sequence(list(boxes), batch_first=True)
+    check_boxes(padded, "proposals")
+    padded = padded.to(device, non_blocking=True)
     counts = sent([len(b) for b in boxes], device)
     return PaddedProposals(padded, padded.new_zeros(padded.shape[:2]), counts)
 

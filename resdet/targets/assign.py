@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.overlap import pairwise_iou
-from resdet.structures import Target
+from resdet.structures import Target, check_boxes
 from resdet.targets.matching import match
 from resdet.targets.sampling import sample
 
@@ -28,6 +28,9 @@ def pad_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, 
 
     Those of other classes than the image's, and ignored ones, are as if they were not there: the output that learns is
     of the image's class.
+
+    Raises:
+        ValueError: as :func:`~resdet.structures.check_boxes`.
     """
     if not targets:
         return torch.zeros(0, 0, 4, device=device), torch.zeros(0, 0, dtype=torch.bool, device=device)
@@ -37,7 +40,8 @@ def pad_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, 
     counts = torch.bincount(image[own], minlength=len(targets))
     present = torch.arange(int(counts.max())) < counts[:, None]
     boxes = torch.zeros(*present.shape, 4)
-    boxes[present] = every[own]
+    boxes[present] = every[own].to(boxes.dtype)
+    check_boxes(boxes, "boxes to be learnt")
     return boxes.to(device, non_blocking=True), present.to(device, non_blocking=True)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.overlap import pairwise_cover
-from resdet.structures import Target
+from resdet.structures import Target, check_boxes
 
 COVERED = 0.5  # of a box that lies in what is neither learnt nor counted: it is not background then
 
@@ -39,7 +39,8 @@ def pad_objects(targets: Sequence[Target], device: torch.device, classes: int | 
         classes: K, where labels are to be learnt.
 
     Raises:
-        ValueError: a box to be learnt has a label that is not 0 .. K-1; K would be background.
+        ValueError: a box to be learnt has a label that is not 0 .. K-1 (K would be background), or as
+            :func:`~resdet.structures.check_boxes`.
     """
     counts = torch.tensor([len(target.boxes) for target in targets], dtype=torch.int64)  # they are on the CPU
     shape = (len(targets), max([1, *counts.tolist()]))
@@ -52,6 +53,7 @@ def pad_objects(targets: Sequence[Target], device: torch.device, classes: int | 
     if classes is not None and bool((strange := ~ignored & ((labels < 0) | (labels >= classes))).any()):
         row = int(strange.any(1).nonzero()[0])
         raise ValueError(f"labels must be 0 .. {classes - 1}, got {targets[row].labels.tolist()} in image {row}")
+    check_boxes(boxes[filled & ~ignored], "boxes to be learnt")
     there = [column.to(device, non_blocking=True) for column in (boxes, labels, filled & ~ignored, ignored)]
     boxes, labels, present, ignored_there = there
     return Objects(boxes, labels, present, ignored_there, some_ignored=bool(ignored.any()))

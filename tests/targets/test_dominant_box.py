@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from resdet.structures import Target
@@ -36,3 +37,10 @@ def test_an_image_without_a_box_of_its_class_has_none():
 def test_an_empty_batch_has_empty_columns():
     boxes, present = dominant_boxes((), CPU)
     assert (boxes.shape, present.shape) == ((0, 4), (0,))
+
+
+@pytest.mark.parametrize("empty", [(4.0, 2.0, 4.0, 9.0), (30.0, 30.0, 2.0, 3.0)])
+def test_a_box_without_an_area_is_none(empty):
+    boxes, present = dominant_boxes((target(1, empty), target(1, empty, SMALL)), CPU)
+    assert present.tolist() == [False, True]
+    assert boxes.tolist() == [[0, 0, 0, 0], list(SMALL)]
