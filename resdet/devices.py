@@ -21,7 +21,8 @@ def sent(numbers: Sequence[Any], device: torch.device, dtype: torch.dtype | None
 
 def repeated(numbers: Sequence[Any], counts: Sequence[int], device: torch.device, dtype: torch.dtype) -> Tensor:
     """``torch.tensor(numbers)`` on a device, row i repeated ``counts[i]`` times: values of images, one for each box."""
-    rows, times = torch.tensor(numbers, dtype=dtype), torch.tensor(counts, dtype=torch.int64)
+    rows = torch.tensor(list(numbers), dtype=dtype)  # torch.compile has no tensor of a range whose length varies
+    times = torch.tensor(counts, dtype=torch.int64)
     return rows.repeat_interleave(times, 0).to(device, non_blocking=True)
 
 

@@ -71,3 +71,17 @@ def test_a_trunk_whose_images_end_is_one_graph_too():
             torch.testing.assert_close(found, trunk(pixels), rtol=1e-4, atol=1e-5)
 
     together(1, check)
+
+
+def test_regions_of_ever_other_numbers_of_images_are_compiled():
+    def check(rank):
+        model = build(DetConfig, build_detector).eval()
+        pooled = torch.compile(model.pooled, backend="aot_eager")
+        with torch.no_grad():
+            for count in (2, 3, 1):
+                sizes = ((64, 64),) * count
+                maps = model.features(IMAGES[:1].repeat(count, 1, 1, 1), sizes)
+                boxes = [torch.tensor([[0.0, 0.0, 40.0, 40.0], [5.0, 9.0, 60.0, 60.0]])] * count
+                torch.testing.assert_close(pooled(maps, boxes, sizes), model.pooled(maps, boxes, sizes))
+
+    together(1, check)
