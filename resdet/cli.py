@@ -76,20 +76,26 @@ def write_json(file: Path, content: Any) -> None:
     file.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file's name may hold bytes that are no UTF-8
 
 
-def make_room(*, files: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()) -> None:
+def make_room(
+    *, files: Iterable[Path | None] = (), folders: Iterable[Path | None] = (), reads: Iterable[Path | str | None] = ()
+) -> None:
     """Make the folders of results before the work begins, so that a place that cannot be written to is told at once.
 
     Args:
         files, folders: where results will be written; None: not asked for.
+        reads: files that the work reads, such as predictions and weights; a name that is no file does no harm.
 
     Raises:
-        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written, or two
-            results go into one file.
+        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written, two
+            results go into one file, or one into a file that is read.
     """
+    read = {Path(file).resolve() for file in reads if file}
     places: set[Path] = set()
     for file in filter(None, files):
         if file.resolve() in places and not file.is_char_device():  # /dev/null takes both
             raise UsageError(f"{file}: named for two results, of which one would be lost")
+        if file.resolve() in read and not file.is_char_device():
+            raise UsageError(f"{file}: is read, and would be lost if the results were written there")
         places.add(file.resolve())
         if file.is_dir():
             raise UsageError(f"{file}: a folder, where a file is to be written")

@@ -117,6 +117,14 @@ def test_two_results_do_not_go_into_one_file(tmp_path):
     cli.make_room(files=[Path(os.devnull), Path(os.devnull)])
 
 
+def test_results_do_not_take_the_place_of_what_is_read(tmp_path):
+    found = tmp_path / "found.jsonl"
+    found.write_text("{}")
+    with pytest.raises(UsageError, match=r"found\.jsonl: is read"):
+        cli.make_room(files=[tmp_path / "new" / ".." / "found.jsonl"], reads=[None, "torchvision:NAME", found])
+    cli.make_room(files=[tmp_path / "eval.json", Path(os.devnull)], reads=[found, os.devnull])
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_really_may_not_be_written_is_told_before_the_work(tmp_path):
     tmp_path.chmod(0o500)

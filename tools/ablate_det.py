@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.det_blacklist import left_out
     from resdet.jobs.ablation import ablation, ablation_table
 
-    cli.make_room(files=(args.json,))
+    cli.make_room(files=(args.json,), reads=args.weights)
     metric = args.metric or default_metric(args.data)
     records = open_records(args.data)
     check_boxes(records, metric)

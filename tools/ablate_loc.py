@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.blacklist import blacklisted
     from resdet.jobs.loc_ablation import Ladder, ladder, ladder_table
 
-    cli.make_room(files=(args.json,))
+    cli.make_room(files=(args.json,), reads=(*args.pcr, *args.rpn, *args.rcnn, *args.classifier))
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     weights = Ladder(args.pcr, args.rpn, args.rcnn, args.classifier)

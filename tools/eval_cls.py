@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.confusion import class_confusion, most_confused, write_matrix
     from resdet.predictions.read import read_loc
 
-    cli.make_room(files=(args.json,), folders=(args.out,))
+    cli.make_room(files=(args.json,), folders=(args.out,), reads=(args.predictions, *(args.weights or ())))
     records = open_records(args.data)
     check_labelled(records)
     if args.weights:

@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError(f"--blacklist is ILSVRC's, the metric is {metric}")
     if args.predictions and args.settings:
         raise UsageError("--set is for --weights; predictions are as they are")
-    cli.make_room(files=(args.json,), folders=(args.out,))
+    cli.make_room(files=(args.json,), folders=(args.out,), reads=(args.predictions, *(args.weights or ())))
     records = open_records(args.data)
     check_boxes(records, metric)
     pairs = left_out(records, args.blacklist) if metric == "ilsvrc" else None

@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.predictions.read import read_loc
     from resdet.predictions.write import write_loc
 
-    cli.make_room(files=(args.json, args.html), folders=(args.out,))
+    reads = (args.predictions, *(args.weights or ()), *args.rcnn, *args.classifier)
+    cli.make_room(files=(args.json, args.html), folders=(args.out,), reads=reads)
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
