@@ -63,8 +63,9 @@ def _candidates(outlines: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64
 
     Where two numbers of 64 bits differ in three, three of six bands at least are the same in both: sorted by each
     choice of three bands, 20 in all, the two stand together once.  Each is compared with the next ones of its key.
+    Equal outlines stand in the same order each time: their pairs are given the first time only.
     """
-    for bands in combinations(BANDS, 3):
+    for place, bands in enumerate(combinations(BANDS, 3)):
         mask = np.uint64(sum(((1 << high) - (1 << low)) for low, high in bands))
         keys = outlines & mask
         order = np.lexsort((outlines, keys))
@@ -74,5 +75,5 @@ def _candidates(outlines: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64
             if not len(same):
                 break
             differing = np.bitwise_count(sorted_outlines[same] ^ sorted_outlines[same + ahead])
-            near = same[differing <= MOST_BITS]
+            near = same[(differing <= MOST_BITS) & ((differing > 0) | (place == 0))]
             yield order[near], order[near + ahead]

@@ -52,6 +52,11 @@ def test_thousands_of_flat_pictures_are_one_group_without_comparing_each_with_ea
     assert [len(group) for group in near_groups(outlines, sketches)] == [5000]
 
 
+def test_pictures_of_one_outline_are_compared_once_not_once_for_each_choice_of_bands():
+    pairs = [pair for a, b in duplicates._candidates(np.zeros(300, np.uint64)) for pair in zip(a, b, strict=True)]
+    assert len(pairs) == len(set(pairs)) == sum(300 - ahead for ahead in range(1, duplicates.NEIGHBOURS + 1))
+
+
 def test_equal_numbers_are_grouped_in_the_order_of_their_first():
     groups = equal_groups(np.array([7, 3, 7, 9, 3, 7, 2**64 - 1], np.uint64))
     assert [group.tolist() for group in groups] == [[0, 2, 5], [1, 4]]
