@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 
 def parser(description: str | None, examples: str) -> argparse.ArgumentParser:
@@ -52,6 +53,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """``[--device D]``; empty: :func:`resdet.engine.distributed.find_device` chooses."""
     parser.add_argument("--device", default="", help="cpu, cuda, cuda:1 (default: CUDA when there is one)")
+
+
+def folder(text: str) -> Path:
+    """A type for argparse: a folder for results.  An empty word, as of a shell's unset variable, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("wanted a folder, got ''")
+    return Path(text)
 
 
 def finite_number(text: str) -> float:

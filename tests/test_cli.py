@@ -3,7 +3,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, run
 
 import pytest
 import torch
@@ -148,3 +148,20 @@ def test_a_name_that_standard_output_has_no_letters_for_is_spelt_out(monkeypatch
     assert cli.run(lambda argv: print("Übel \udcff"), []) == cli.DONE
     sys.stdout.flush()
     assert output.getvalue() == said + b" \\udcff\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["tools/train_loc.py", "configs/loc/shapes.yaml"],
+        ["tools/infer.py", "x.jpg", "--weights", "x.pt"],
+        ["tools/eval_loc.py", "--weights", "x.pt", "--data", "shapes:x:val"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_empty_word_is_no_folder_for_results(words):
+    """As of a variable that a shell does not know: the results would go into the current folder."""
+    command = [sys.executable, *words, "--out", ""]
+    tried = run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert tried.returncode == 2
+    assert tried.stderr.splitlines()[-1].endswith("argument --out: wanted a folder, got ''")

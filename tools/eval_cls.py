@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="write DIR/eval.json, confusion.csv, and the guesses of weights as eval_loc.py does",
     )

@@ -36,7 +36,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--coco-backend", choices=("pycocotools", "faster-coco-eval"), default="pycocotools")
     parser.add_argument("--errors", action="store_true", help="also: what kinds of error cost, and what is confused")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write numbers, pictures and what weights find there")
+    parser.add_argument(
+        "--out", type=options.folder, metavar="DIR", help="write numbers, pictures and what weights find there"
+    )
     options.add_options(parser)
     return parser
 

@@ -34,7 +34,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page there that shows where the errors are")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write DIR/eval.json and errors.html, and what weights predict"
+        "--out",
+        type=options.folder,
+        metavar="DIR",
+        help="write DIR/eval.json and errors.html, and what weights predict",
     )
     parser.add_argument(
         "--rcnn", type=Path, nargs="+", default=[], metavar="FILE", help="R-CNNs that judge the candidates together"

@@ -44,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
         metavar="NAME",
         help="of a detector, localizer or classifier; again: an ensemble",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--out", type=options.folder, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--format", default="jsonl,images", help="some of jsonl,csv,csv-numbers,coco,voc,devkit,images (%(default)s)"
     )

@@ -42,7 +42,7 @@ def arguments(description: str | None, example: str) -> argparse.ArgumentParser:
     parser = options.parser(description, f"example:\n  {example}")
     parser.add_argument("config", type=Path, help="YAML file; what it leaves out has the paper's value")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="settings on top of the file's")
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<name of the config>)")
+    parser.add_argument("--out", type=options.folder, help="folder of the run (default: runs/<name of the config>)")
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or begin it")
     options.add_device(parser)
     return parser
