@@ -12,9 +12,9 @@ import cv2
 import torch
 from torch import Tensor
 
+from resdet.benchmarks import torchvision_loading as peer
 from resdet.benchmarks.photographs import photographs
 from resdet.benchmarks.timing import Row, compare, row_of
-from resdet.benchmarks.torchvision_loading import BOXES, PAPER, PLAIN, TorchvisionImages, largest_difference
 from resdet.build import build_classifier, place
 from resdet.config import AugmentConfig, ClsConfig
 from resdet.data.loading import Draw, Plan, TrainingImages, collate, training_loader
@@ -66,18 +66,19 @@ def _one_core(records: Records, runs: int) -> Iterator[Row]:
     """A batch decoded, cropped, resized, mirrored by chance and stacked, uint8."""
     width, height = (round(side) for side in records.sizes.double().mean(0).tolist())
     where = f"{len(records)} JPEGs of about {width}x{height}, to {BATCH} x {SIZE}x{SIZE} uint8, one core"
-    for name, how, form in (
-        ("random area and aspect", AREA, PLAIN),
-        ("random area and aspect, with boxes", AREA, BOXES),
-        ("shorter side of 256 to 480", SHORTER_SIDE, PAPER),
+    for name, how, crop, boxes in (
+        ("random area and aspect", AREA, peer.AREA, False),
+        ("random area and aspect, with boxes", AREA, peer.AREA, True),
+        ("shorter side of 256 to 480", SHORTER_SIDE, peer.SHORTER_SIDE, False),
+        ("shorter side of 256 to 480, with boxes", SHORTER_SIDE, peer.SHORTER_SIDE, True),
     ):
-        theirs = TorchvisionImages(records, form, SIZE)
-        agree = largest_difference(records, how, SIZE) < LEVEL
+        theirs = peer.TorchvisionImages(records, crop, SIZE, boxes=boxes)
+        agree = peer.largest_difference(records, how, SIZE) < LEVEL
         yield compare(
             "data",
             f"{name} ({where})",
-            _Ours(records if form == BOXES else records.without_boxes(), how),
-            f"ImageFolder, v2 on PIL{', boxes' if form == BOXES else ''}",
+            _Ours(records if boxes else records.without_boxes(), how),
+            f"ImageFolder, v2 on PIL{', boxes' if boxes else ''}",
             lambda theirs=theirs: theirs.batch(BATCH),  # type: ignore[misc]
             device=torch.device("cpu"),
             runs=runs,

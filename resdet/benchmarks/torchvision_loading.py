@@ -16,21 +16,22 @@ from resdet.config import AugmentConfig
 from resdet.data.augment import random_view
 from resdet.data.records import Records
 
-PLAIN, BOXES, PAPER = "plain", "boxes", "paper"  # what is done to an image
+AREA, SHORTER_SIDE = "area", "shorter side"  # how a crop is drawn
 
 
 class TorchvisionImages:
     """Crops of the images of records, drawn anew each time.
 
     Args:
-        form: ``PLAIN`` and ``BOXES``: a random area and aspect (``RandomResizedCrop``); ``BOXES`` with the image's
-            boxes, clamped to the crop, those of no area dropped; ``PAPER``: the shorter side from 256 to 480.
+        crop: ``AREA``: a random area and aspect (``RandomResizedCrop``); ``SHORTER_SIDE``: the shorter side from 256
+            to 480, and a random square, as in the paper.
+        boxes: the image's boxes go with it, clamped to the crop, those of no area dropped.
     """
 
-    def __init__(self, records: Records, form: str, size: int) -> None:
-        self.records, self.form = records, form
+    def __init__(self, records: Records, crop: str, size: int, *, boxes: bool) -> None:
+        self.records, self.boxes = records, boxes
         self.folder = ImageFolder(str(records.root))
-        self.transform = _transform(form, size)
+        self.transform = _transform(crop, size, boxes)
         self.drawn = 0
 
     def batch(self, count: int) -> list[Tensor]:
@@ -41,7 +42,7 @@ class TorchvisionImages:
 
     def _image(self, index: int) -> Tensor:
         image, label = self.folder[index]
-        if self.form != BOXES:
+        if not self.boxes:
             return self.transform(image)
         boxes = tv_tensors.BoundingBoxes(
             self.records.target(index).boxes, format="XYXY", canvas_size=(image.height, image.width)
@@ -50,13 +51,13 @@ class TorchvisionImages:
         return seen
 
 
-def _transform(form: str, size: int) -> Any:
+def _transform(crop: str, size: int, boxes: bool) -> Any:
     scaled = (
         [v2.RandomShortestSize(list(range(256, 481))), v2.RandomCrop(size)]
-        if form == PAPER
+        if crop == SHORTER_SIDE
         else [v2.RandomResizedCrop(size)]
     )
-    cleaned = [v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()] if form == BOXES else []
+    cleaned = [v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes()] if boxes else []
     return v2.Compose([*scaled, v2.RandomHorizontalFlip(), *cleaned, v2.PILToTensor()])
 
 

@@ -1,5 +1,6 @@
 """The loading suite: the same pixels as torchvision's, its own pictures or somebody's, and rows for all it measures."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torchvision.transforms import v2
 
 from resdet.benchmarks import data, photographs
-from resdet.benchmarks.torchvision_loading import BOXES, PAPER, PLAIN, TorchvisionImages, largest_difference
+from resdet.benchmarks.torchvision_loading import AREA, SHORTER_SIDE, TorchvisionImages, largest_difference
 from resdet.config import AugmentConfig
 from resdet.errors import InputError
 
@@ -27,11 +28,12 @@ def test_every_row_is_there_and_the_answers_agree():
         "random area and aspect",
         "random area and aspect, with boxes",
         "shorter side of 256 to 480",
+        "shorter side of 256 to 480, with boxes",
         "loading alone",
         "training with loading",
     ]
     assert all(row.agree and row.ratio > 0 and row.ours_ms > 0 for row in rows)
-    assert all(re.search(r": \d+ images/s", row.name) and "images/s" in row.peer for row in rows[3:])
+    assert all(re.search(r": \d+ images/s", row.name) and "images/s" in row.peer for row in rows[4:])
     assert "3 JPEGs of about 500x375" in rows[0].name
 
 
@@ -45,8 +47,8 @@ def test_our_views_are_torchvisions_crops(tmp_path):
 
 def test_torchvisions_batches_are_crops_of_the_images_in_turn(tmp_path):
     records = photographs.photographs(None, tmp_path)
-    for form in (PLAIN, BOXES, PAPER):
-        theirs = TorchvisionImages(records, form, 32)
+    for crop, boxes in itertools.product((AREA, SHORTER_SIDE), (False, True)):
+        theirs = TorchvisionImages(records, crop, 32, boxes=boxes)
         (batch,) = theirs.batch(4)
         assert (tuple(batch.shape), batch.dtype) == ((4, 3, 32, 32), torch.uint8)
         assert theirs.drawn == 4
