@@ -16,6 +16,7 @@ from resdet.data.detection import DetectionImages, DetectionTestImages, detectio
 from resdet.engine import checkpoint, distributed, kept
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
+from resdet.engine.fit import Course
 from resdet.engine.kept import check_same
 from resdet.engine.train import autocast
 from resdet.errors import InputError
@@ -23,7 +24,7 @@ from resdet.eval.det import check_boxes, default_metric, det_metrics
 from resdet.inference.validation import mean_losses
 from resdet.jobs.detection import Ensemble
 from resdet.jobs.trained import RunOptions
-from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course, write_config
+from resdet.jobs.training import TrainingData, check_enough, check_labels, open_splits, run_course, write_config
 from resdet.structures import ImageBatch
 
 STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs

@@ -21,11 +21,12 @@ from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
 from resdet.engine import kept
 from resdet.engine.distributed import Process
+from resdet.engine.fit import Course
 from resdet.errors import UsageError
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.jobs.localization import metrics
 from resdet.jobs.proposing import open_proposer, write_proposals
-from resdet.jobs.training import Course, TrainingData, check_enough, run_course
+from resdet.jobs.training import TrainingData, check_enough, run_course
 from resdet.postprocess.merge import best_box
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow

@@ -22,7 +22,7 @@ from resdet.data.records import Classes, Records
 from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.fit import Run, fit
+from resdet.engine.fit import Course, Run, fit
 from resdet.errors import InputError, UsageError, naming
 from resdet.jobs.folder_lock import locked
 from resdet.progress import TrainingProgress
@@ -138,20 +138,6 @@ def validation_images(config: ClsConfig | LocConfig, records: Records, side: int
     return TestImages(records, round(config.data.resize * side / config.data.size), side)
 
 
-@dataclass(frozen=True)
-class Course:
-    """The part of a :class:`resdet.engine.fit.Run` that differs between tasks; its fields have the same names."""
-
-    steps: int
-    steps_per_epoch: int
-    batches: Callable[[int], Iterable[ImageBatch]]
-    evaluate: Callable[[int], dict[str, Any]]
-    best_by: str
-    name_of: Callable[[int], str] = str
-    images_per_step: int = 0
-    size_settings: str = "data.size"
-
-
 def launch(
     task: str,
     config: ClsConfig | LocConfig,
@@ -215,8 +201,8 @@ def run_course(
     """
     progress = TrainingProgress(course.steps, course.images_per_step or config.train.batch_size)
     run = Run(
-        **vars(course),
-        out=out,
+        course,
+        out,
         how=config.train.at_its_batch(),
         identity=Checkpoint(task, to_dict(config), classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import ALONE, HOW, TinyNet, batch_of, run_of
+from tiny_training import ALONE, HOW, TinyNet, batch_of, run_of, with_course
 
 from resdet.engine.failures import explaining, is_out_of_memory
 from resdet.engine.fit import fit
@@ -25,9 +25,10 @@ class Poisoned(TinyNet):
         return {name: loss * (float("nan") if self.calls == 14 else 1.0) for name, loss in losses.items()}
 
 
-def stopped(out, model, how, **run):
+def stopped(out, model, how, **course):
+    run = with_course(run_of(out, model, how, evaluate=lambda step: {"error": 0.0}), **course)
     with pytest.raises(FloatingPointError) as caught:
-        fit(replace(run_of(out, model, how, evaluate=lambda step: {"error": 0.0}), **run), model, ALONE, resume=False)
+        fit(run, model, ALONE, resume=False)
     return str(caught.value)
 
 
@@ -106,7 +107,7 @@ def test_a_single_value_a_channel_is_told_with_what_to_do(tmp_path):
             return super().forward(replace(batch, images=batch.images[:, :, :3, :3]))  # 1 x 1 behind the convolution
 
     model = Small()
-    one = replace(run_of(tmp_path, model), batches=lambda start: [batch_of(0, images=1)])
+    one = with_course(run_of(tmp_path, model), batches=lambda start: [batch_of(0, images=1)])
     with pytest.raises(InputError, match=r"1 image of 6x6 leave.* set train\.batch_norm=frozen, or raise"):
         fit(one, model, ALONE, resume=False)
 

@@ -11,6 +11,7 @@ from resdet.config import ClsConfig, DataConfig
 from resdet.data import pixel_mean
 from resdet.data.records import Classes, Record, pack
 from resdet.engine.distributed import Process
+from resdet.engine.fit import Course
 from resdet.errors import InputError, UsageError
 from resdet.jobs import training
 from resdet.settings import override
@@ -113,7 +114,7 @@ def test_the_rate_that_is_shown_is_of_the_images_that_a_step_has(monkeypatch, tm
     """42: a set that is smaller than a batch."""
     seen = []
     monkeypatch.setattr(training, "fit", lambda run, model, me, resume: seen.append(run.report.images_per_step))
-    course = training.Course(1, 1, lambda start: [], lambda step: {}, "error", images_per_step=images)
+    course = Course(1, 1, lambda start: [], lambda step: {}, "error", images_per_step=images)
     me, classes = Process(0, 1, torch.device("cpu")), Classes(("a",), ("a",))
     training.run_course("cls", CONFIG, torch.nn.Identity(), classes, course, me, out=tmp_path, resume=False)
     assert seen == [shown]
