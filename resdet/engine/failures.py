@@ -15,6 +15,7 @@ from resdet.engine.distributed import losing_others
 from resdet.errors import InputError
 from resdet.structures import ImageBatch
 from resdet.tensor_file import first_sentence
+from resdet.whole_file import replacing
 
 SHOWN = 8  # images that a message names
 
@@ -105,9 +106,8 @@ def save_batch(file: Path, batch: ImageBatch, step: int, names: Sequence[str]) -
         "targets": [vars(target) for target in batch.targets],
         "proposals": [boxes.cpu() for boxes in batch.proposals],
     }
-    part = file.with_name(file.name + ".part")
-    torch.save(content, part)
-    part.replace(file)
+    with replacing(file) as part:
+        torch.save(content, part)
 
 
 def _sizes(batch: ImageBatch) -> str:
