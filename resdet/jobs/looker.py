@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from resdet import options
 from resdet.build import Loaded, build_cls_protocol
 from resdet.data.image_files import ImageFile
 from resdet.data.loading import ViewedImage, ViewedImages, view_loader
@@ -67,7 +68,7 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     """
     words = by_role(args.settings)
     check_roles(words, args.rcnn, args.classifier)
-    first, how = open_trained(args.weights[0], words.localizers, args)
+    first, how = open_trained(args.weights[0], words.localizers, options.running(args))
     if first.task == "det":
         return _detectors(first, how, args)
     if first.task == "cls":
@@ -135,7 +136,8 @@ def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Look
     if args.rcnn:
         raise UsageError("--rcnn is for localizers: a detector judges each of its boxes itself")
     name, *others = args.weights
-    opened = [as_detector(first, how, name), *(open_detector(other, args.settings, args) for other in others)]
+    running = options.running(args)
+    opened = [as_detector(first, how, name), *(open_detector(other, args.settings, running) for other in others)]
     detectors = together(opened, args.weights, first.classes, name)
     protocol = detectors.protocol
     if args.score_threshold is not None:
@@ -155,13 +157,14 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
         raise UsageError(f"--top-k: wanted a whole number from 1 to {MAX_GUESSES} of a localizer, got {top_k}")
     if args.classifier and any(is_video(file.file) for file in files):
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
-    opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, args, (first, how))
+    running = options.running(args)
+    opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, running, (first, how))
     locators, classes = opened.locators, opened.classes
     guesses = None
     if args.classifier and files:
         images = viewed(files, locators.views)
         words = by_role(args.settings).classifiers
-        guesses = second_guesses(args.classifier, words, args, classes, args.weights[0], images, how.me.alone())
+        guesses = second_guesses(args.classifier, words, running, classes, args.weights[0], images, how.me.alone())
 
     def answer(batches: Batches) -> Iterator[Detected]:
         for found in locate_together(locators, batches, how.device, guesses=guesses):
@@ -178,7 +181,8 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
         if getattr(args, option):
             raise UsageError(f"--{option} is for localizers: {args.weights[0]} is a classifier")
     name, *others = args.weights
-    opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, args) for other in others)]
+    running = options.running(args)
+    opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, running) for other in others)]
     labels = [
         label_map(first.classes, one.classes, name, other) for one, other in zip(opened, args.weights, strict=True)
     ]
