@@ -41,7 +41,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     check_parts(config, me)
     kept.check_free(out, resume)  # before proposing, which takes a while
     check_enough(config.data.train, data.train, me)
-    judged = evenly_spaced(data.val, config.test.images)
+    judged = _evenly_spaced(data.val, config.test.images)
     proposer = open_proposer(config, me)
     where, workers = Path(config.proposals.folder or out / "proposals"), config.data.workers
     written = write_proposals(proposer, where / "train", data.train, me, workers)
@@ -97,7 +97,7 @@ def check_parts(config: RCNNConfig, me: Process) -> None:
         )
 
 
-def evenly_spaced(records: Records, count: int) -> Records:
+def _evenly_spaced(records: Records, count: int) -> Records:
     """``count`` images from all over the set; 0: all of them."""
     if not 0 < count < len(records):
         return records
