@@ -16,7 +16,7 @@ from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
 from resdet.jobs.localization import LocWeights, open_locators, predict_with
-from resdet.jobs.roles import by_role, check_roles, without_rcnns
+from resdet.jobs.roles import RoleSettings, by_role, check_roles, without_rcnns
 from resdet.jobs.trained import open_classifier
 from resdet.models.localizer import Localizer
 from resdet.models.pcr import PCRLocalizer
@@ -97,20 +97,13 @@ def ladder(
 
 def _check(weights: Ladder, settings: Sequence[str], running: Running, records: Records) -> None:
     """Check all networks before the first row is measured, not hours later at the last."""
-    if not weights.pcr and not weights.rpn:
-        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
     words = by_role(settings)
-    check_roles(words, weights.rcnn, weights.classifier)
-    if weights.pcr[1:]:
-        raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
-    if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
-        raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
+    _check_named(weights, words)
     known = [(file, open_classifier(file, words.classifiers, running, "guess").classes) for file in weights.classifier]
-    kinds: tuple[tuple[type, str, str, Sequence[Path], Sequence[Path]], ...] = (
+    for kind, method, other, files, rcnns in (
         (PCRLocalizer, "pcr", "rpn", weights.pcr, ()),
         (Localizer, "rpn", "pcr", weights.rpn, weights.rcnn),
-    )
-    for kind, method, other, files, rcnns in kinds:
+    ):
         if not files:
             continue
         own = settings if rcnns else without_rcnns(settings)
@@ -121,6 +114,17 @@ def _check(weights: Ladder, settings: Sequence[str], running: Running, records: 
         relabel(records, opened.classes, files[0])
         for file, classes in known:
             label_map(opened.classes, classes, files[0], file)
+
+
+def _check_named(weights: Ladder, words: RoleSettings) -> None:
+    """Make sure that every row has the networks that it wants, and every network a row."""
+    if not weights.pcr and not weights.rpn:
+        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
+    check_roles(words, weights.rcnn, weights.classifier)
+    if weights.pcr[1:]:
+        raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
+    if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
+        raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
 
 
 def ladder_table(rows: Sequence[Measured]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from resdet import options
 from resdet.build import Loaded, build_cls_protocol
@@ -26,7 +27,15 @@ from resdet.jobs.detection import together
 from resdet.jobs.localization import LocWeights, open_locators
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.trained import RunOptions, as_classifier, as_detector, open_classifier, open_detector, open_trained
+from resdet.jobs.trained import (
+    OpenedClassifier,
+    RunOptions,
+    as_classifier,
+    as_detector,
+    open_classifier,
+    open_detector,
+    open_trained,
+)
 from resdet.predictions.jsonl import ImageResult, failed, not_finite
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.progress import follow
@@ -183,14 +192,8 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
     name, *others = args.weights
     running = options.running(args)
     opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, running) for other in others)]
-    labels = [
-        label_map(first.classes, one.classes, name, other) for one, other in zip(opened, args.weights, strict=True)
-    ]
     voters = Voters(
-        tuple(
-            Voter(one.model, build_cls_protocol(one.config), label, one.how.precision)
-            for one, label in zip(opened, labels, strict=True)
-        )
+        tuple(_voter(one, file, first.classes, name) for one, file in zip(opened, args.weights, strict=True))
     )
     top_k = MAX_GUESSES if args.top_k is None else args.top_k
 
@@ -199,13 +202,23 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
             readable = [image for image in batch if image.error is None]
             rows = iter(voters.probabilities(readable, how.device).float() if readable else ())
             for image in batch:
-                scores = next(rows) if image.error is None else torch.zeros(0)
-                box = torch.tensor([[0.0, 0.0, image.width, image.height]])
-                every = Detections(box.expand(len(scores), 4), scores, torch.arange(len(scores)))
+                every = _of_whole_image(image, next(rows) if image.error is None else torch.zeros(0))
                 best = _best(every, top_k, args.score_threshold or 0.0)
                 yield Detected(image.index, image.width, image.height, best, image.error)
 
     return Looker("cls", first.classes, how, voters.views, answer)
+
+
+def _voter(opened: OpenedClassifier, file: str, classes: Classes, whose: str) -> Voter:
+    """It answers in the labels of ``classes``, those of the weights ``whose``."""
+    label = label_map(classes, opened.classes, whose, file)
+    return Voter(opened.model, build_cls_protocol(opened.config), label, opened.how.precision)
+
+
+def _of_whole_image(image: ViewedImage, scores: Tensor) -> Detections:
+    """The whole image as the box of every class, from ``(K,)`` scores."""
+    box = torch.tensor([[0.0, 0.0, image.width, image.height]])
+    return Detections(box.expand(len(scores), 4), scores, torch.arange(len(scores)))
 
 
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:
