@@ -170,13 +170,18 @@ def _alternate(training: Training) -> None:
     whole.learn_only("regions")
     training.train(whole, training.out / STEPS[3])
     if training.me.is_main:
-        for name in ("best.pt", "last.pt"):
-            checkpoint.save(training.out / name, checkpoint.load(training.out / STEPS[3] / name))
-        rows = []
-        for step in STEPS:
-            lines = (training.out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-            rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
-        (training.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
+        _gather_steps(training.out)
+
+
+def _gather_steps(out: Path) -> None:
+    """What the last step ends with, and the rows of all four, into the folder of the whole training."""
+    for name in ("best.pt", "last.pt"):
+        checkpoint.save(out / name, checkpoint.load(out / STEPS[3] / name))
+    rows = []
+    for step in STEPS:
+        lines = (out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
+    (out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def _check_end(config: DetConfig, saved: Checkpoint, file: Path) -> None:
