@@ -14,16 +14,16 @@ import torch
 from torch import nn
 
 from resdet.config import TrainConfig
-from resdet.engine import checkpoint, distributed, kept
+from resdet.engine import checkpoint, distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.failures import NotFinite, is_out_of_memory, told
 from resdet.engine.log import MetricsLog
-from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
 from resdet.engine.optim import AveragedWeights, load_optimizer, sgd
 from resdet.engine.schedule import LearningRate, training_error
 from resdet.engine.train import check_precision, set_training, train
+from resdet.engine.training_means import TrainingMeans
 from resdet.errors import InputError
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
@@ -140,10 +140,10 @@ class _State:
     def restore(self, resume: bool) -> None:
         """Take up the run in the folder, or begin one."""
         out = self.run.out
-        kept.check_free(out, resume)
-        if found := kept.newest(out, self.run.tell):
+        last_checkpoints.check_free(out, resume)
+        if found := last_checkpoints.newest(out, self.run.tell):
             file, saved = found
-            kept.check_same(self.run.identity, saved, file)
+            last_checkpoints.check_same(self.run.identity, saved, file)
             try:
                 self._take(saved)
             except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
@@ -151,7 +151,7 @@ class _State:
                     raise
                 why = f"not of this network, or of another version: {first_sentence(error)}"
                 raise InputError(f"{file}: cannot be gone on with, {why}") from None
-            self.last_is_whole = file.name == kept.LAST
+            self.last_is_whole = file.name == last_checkpoints.LAST
         steps = distributed.gather(self.step, self.me)
         if len(set(steps)) > 1:
             at = ", ".join(map(str, steps))
@@ -254,7 +254,8 @@ class _State:
         }
         if self.log is not None:
             self.log.to_disk()
-        kept.keep(self.run.out, replace(self._checkpoint(), resume=progress), last_is_whole=self.last_is_whole)
+        saved = replace(self._checkpoint(), resume=progress)
+        last_checkpoints.keep(self.run.out, saved, last_is_whole=self.last_is_whole)
         self.last_is_whole = True
 
     def _write(self, row: dict[str, Any]) -> None:

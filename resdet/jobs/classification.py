@@ -16,7 +16,7 @@ from resdet.data.records import Records
 from resdet.data.relabel import label_map
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import most_probable, probabilities
-from resdet.jobs.sharing import Rows, rows_of_all
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.trained import open_classifier
 from resdet.options import Running
 from resdet.predictions.loc import LocPredictions

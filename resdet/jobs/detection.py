@@ -16,7 +16,7 @@ from resdet.data.relabel import label_map
 from resdet.engine import distributed
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect
-from resdet.jobs.sharing import share_of, shown
+from resdet.jobs.all_processes import share_of, shown
 from resdet.jobs.trained import OpenedDetector, RunOptions, open_detector
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.options import Running

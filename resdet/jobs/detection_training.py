@@ -13,11 +13,10 @@ import torch
 from resdet import build
 from resdet.config import DetConfig, to_dict
 from resdet.data.detection import DetectionImages, DetectionTestImages, detection_loader, detection_test_loader
-from resdet.engine import checkpoint, distributed, kept
+from resdet.engine import checkpoint, distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Course
-from resdet.engine.kept import check_same
 from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import check_boxes, default_metric, det_metrics
@@ -203,11 +202,11 @@ def _check_folder(training: Training) -> None:
     alternating = training.config.model.schedule != "joint"
     folders = [training.out / step for step in STEPS]
     for folder in (training.out, *folders) if alternating else folders:
-        kept.check_free(folder, training.resume)
-        if found := kept.newest(folder, lambda line: None):
+        last_checkpoints.check_free(folder, training.resume)
+        if found := last_checkpoints.newest(folder, lambda line: None):
             classes = training.data.train.classes
             now = Checkpoint("det", to_dict(training.config), classes.ids, classes.names, 0, {})
-            check_same(now, found[1], found[0])
+            last_checkpoints.check_same(now, found[1], found[0])
             if folder in folders[1:]:
                 _check_end(training.config, found[1], found[0])
     distributed.wait(training.me)

@@ -17,7 +17,7 @@ from resdet.engine import checkpoint
 from resdet.engine.batch_norm import recompute
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.kept import check_same
+from resdet.engine.last_checkpoints import check_same
 from resdet.engine.train import check_precision
 from resdet.errors import InputError, UsageError
 from resdet.jobs.training import TrainingData, mean_color, validation_images

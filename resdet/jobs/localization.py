@@ -21,9 +21,9 @@ from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import LocProtocol, best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, as_localizer, open_localizer, open_rcnn
 from resdet.options import Running
 from resdet.predictions.loc import LocPredictions, to_inclusive

@@ -19,7 +19,7 @@ from resdet.data.loading import ViewedImage, view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
-from resdet.engine import kept
+from resdet.engine import last_checkpoints
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Course
 from resdet.errors import UsageError
@@ -39,7 +39,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     The folder gets the resolved config, metrics, checkpoints and, if no other is named, the proposals.
     """
     check_parts(config, me)
-    kept.check_free(out, resume)  # before proposing, which takes a while
+    last_checkpoints.check_free(out, resume)  # before proposing, which takes a while
     check_enough(config.data.train, data.train, me)
     judged = _evenly_spaced(data.val, config.test.images)
     proposer = open_proposer(config, me)

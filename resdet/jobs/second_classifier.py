@@ -15,7 +15,7 @@ from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.engine.distributed import Process
 from resdet.inference.cls import Voter, Voters, most_probable
-from resdet.jobs.sharing import Rows, rows_of_all
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, open_classifier
 from resdet.options import Running
 from resdet.predictions.loc import MAX_GUESSES
