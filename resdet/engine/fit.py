@@ -144,13 +144,7 @@ class _State:
         if found := last_checkpoints.newest(out, self.run.tell):
             file, saved = found
             last_checkpoints.check_same(self.run.identity, saved, file)
-            try:
-                self._take(saved)
-            except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
-                if is_out_of_memory(error):
-                    raise
-                why = f"not of this network, or of another version: {first_sentence(error)}"
-                raise InputError(f"{file}: cannot be gone on with, {why}") from None
+            self._go_on_from(file, saved)
             self.last_is_whole = file.name == last_checkpoints.LAST
         steps = distributed.gather(self.step, self.me)
         if len(set(steps)) > 1:
@@ -158,6 +152,15 @@ class _State:
             raise InputError(f"{out}: the processes found steps {at} in it: each must see the same folder")
         if self.me.is_main and self.step < self.course.steps:
             self.log = MetricsLog(out, self.step)
+
+    def _go_on_from(self, file: Path, saved: Checkpoint) -> None:
+        try:
+            self._take(saved)
+        except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
+            if is_out_of_memory(error):
+                raise
+            why = f"not of this network, or of another version: {first_sentence(error)}"
+            raise InputError(f"{file}: cannot be gone on with, {why}") from None
 
     def _take(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(saved.resume["model"])
