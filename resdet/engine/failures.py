@@ -106,8 +106,8 @@ def _save_batch(file: Path, batch: ImageBatch, step: int, names: Sequence[str]) 
         "targets": [vars(target) for target in batch.targets],
         "proposals": [boxes.cpu() for boxes in batch.proposals],
     }
-    with replacing(file) as part:
-        torch.save(content, part)
+    with replacing(file) as part, part.open("wb") as stream:  # itself, torch does not say what the disk said
+        torch.save(content, stream)
 
 
 def _sizes(batch: ImageBatch) -> str:

@@ -1,12 +1,13 @@
 """What stops a step: which images it was, what there is to see, and what to do about it."""
 
+import resource
 from dataclasses import replace
 
 import pytest
 import torch
 from tiny_training import ALONE, HOW, TinyNet, batch_of, run_of, with_course
 
-from resdet.engine.failures import explaining, is_out_of_memory
+from resdet.engine.failures import NotFinite, explaining, is_out_of_memory, told
 from resdet.engine.fit import fit
 from resdet.errors import InputError
 from resdet.structures import ImageBatch, Target
@@ -45,6 +46,17 @@ def test_a_loss_that_is_not_finite_names_the_images_and_saves_their_batch(tmp_pa
     assert [target["label"] for target in saved["targets"]] == [target.label for target in batch.targets[4:]]
     again = ImageBatch(saved["images"], tuple(Target(**target) for target in saved["targets"]), tuple(saved["indices"]))
     assert set(TinyNet()(again)) == {"class"}, "it is a batch again"
+
+
+def test_a_batch_that_does_not_fit_on_the_disk_is_told_and_half_of_it_is_not_left(tmp_path):
+    error, limits = NotFinite(6, {"class": float("nan")}, batch_of(6)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        said = str(told(error, TinyNet(), tmp_path, 0, str))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "the batch could not be saved: [Errno 27] File too large" in said
+    assert not [*tmp_path.iterdir()]
 
 
 def test_weights_that_were_not_finite_before_are_what_is_to_blame(tmp_path):
