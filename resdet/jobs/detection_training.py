@@ -19,33 +19,16 @@ from resdet.engine.distributed import Process
 from resdet.engine.fit import Course
 from resdet.engine.train import autocast
 from resdet.errors import InputError
-from resdet.eval.det import check_boxes, default_metric, det_metrics
+from resdet.eval.det import default_metric, det_metrics
 from resdet.inference.validation import mean_losses
 from resdet.jobs.detection import Ensemble
 from resdet.jobs.trained import RunOptions
-from resdet.jobs.training import TrainingData, check_enough, check_labels, open_splits, run_course, write_config
+from resdet.jobs.training import run_course, write_config
+from resdet.jobs.training_data import TrainingData, check_enough
 from resdet.structures import ImageBatch
 
 STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs
 Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals to batches, or leaves them
-
-
-def open_data(config: DetConfig) -> TrainingData:
-    """Read both splits, which must agree on the classes; images without objects are learnt from too.
-
-    Raises:
-        UsageError: a split is not named.
-        InputError: other classes; a split without images, or without one box to learn or to count.
-    """
-    train, val = open_splits(config.data)
-    for spec, records in ((config.data.train, train), (config.data.val, val)):
-        if not len(records):
-            raise InputError(f"{spec}: no images")
-        check_labels(spec, records)
-        if bool(records.box_ignored.all()):  # true of no boxes too
-            raise InputError(f"{spec}: not one of {len(records)} images has a box that is not to be ignored")
-    check_boxes(val, default_metric(config.data.val))
-    return TrainingData(train, val)
 
 
 @dataclass(frozen=True)

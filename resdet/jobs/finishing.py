@@ -20,7 +20,8 @@ from resdet.engine.distributed import Process
 from resdet.engine.last_checkpoints import check_same
 from resdet.engine.train import check_precision
 from resdet.errors import InputError, UsageError
-from resdet.jobs.training import TrainingData, mean_color, validation_images
+from resdet.jobs.training import mean_color, validation_images
+from resdet.jobs.training_data import TrainingData
 from resdet.progress import follow
 
 

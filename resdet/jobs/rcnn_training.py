@@ -26,7 +26,8 @@ from resdet.errors import UsageError
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.jobs.localization import metrics
 from resdet.jobs.proposing import open_proposer, write_proposals
-from resdet.jobs.training import TrainingData, check_enough, run_course
+from resdet.jobs.training import run_course
+from resdet.jobs.training_data import TrainingData, check_enough
 from resdet.postprocess.merge import best_box
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
