@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from resdet.backbones.resnet import normalise
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import centre, ten_crops, whole
 from resdet.engine.train import autocast
 from resdet.inference.stacking import same_size, stack

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resdet.boxes.geometry import clip
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import centre, from_view, whole
 from resdet.engine.train import autocast
 from resdet.inference.stacking import same_size, stack

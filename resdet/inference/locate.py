@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.geometry import clip
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.engine.train import autocast
 from resdet.inference.cls import most_probable
 from resdet.inference.loc import LocProtocol, candidates, class_probabilities

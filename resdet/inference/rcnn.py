@@ -11,7 +11,7 @@ from torch import Tensor
 
 from resdet.boxes.geometry import clip
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import from_view, to_view, whole
 from resdet.engine.train import autocast
 from resdet.inference.loc import candidates

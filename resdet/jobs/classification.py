@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Records
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImage, ViewedImages
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import most_probable, probabilities
 from resdet.jobs.all_processes import Rows, rows_of_all

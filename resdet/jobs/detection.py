@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from resdet.data.detection import check_annotated_size
-from resdet.data.loading import ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImages
 from resdet.engine import distributed
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect

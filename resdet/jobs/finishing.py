@@ -12,7 +12,8 @@ from torch import nn
 from resdet import build
 from resdet.backbones.weights import load_into
 from resdet.config import ClsConfig, to_dict
-from resdet.data.loading import Plan, TestImages, TrainingImages, training_loader
+from resdet.data.loading import TestImages, TrainingImages, training_loader
+from resdet.data.plan import Plan
 from resdet.engine import checkpoint
 from resdet.engine.batch_norm import recompute
 from resdet.engine.checkpoint import Checkpoint

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import Loaded
-from resdet.data.loading import ViewedImage, viewed_as_drawn_on
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
+from resdet.data.viewed_images import ViewedImage, viewed_as_drawn_on
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import LocProtocol, best_candidates

@@ -15,10 +15,10 @@ from torch import Tensor
 from resdet import options
 from resdet.build import Loaded, build_cls_protocol
 from resdet.data.image_files import ImageFile
-from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.data.video import frame_count, is_video, viewed_frames
+from resdet.data.viewed_images import ViewedImage, ViewedImages, view_loader
 from resdet.errors import UsageError
 from resdet.inference.cls import Voter, Voters
 from resdet.inference.det import Detected, detect

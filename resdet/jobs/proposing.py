@@ -13,10 +13,10 @@ import torch
 
 from resdet import build
 from resdet.config import RCNNConfig
-from resdet.data.loading import view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder, ProposalsOf
 from resdet.data.records import Records
 from resdet.data.relabel import relabel
+from resdet.data.viewed_images import view_loader, viewed_as_drawn_on
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError

@@ -15,10 +15,10 @@ from resdet import build
 from resdet.boxes.geometry import clip
 from resdet.config import RCNNConfig
 from resdet.data.detection import DetectionImages
-from resdet.data.loading import ViewedImage, view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
+from resdet.data.viewed_images import ViewedImage, view_loader, viewed_as_drawn_on
 from resdet.engine import last_checkpoints
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Course

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImage, ViewedImages
 from resdet.engine.distributed import Process
 from resdet.inference.cls import Voter, Voters, most_probable
 from resdet.jobs.all_processes import Rows, rows_of_all

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from resdet.boxes.coder import REGION, encode
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut
 from resdet.inference.det import Detected, DetProtocol, detect
 from resdet.inference.loc import LocProtocol

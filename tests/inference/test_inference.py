@@ -8,7 +8,7 @@ import torch
 from painted import painted, viewed
 from torch import Tensor, nn
 
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut, to_view
 from resdet.inference.loc import LocProtocol
 from resdet.inference.locate import Located, Locators, Member, locate_together
