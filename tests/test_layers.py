@@ -17,6 +17,7 @@ FLOORS = (
         "array_pickle",
         "tensor_file",
         "whole_file",
+        "precision",
         "settings",
     ),  # bedrock: all speak it
     ("config", "losses", "boxes", "convolution", "backbones"),  # ground

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from resdet.engine.train import autocast
 from resdet.errors import InputError
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 

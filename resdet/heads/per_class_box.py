@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.devices import without_autocast
 from resdet.heads.shared_gradients import share_over_classes
+from resdet.precision import without_autocast
 
 
 class PerClassBox(nn.Module):

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.devices import without_autocast
 from resdet.heads.shared_gradients import share_over_classes
+from resdet.precision import without_autocast
 
 
 class PerClassRPN(nn.Module):

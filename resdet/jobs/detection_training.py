@@ -17,7 +17,6 @@ from resdet.engine import checkpoint, distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Course
-from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.eval.det import default_metric, det_metrics
 from resdet.inference.validation import mean_losses
@@ -25,6 +24,7 @@ from resdet.jobs.detection import Ensemble
 from resdet.jobs.trained import RunOptions
 from resdet.jobs.training import run_course, write_config
 from resdet.jobs.training_data import TrainingData, check_enough
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs

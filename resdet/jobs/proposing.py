@@ -22,7 +22,7 @@ from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.inference.loc import LocProtocol
 from resdet.inference.rcnn import Proposing, propose
-from resdet.jobs.trained import precision_on
+from resdet.precision import precision_on
 from resdet.predictions.jsonl import not_finite
 from resdet.progress import follow
 from resdet.structures import Proposals

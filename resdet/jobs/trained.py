@@ -13,7 +13,6 @@ from resdet.backbones.folding import fold_batch_norm, hold_convolutions
 from resdet.build import Loaded, build_det_protocol, build_protocol, build_rescoring, open_model, place
 from resdet.data.records import Classes
 from resdet.engine.distributed import Process, start
-from resdet.engine.train import DTYPES
 from resdet.errors import UsageError
 from resdet.inference.det import DetProtocol
 from resdet.inference.loc import LocProtocol
@@ -23,6 +22,7 @@ from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.pcr import AnyLocalizer
 from resdet.models.rcnn import RCNN
 from resdet.options import Running
+from resdet.precision import DTYPES, precision_on
 
 NAMES = {"cls": "a classifier", "loc": "a localizer", "rcnn": "an R-CNN", "det": "a detector"}
 
@@ -65,11 +65,6 @@ def open_trained(
     batch_size = running.batch_size or loaded.config.test.batch_size
     workers = loaded.config.data.workers if running.workers is None else running.workers
     return loaded, RunOptions(me, precision, batch_size, workers)
-
-
-def precision_on(device: torch.device, trained: str) -> str:
-    """The precision that weights are run in: their training's, but fp32 in place of fp16 on a CPU, which has none."""
-    return "fp32" if trained == "fp16" and device.type == "cpu" else trained
 
 
 @dataclass(frozen=True)
