@@ -156,14 +156,19 @@ def _place(archive: Path, kind: Kind, name: str) -> str | None:
 
 def _members(archive: Path, raw: IO[bytes]) -> Iterator[Member]:
     if archive.suffix == ".zip":
-        with zipfile.ZipFile(raw) as zipped:
-            for info in zipped.infolist():
-                if not info.is_dir():
-                    with zipped.open(info) as data:
-                        yield from _or_what_is_in_it(archive, Member(info.filename, info.file_size, data))
+        members = _zip_members(raw)
     else:
-        for member in _tar_members(archive, raw, "r:" if archive.suffix == ".tar" else "r|gz"):
-            yield from _or_what_is_in_it(archive, member)
+        members = _tar_members(archive, raw, "r:" if archive.suffix == ".tar" else "r|gz")
+    for member in members:
+        yield from _or_what_is_in_it(archive, member)
+
+
+def _zip_members(stream: IO[bytes]) -> Iterator[Member]:
+    with zipfile.ZipFile(stream) as zipped:
+        for info in zipped.infolist():
+            if not info.is_dir():
+                with zipped.open(info) as data:
+                    yield Member(info.filename, info.file_size, data)
 
 
 def _tar_members(archive: Path, stream: IO[bytes], mode: str) -> Iterator[Member]:

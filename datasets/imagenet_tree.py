@@ -12,6 +12,7 @@ from resdet.data.formats import ilsvrc_loc
 from resdet.data.formats.loc_files import IMAGE_ENDINGS, files_of
 from resdet.data.lists import devkit_ids, imagenet_wnids
 from resdet.errors import InputError
+from resdet.whole_file import replacing
 
 # by the development kit's readme (ILSVRC2015)
 TRAIN, VAL, TEST = 1_281_167, 50_000, 100_000
@@ -40,9 +41,9 @@ def write_lists(base: Path) -> None:
         if listed:
             file = base / "ImageSets" / "CLS-LOC" / f"{name}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(file.name + ".part")
-            part.write_text("".join(f"{image} {number}\n" for number, image in enumerate(listed, 1)), encoding="utf-8")
-            part.replace(file)
+            lines = [f"{image} {number}\n" for number, image in enumerate(listed, 1)]
+            with replacing(file) as part:
+                part.write_text("".join(lines), encoding="utf-8")
 
 
 def _stems(folder: Path, endings: tuple[str, ...]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Copies to a device that the host does not wait for, and computing in float32 under autocast.
+"""Copies to a device that the host does not wait for.
 
 ``torch.tensor(numbers, device="cuda")`` waits until the GPU has done all earlier work.  Meanwhile the host queues
 nothing new, and then the GPU has nothing to do.  The functions here only put the copy into the GPU's queue.
@@ -7,7 +7,6 @@ nothing new, and then the GPU has nothing to do.  The functions here only put th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -24,14 +23,3 @@ def repeated(numbers: Sequence[Any], counts: Sequence[int], device: torch.device
     rows = torch.tensor(list(numbers), dtype=dtype)  # torch.compile has no tensor of a range whose length varies
     times = torch.tensor(counts, dtype=torch.int64)
     return rows.repeat_interleave(times, 0).to(device, non_blocking=True)
-
-
-def without_autocast(like: Tensor) -> AbstractContextManager[object]:
-    """A context without autocast on the device of ``like``.
-
-    For the last layers, whose scores are ranked: with the 8 significant bits of bfloat16, scores tie by the hundred.
-    """
-    kind = like.device.type
-    if kind == "meta" or not torch.is_autocast_enabled(kind):
-        return nullcontext()
-    return torch.autocast(kind, enabled=False)

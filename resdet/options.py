@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -35,6 +36,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
     )
+
+
+@dataclass(frozen=True)
+class Running:
+    """How trained weights are to be run, as :func:`add_options` asks; what is left out, their own settings say."""
+
+    device: str = ""  # empty: :func:`resdet.engine.distributed.find_device` chooses
+    batch_size: int | None = None  # images at once
+    workers: int | None = None  # loader processes
+
+
+def running(args: argparse.Namespace) -> Running:
+    """What was answered to :func:`add_options`, but for ``--set``."""
+    return Running(args.device, args.batch_size, args.workers)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from resdet.backbones.resnet import ResNet
 from resdet.config import TrainConfig
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut
 from resdet.engine.optim import sgd
 from resdet.engine.schedule import LearningRate

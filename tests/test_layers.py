@@ -9,7 +9,17 @@ PACKAGE = REPOSITORY / "resdet"
 
 # A room is a module or a folder directly in resdet/.  It may import itself and every room of a lower floor.
 FLOORS = (
-    ("errors", "devices", "tracing", "structures", "array_pickle", "tensor_file", "settings"),  # bedrock: all speak it
+    (
+        "errors",
+        "devices",
+        "tracing",
+        "structures",
+        "array_pickle",
+        "tensor_file",
+        "whole_file",
+        "precision",
+        "settings",
+    ),  # bedrock: all speak it
     ("config", "losses", "boxes", "convolution", "backbones"),  # ground
     ("data", "ops", "targets", "eval", "predictions", "engine", "zoo"),  # first
     ("heads", "postprocess"),  # second

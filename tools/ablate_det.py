@@ -46,8 +46,9 @@ def main(argv: list[str] | None = None) -> None:
     check_boxes(records, metric)
     pairs = left_out(records, None) if metric == "ilsvrc" else None
     rows = []
+    running = options.running(args)
     for row in ablation(
-        args.weights, args.settings, args, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
+        args.weights, args.settings, running, records, lambda found: det_metrics(found, records, metric, left_out=pairs)
     ):
         rows.append(row)
         if cli.tells():  # under torchrun, the first process

@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     left_out = blacklisted(records, args.blacklist)
     weights = Ladder(args.pcr, args.rpn, args.rcnn, args.classifier)
     rows = []
-    for row in ladder(weights, args.settings, args, records, left_out):
+    for row in ladder(weights, args.settings, options.running(args), records, left_out):
         said = f"{row.method}, {row.testing}: {row.gt_class_loc_error:.2f}, top-5 {row.loc_top5_error:.2f}"
         rows.append(row)
         if cli.tells():  # under torchrun, the first process

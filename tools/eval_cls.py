@@ -60,7 +60,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.weights:
         from resdet.jobs.classification import evaluate_together, write_guesses  # here: a file needs no networks
 
-        metrics, guesses = evaluate_together(args.weights, args.settings, args, records, args.protocol or "")
+        running, protocol = options.running(args), args.protocol or ""
+        metrics, guesses = evaluate_together(args.weights, args.settings, running, records, protocol)
     else:
         if args.protocol or args.settings:
             raise UsageError("--protocol and --set are for --weights; predictions are as they are")

@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.weights:
         from resdet.jobs.detection import predict_with  # here: predictions are scored without the networks
 
-        predictions = predict_with(args.weights, args.settings, args, records)
+        predictions = predict_with(args.weights, args.settings, options.running(args), records)
     else:
         predictions = read_det(args.predictions, records)
     if not cli.tells():

@@ -70,8 +70,9 @@ def main(argv: list[str] | None = None) -> None:
         from resdet.jobs.localization import LocWeights, oracle_misses, predict_with  # here: a file needs no networks
 
         settings = [*args.settings, *([f"test.protocol={args.protocol}"] if args.protocol else [])]
-        predictions = predict_with(LocWeights(args.weights, args.rcnn, args.classifier), settings, args, records)
-        missed = oracle_misses(args.weights, settings, args, records) if args.oracle else None
+        networks, running = LocWeights(args.weights, args.rcnn, args.classifier), options.running(args)
+        predictions = predict_with(networks, settings, running, records)
+        missed = oracle_misses(args.weights, settings, running, records) if args.oracle else None
     elif args.classifier or args.rcnn or args.protocol or args.settings or args.oracle:
         raise UsageError("--rcnn, --classifier, --protocol, --oracle and --set are for --weights, not for predictions")
     else:

@@ -72,7 +72,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.responses:
         from resdet.jobs.responses import responses_of  # here: curves alone do without the networks
 
-        responses = {h.name: responses_of(h.folder, args.data, args.images, args) for h in histories}
+        how = (args.data, args.images, args.settings, options.running(args))
+        responses = {history.name: responses_of(history.folder, *how) for history in histories}
         values = {name: list(found.values()) for name, found in responses.items()}
         panels += response_panels(values, [h.name for h in histories if h.plain])
     save(args.out, page(panels, columns=2))

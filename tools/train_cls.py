@@ -19,6 +19,7 @@ from resdet.eval.cls import cls_metrics
 from resdet.inference.validation import classify_all
 from resdet.jobs import training
 from resdet.jobs.finishing import finish
+from resdet.jobs.training_data import open_data
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_intermixed_args(argv)
     config = load_config(ClsConfig, args.config, args.overrides)
     me = training.start(config, args.device)
-    data = training.open_data(config)
+    data = open_data(config)
     model = build.build_classifier(config, len(data.train.classes))
     if not args.finish:
         build.load_backbone(model.backbone, config.model.backbone, config.data, data.train.classes)

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import cli
 from resdet.config import DetConfig, load_config
 from resdet.jobs import detection_training, training
+from resdet.jobs.training_data import open_detection_data
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     ).parse_intermixed_args(argv)
     config = load_config(DetConfig, args.config, args.overrides)
     me = training.start(config, args.device)
-    data = detection_training.open_data(config)
+    data = open_detection_data(config)
     if me.is_main:
         train = config.train
         print(f"learning rate {train.at_its_batch().lr:g}: ", end="")

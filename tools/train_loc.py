@@ -15,6 +15,7 @@ from resdet.inference.locate import Locators, Member
 from resdet.inference.validation import mean_losses
 from resdet.jobs import localization, training
 from resdet.jobs.trained import RunOptions
+from resdet.jobs.training_data import open_data
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     ).parse_intermixed_args(argv)
     config = load_config(LocConfig, args.config, args.overrides)
     me = training.start(config, args.device)
-    data = training.open_data(config, with_boxes=True)
+    data = open_data(config, with_boxes=True)
     model = build.build_localizer(config, len(data.train.classes))
     build.start_localizer(model, config, data.train.classes)
     build.place(model, me.device, config.train.channels_last)

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from resdet import cli
 from resdet.config import RCNNConfig, load_config
 from resdet.jobs import rcnn_training, training
+from resdet.jobs.training_data import open_data
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     ).parse_intermixed_args(argv)
     config = load_config(RCNNConfig, args.config, args.overrides)
     me = training.start(config, args.device)
-    data = training.open_data(config, with_boxes=True)
+    data = open_data(config, with_boxes=True)
     out = args.out or Path("runs") / args.config.stem
     rcnn_training.launch(config, data, me, out=out, resume=args.resume)
 

@@ -77,15 +77,33 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
     if opened.scaled and not seen.error and min(sheet.size) > 0 and same_shape(sheet.size, (seen.width, seen.height)):
         seen = seen._replace(width=sheet.size[0], height=sheet.size[1])
     file = f"{opened.root}/{sheet.image}" if sheet.image else ""
-    only_listed = seen.is_missing and sheet.kind == "no-annotation"
-    if only_listed:
-        found.add("no-image", sheet.place, f"neither this annotation nor its image {file} is there", file)
-    elif sheet.wrong:
-        found.add(sheet.kind, sheet.place, sheet.wrong, file)
-    if only_listed or not sheet.image:
+    if not _check_annotation(found, sheet, seen, file):
         found.without_image += 1
         found.corrections[sheet.place] = Correction((), (0, 0), leave_out=True)
         return
+    again = _check_file(found, sheet, seen, file)
+    boxes = tuple(_check_object(found, sheet, marked, seen, file) for marked in sheet.objects)
+    _check_doubles(found, sheet, boxes, file)
+    kept = (marked.name for marked, box in zip(sheet.objects, boxes, strict=True) if box)
+    found.images.update({*kept, *([sheet.label] if sheet.label and not seen.error else [])})
+    unreadable = bool(seen.error) or (bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation"))
+    leave_out = unreadable or again or (opened.needs_box and not any(boxes))
+    if leave_out or not _is_right(sheet, seen, boxes, opened.frame):
+        found.corrections[sheet.place] = Correction(boxes, (seen.width, seen.height), leave_out)
+
+
+def _check_annotation(found: Checked, sheet: Sheet, seen: Seen, file: str) -> bool:
+    """Note what is wrong with the annotation as a whole; false: it is of no image that the set has."""
+    if seen.is_missing and sheet.kind == "no-annotation":  # a name in a list, and nothing else
+        found.add("no-image", sheet.place, f"neither this annotation nor its image {file} is there", file)
+        return False
+    if sheet.wrong:
+        found.add(sheet.kind, sheet.place, sheet.wrong, file)
+    return bool(sheet.image)
+
+
+def _check_file(found: Checked, sheet: Sheet, seen: Seen, file: str) -> bool:
+    """Note what is wrong with the image's file; true: the image was there before, under another annotation."""
     again = sheet.image in found.seen
     found.seen.add(sheet.image)
     if again:
@@ -98,14 +116,7 @@ def _check(found: Checked, sheet: Sheet, seen: Seen) -> None:
         if not again:
             _remember(found, sheet, seen, file)
         _check_image(found, sheet, seen, file)
-    boxes = tuple(_check_object(found, sheet, marked, seen, file) for marked in sheet.objects)
-    _check_doubles(found, sheet, boxes, file)
-    kept = (marked.name for marked, box in zip(sheet.objects, boxes, strict=True) if box)
-    found.images.update({*kept, *([sheet.label] if sheet.label and not seen.error else [])})
-    unreadable = bool(seen.error) or (bool(sheet.wrong) and sheet.kind in ("annotation", "no-annotation"))
-    leave_out = unreadable or again or (opened.needs_box and not any(boxes))
-    if leave_out or not _is_right(sheet, seen, boxes, opened.frame):
-        found.corrections[sheet.place] = Correction(boxes, (seen.width, seen.height), leave_out)
+    return again
 
 
 def _is_right(sheet: Sheet, seen: Seen, boxes: tuple[Box | None, ...], frame: Frame) -> bool:
@@ -155,14 +166,12 @@ def _check_object(found: Checked, sheet: Sheet, marked: Marked, seen: Seen, file
     if marked.sides is None:
         found.add("no-number", marked.place, marked.wrong, file)
         return None
-    before = _is_drawn_before_turning(sheet, seen)
-    width, height = (seen.height, seen.width) if before else (seen.width, seen.height)
-    if seen.error:  # all there is to go by
-        width, height = sheet.size
-    faults, box = examine(marked.sides, found.opened.frame, width, height)
+    frame, before = found.opened.frame, _is_drawn_before_turning(sheet, seen)
+    there = (seen.height, seen.width) if before else (seen.width, seen.height)
+    faults, box = examine(marked.sides, frame, *(sheet.size if seen.error else there))  # unread, all there is to go by
     for kind, text in faults:
         if not (kind == "small" and marked.crowd):
-            found.add(kind, marked.place, f"{marked.name}: {text}", file, found.opened.frame.box(marked.sides))
+            found.add(kind, marked.place, f"{marked.name}: {text}", file, frame.box(marked.sides))
     if marked.wrong and not marked.unknown and not any(kind == "upside-down" for kind, _ in faults):
         found.add("annotation", marked.place, marked.wrong, file)
         return None

@@ -12,7 +12,7 @@ from torch.nn import functional
 from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
 from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import SHORTCUTS
-from resdet.devices import without_autocast
+from resdet.precision import without_autocast
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
     18: (BasicBlock, (2, 2, 2, 2)),

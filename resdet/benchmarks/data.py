@@ -17,7 +17,8 @@ from resdet.benchmarks.photographs import photographs
 from resdet.benchmarks.timing import Row, compare, row_of
 from resdet.build import build_classifier, place
 from resdet.config import AugmentConfig, ClsConfig
-from resdet.data.loading import Draw, Plan, TrainingImages, collate, training_loader
+from resdet.data.loading import TrainingImages, collate, training_loader
+from resdet.data.plan import Draw, Plan
 from resdet.data.records import Records
 from resdet.engine.optim import sgd
 from resdet.engine.train import train

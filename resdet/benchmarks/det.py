@@ -24,7 +24,7 @@ from resdet.benchmarks.timing import Row, compare
 from resdet.benchmarks.torchvision_detector import SETTINGS, torchvision_detector
 from resdet.build import Detector, build_detector, place
 from resdet.config import DetConfig
-from resdet.engine.train import autocast
+from resdet.precision import autocast
 from resdet.settings import override
 from resdet.structures import ImageBatch, Target
 

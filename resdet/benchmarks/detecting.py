@@ -18,8 +18,8 @@ from resdet.benchmarks.agreement import near, same
 from resdet.benchmarks.timing import Row, compare
 from resdet.build import Detector, place
 from resdet.config import DetConfig
-from resdet.engine.train import autocast
 from resdet.postprocess.detections import Regions
+from resdet.precision import autocast
 from resdet.structures import Detections
 
 

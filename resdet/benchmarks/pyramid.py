@@ -27,7 +27,7 @@ def rows(
     """Detecting in one image, fp32 and bf16; sides are multiples of 32, as both fill them up otherwise."""
     torch.manual_seed(0)
     image = noise(width, height)
-    peer = drawn_peer(image, proposals)
+    peer = _drawn_peer(image, proposals)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "fpn.pth"
         torch.save(peer.state_dict(), file)
@@ -37,7 +37,7 @@ def rows(
 
 
 @torch.no_grad()
-def drawn_peer(image: Tensor, proposals: int) -> nn.Module:
+def _drawn_peer(image: Tensor, proposals: int) -> nn.Module:
     """torchvision's detector with weights at random that tell regions apart, in evaluation mode.
 
     Batch norm has the image's statistics, residuals are smaller than what they are added to, siblings answer

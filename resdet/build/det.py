@@ -32,7 +32,7 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
     backbone = build_backbone(how.backbone, 1)
     assert isinstance(backbone, ResNet)  # the config refuses the other family
     backbone.fc = nn.Identity()  # type: ignore[assignment]  # the siblings say what a region is
-    neck = build_neck(how, backbone)
+    neck = _neck(how, backbone)
     # one size a level, where there are levels
     sizes = [how.anchor_sizes] if how.neck == "c4" else [(size,) for size in how.anchor_sizes]
     anchors = len(sizes[0]) * len(how.anchor_ratios)
@@ -53,7 +53,7 @@ def build_detector(config: DetConfig, classes: int) -> FasterRCNN:
     )
 
 
-def build_neck(how: DetectorConfig, backbone: ResNet) -> C4 | FPN:
+def _neck(how: DetectorConfig, backbone: ResNet) -> C4 | FPN:
     """What stands between the backbone and the heads."""
     size, sampling, aligned = how.pool_size, how.pool_sampling, how.pool_aligned
     if how.neck == "c4":

@@ -17,11 +17,11 @@ from resdet.models.pcr import AnyLocalizer, PCRLocalizer, PCRLoss
 
 def build_localizer(config: LocConfig, classes: int) -> AnyLocalizer:
     """The localizer of a config, its weights drawn at random."""
-    build = build_pcr_localizer if config.model.method == "pcr" else build_rpn_localizer
+    build = _pcr_localizer if config.model.method == "pcr" else _rpn_localizer
     return build(config, classes)
 
 
-def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
+def _pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
     """VGG's per-class regression."""
     how = config.model
     backbone = build_backbone(how.backbone, classes)
@@ -36,7 +36,7 @@ def build_pcr_localizer(config: LocConfig, classes: int) -> PCRLocalizer:
     )
 
 
-def build_rpn_localizer(config: LocConfig, classes: int) -> Localizer:
+def _rpn_localizer(config: LocConfig, classes: int) -> Localizer:
     """The per-class RPN."""
     how = config.model
     backbone = build_backbone(how.backbone, classes)

@@ -8,7 +8,7 @@ import torch
 
 from resdet.config import DataConfig, DetConfig, RCNNConfig, TrainConfig
 from resdet.data.grouping import GroupedPlan, wide_images
-from resdet.data.loading import Plan
+from resdet.data.plan import Plan
 from resdet.data.records import Records
 from resdet.engine.distributed import Process
 

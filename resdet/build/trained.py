@@ -64,7 +64,11 @@ def open_model(weights: Path | str, overrides: tuple[str, ...] = (), use: str | 
         return _open_detector(detector, overrides, use)
     if resnet := named_resnet(str(weights)):
         return _open_resnet(resnet, overrides, use)
-    file = Path(weights)
+    return _open_checkpoint(Path(weights), overrides, use)
+
+
+def _open_checkpoint(file: Path, overrides: tuple[str, ...], use: str | None) -> Loaded:
+    """A model of ours, as it was trained."""
     saved = checkpoint.load(file)
     classes = Classes(tuple(saved.class_ids), tuple(saved.class_names))
     if saved.task not in SCHEMAS:

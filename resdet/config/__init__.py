@@ -21,6 +21,8 @@ from resdet.config.loc import LocConfig as LocConfig
 from resdet.config.loc import LocTestConfig as LocTestConfig
 from resdet.config.rcnn import ProposalsConfig as ProposalsConfig
 from resdet.config.rcnn import RCNNConfig as RCNNConfig
+from resdet.config.rcnn import RCNNModelConfig as RCNNModelConfig
+from resdet.config.rcnn import RCNNTestConfig as RCNNTestConfig
 from resdet.config.running import check_read as check_read
 from resdet.config.tasks import SCHEMAS as SCHEMAS
 from resdet.config.tasks import AnyConfig as AnyConfig

@@ -13,7 +13,8 @@ from torch import Tensor
 from resdet.config import DetAugmentConfig
 from resdet.data.drawn import open_as_drawn_on
 from resdet.data.grouping import GroupedPlan
-from resdet.data.loading import Batches, Draw, in_order, jitter_of, make_loader
+from resdet.data.loading import Batches, in_order, jitter_of, make_loader
+from resdet.data.plan import Draw
 from resdet.data.records import Records
 from resdet.data.stored_image import StoredImage
 from resdet.data.views import moved, whole

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from resdet.data.image import image_size
-from resdet.data.loading import Draw, generator, seed_of
+from resdet.data.plan import Draw, generator, seed_of
 from resdet.data.records import Records
 
 

@@ -1,17 +1,12 @@
-"""From records to batches: which image comes when, how it is cut, and how a batch is put together.
-
-What a training step sees is a function of the seed and the step's number alone, never of the number of
-workers or of what ran before: a resumed run continues with the very images it would have seen.
-"""
+"""From records to batches of crops: how an image is cut, how a batch is put together, and the loader of all tasks."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,59 +16,11 @@ from resdet.config import AugmentConfig, DataConfig, DetAugmentConfig
 from resdet.data.augment import view_with_box
 from resdet.data.colors import color_jitter, lighting, lit
 from resdet.data.drawn import open_as_drawn_on
+from resdet.data.plan import Draw, Plan
 from resdet.data.records import Records
-from resdet.data.stored_image import StoredImage, open_image
 from resdet.data.views import centre, to_view
 from resdet.errors import InputError
-from resdet.structures import ImageBatch, Target, View
-
-
-class Draw(NamedTuple):
-    """One image of a training step."""
-
-    index: int  # type: ignore[assignment]  # in the records; hides tuple.index
-    seed: int  # of everything random about it
-    size: int  # side of the crop, pixels
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which images each training step takes: ``iter(plan)`` gives the batches from step ``start`` on.
-
-    Every epoch is a new permutation; the last images that do not fill a batch wait for another epoch.
-    """
-
-    images: int
-    batch_size: int  # over all processes
-    steps: int
-    seed: int
-    sizes: tuple[tuple[float, int], ...]  # (from epoch, side)
-    start: int = 0
-    rank: int = 0
-    processes: int = 1
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in one pass; a set smaller than a batch makes one step."""
-        return max(1, self.images // self.batch_size)
-
-    def __len__(self) -> int:
-        return self.steps - self.start
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        order, order_epoch = torch.empty(0), -1
-        for step in range(self.start, self.steps):
-            epoch, place = divmod(step, self.steps_per_epoch)
-            if epoch != order_epoch:
-                order, order_epoch = torch.randperm(self.images, generator=generator(self.seed, epoch)), epoch
-            rows = order[place * self.batch_size :][: self.batch_size][self.rank :: self.processes]
-            side = self.size_at(step)
-            yield [Draw(i, seed_of(self.seed, epoch, i), side) for i in rows.tolist()]
-
-    def size_at(self, step: int) -> int:
-        """The side of the crop at a step."""
-        epoch = step / self.steps_per_epoch
-        return next(side for start, side in reversed(self.sizes) if epoch >= start)
+from resdet.structures import ImageBatch, Target
 
 
 @dataclass(frozen=True)
@@ -119,52 +66,6 @@ class TestImages:
         return len(self.records)
 
 
-class ViewedImage(NamedTuple):
-    """One image cut into the views that a test protocol wants of it."""
-
-    index: int  # type: ignore[assignment]
-    width: int  # of the whole upright image
-    height: int
-    views: tuple[View, ...]
-    pixels: tuple[np.ndarray, ...]  # (H, W, 3) uint8, one a view
-    error: str | None = None  # why the image could not be read, where that is not fatal
-
-
-@dataclass(frozen=True)
-class ViewedImages:
-    """``self[i]`` is the :class:`ViewedImage` of file ``i``.
-
-    Args:
-        file: where image ``i`` lies; or the image, opened (:meth:`resdet.data.records.Records.open`).
-        count: how many images there are.
-        views: the views of an image of a width and a height.
-        skip_bad: an image that cannot be read comes without views, its ``error`` set, in place of an exception.
-    """
-
-    file: Callable[[int], Path | StoredImage]
-    count: int
-    views: Callable[[int, int], list[View]]
-    skip_bad: bool = False
-
-    def __getitem__(self, index: int) -> ViewedImage:
-        try:
-            image = open_image(self.file(index))
-            views = tuple(self.views(image.width, image.height))
-            return ViewedImage(index, image.width, image.height, views, image.views(views))
-        except InputError as error:
-            if not self.skip_bad:
-                raise
-            return ViewedImage(index, 0, 0, (), (), str(error))
-
-    def __len__(self) -> int:
-        return self.count
-
-
-def viewed_as_drawn_on(records: Records, views: Callable[[int, int], list[View]]) -> ViewedImages:
-    """All images of ``records``, each at the size that its boxes were drawn at, cut into ``views``."""
-    return ViewedImages(partial(open_as_drawn_on, records), len(records), views)
-
-
 @dataclass(frozen=True)
 class Batches:
     """The batches of a loader; a bad image is the same one-line :class:`InputError` with workers as without."""
@@ -185,12 +86,6 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.loader)
-
-
-def view_loader(images: ViewedImages, batch_size: int, workers: int, rank: int = 0, processes: int = 1) -> Batches:
-    """Lists of ``batch_size`` viewed images, in order; of ``processes``, each takes every ``processes``-th list."""
-    order = in_order(len(images), batch_size)[rank::processes]
-    return make_loader(images, workers, batch_sampler=order, collate_fn=list)
 
 
 def training_loader(images: TrainingImages, plan: Plan, workers: int) -> Batches:
@@ -239,16 +134,6 @@ def _as_one_of_many(worker: int) -> None:
     gc.freeze()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-
-
-def generator(seed: int, epoch: int) -> torch.Generator:
-    """What draws an epoch's order."""
-    return torch.Generator().manual_seed(seed_of(seed, epoch))
-
-
-def seed_of(*numbers: int) -> int:
-    """A seed of 31 bits from several numbers, the same in every process: hashes of integers are not randomised."""
-    return hash(numbers) & 0x7FFFFFFF
 
 
 @cache

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resdet.errors import InputError, naming
+from resdet.errors import InputError
 from resdet.structures import Proposals
+from resdet.whole_file import replacing
 
 IMAGES_A_PART = 1024
 
@@ -62,7 +63,8 @@ class ProposalFolder:
             self._check(about)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(about, (json.dumps(asdict(self.of), indent=2) + "\n").encode())
+        with replacing(about) as part:
+            part.write_text(json.dumps(asdict(self.of), indent=2) + "\n", encoding="utf-8")
 
     def has(self, part: int) -> bool:
         """Whether a part is written."""
@@ -75,7 +77,8 @@ class ProposalFolder:
             row[: len(proposals), :4], row[: len(proposals), 4] = proposals.boxes, proposals.scores
         content = BytesIO()  # of a full disk numpy only says how many numbers it did not write
         np.save(content, table, allow_pickle=False)
-        _write_whole(self._file(part), content.getvalue())
+        with replacing(self._file(part)) as unfinished:
+            unfinished.write_bytes(content.getvalue())
 
     def __getitem__(self, index: int) -> Proposals:
         """The proposals of an image, in its pixels, best first."""
@@ -121,14 +124,3 @@ class ProposalFolder:
 def _without_padding(table: Tensor) -> tuple[Tensor, Tensor]:
     present = (table[:, 2:4] > table[:, :2]).all(1)
     return table[present, :4], table[present, 4]
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    part = file.with_name(file.name + ".part")
-    try:
-        with naming(file):
-            part.write_bytes(content)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    part.replace(file)

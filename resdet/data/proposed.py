@@ -13,7 +13,8 @@ from torch import Tensor
 from resdet.data import detection
 from resdet.data.detection import DetectionImages, shown
 from resdet.data.grouping import GroupedPlan
-from resdet.data.loading import Batches, Draw, make_loader
+from resdet.data.loading import Batches, make_loader
+from resdet.data.plan import Draw
 from resdet.data.proposals import ProposalFolder
 from resdet.data.views import moved
 from resdet.structures import ImageBatch, Target

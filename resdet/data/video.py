@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from resdet.data.image import check_size
-from resdet.data.loading import ViewedImage
 from resdet.data.stored_image import of_pixels
+from resdet.data.viewed_images import ViewedImage
 from resdet.errors import InputError
 from resdet.structures import View
 

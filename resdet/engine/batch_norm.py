@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from resdet.engine.train import autocast
 from resdet.errors import InputError
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 
@@ -40,22 +41,12 @@ def recompute(model: nn.Module, batches: Iterable[ImageBatch], device: torch.dev
     pools = {
         layer: _Pool() for layer in model.modules() if isinstance(layer, nn.BatchNorm2d) and layer.track_running_stats
     }
-    handles = [layer.register_forward_pre_hook(_adder(pool)) for layer, pool in pools.items()]
-    model.eval()
     images = 0
-    try:
-        for layer in pools:
-            layer.train()
-            layer.track_running_stats = False  # it normalises by the batch and leaves its buffers alone
+    with _pooling(model, pools):
         for batch in batches:
             with autocast(device, precision):
                 model(batch.to(device))
             images += len(batch)
-    finally:
-        for layer, handle in zip(pools, handles, strict=True):
-            handle.remove()
-            layer.track_running_stats = True
-        model.eval()
     if not images:
         raise InputError("no images to take batch norm's statistics from")
     _store({layer: pool for layer, pool in pools.items() if pool.count})
@@ -82,6 +73,24 @@ class _Pool:
         apart = mean - self.mean
         self.squares = self.squares + variance * count + apart.square() * (count * (1 - share))
         self.mean = self.mean + apart * share
+
+
+@contextmanager
+def _pooling(model: nn.Module, pools: dict[nn.BatchNorm2d, _Pool]) -> Iterator[None]:
+    """Within it each layer normalises by the batch, as in training, and its inputs go into its pool; after it the model
+    is in evaluation mode."""
+    handles = [layer.register_forward_pre_hook(_adder(pool)) for layer, pool in pools.items()]
+    model.eval()
+    try:
+        for layer in pools:
+            layer.train()
+            layer.track_running_stats = False  # it leaves its buffers alone
+        yield
+    finally:
+        for layer, handle in zip(pools, handles, strict=True):
+            handle.remove()
+            layer.track_running_stats = True
+        model.eval()
 
 
 def _adder(pool: _Pool) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -7,8 +7,6 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from torch import Tensor
 from resdet.engine import safetensors_form
 from resdet.errors import ForeignFile, InputError
 from resdet.tensor_file import read_tensors
+from resdet.whole_file import beside
 
 FORMAT = 1
 # of damaged bytes, and of kinds of zip that torch does not write: packed otherwise, encrypted
@@ -67,24 +66,6 @@ def write_beside(file: Path, checkpoint: Checkpoint) -> Path:
         stream.flush()
         os.fsync(stream.fileno())
     return part
-
-
-@contextmanager
-def beside(file: Path) -> Iterator[Path]:
-    """The name under which ``file`` is written before it is whole; what is there is removed where that fails.
-
-    Raises:
-        OSError: what the disk said, about ``file``, whoever wrote.
-    """
-    part = file.with_name(file.name + ".part")
-    try:
-        yield part
-    except BaseException as error:
-        part.unlink(missing_ok=True)  # half a checkpoint is of no use, and as large as a whole one
-        if isinstance(error, Exception) and (fault := _disk_fault(error)):
-            why = f"{fault.strerror}; what was saved before is as it was"
-            raise OSError(fault.errno, why, str(file)) from None
-        raise
 
 
 def rename(part: Path, file: Path) -> None:
@@ -148,13 +129,6 @@ def _check_types(file: Path, content: dict[str, Any]) -> None:
         wrong.append("class_ids")
     if wrong:
         raise InputError(f"{file}: not a checkpoint of resdet's: its {wrong[0]!r} is not as it is written here")
-
-
-def _disk_fault(error: BaseException | None) -> OSError | None:
-    """What the disk said, where torch hides it behind an error of its own about a position that it did not expect."""
-    while error is not None and not (isinstance(error, OSError) and error.strerror):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from resdet.engine.distributed import losing_others
 from resdet.errors import InputError
 from resdet.structures import ImageBatch
 from resdet.tensor_file import first_sentence
+from resdet.whole_file import replacing
 
 SHOWN = 8  # images that a message names
 
@@ -84,13 +85,13 @@ def told(error: NotFinite, model: nn.Module, out: Path, rank: int, name_of: Call
             "; the weights are not finite already: an earlier step did it, a lower train.lr or train.clip_norm helps"
         )
     try:
-        save_batch(file, batch, error.step, names)
+        _save_batch(file, batch, error.step, names)
     except (OSError, RuntimeError) as fault:  # torch's own, where the disk is full
         return FloatingPointError(f"{line}; the batch could not be saved: {first_sentence(fault)}")
     return FloatingPointError(f"{line}; the batch is in {file}")
 
 
-def save_batch(file: Path, batch: ImageBatch, step: int, names: Sequence[str]) -> None:
+def _save_batch(file: Path, batch: ImageBatch, step: int, names: Sequence[str]) -> None:
     """Write a batch as tensors and plain types: ``torch.load(file, weights_only=True)`` reads it.
 
     ``images`` ``(B, 3, H, W)`` uint8, ``sizes``, ``indices``, ``names``, ``step``, ``proposals``, and of each image
@@ -105,9 +106,8 @@ def save_batch(file: Path, batch: ImageBatch, step: int, names: Sequence[str]) -
         "targets": [vars(target) for target in batch.targets],
         "proposals": [boxes.cpu() for boxes in batch.proposals],
     }
-    part = file.with_name(file.name + ".part")
-    torch.save(content, part)
-    part.replace(file)
+    with replacing(file) as part, part.open("wb") as stream:  # itself, torch does not say what the disk said
+        torch.save(content, stream)
 
 
 def _sizes(batch: ImageBatch) -> str:

@@ -14,16 +14,16 @@ import torch
 from torch import nn
 
 from resdet.config import TrainConfig
-from resdet.engine import checkpoint, distributed, kept
+from resdet.engine import checkpoint, distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.failures import NotFinite, is_out_of_memory, told
 from resdet.engine.log import MetricsLog
-from resdet.engine.measured import TrainingMeans
 from resdet.engine.memory import keep_freed_memory
 from resdet.engine.optim import AveragedWeights, load_optimizer, sgd
 from resdet.engine.schedule import LearningRate, training_error
 from resdet.engine.train import check_precision, set_training, train
+from resdet.engine.training_means import TrainingMeans
 from resdet.errors import InputError
 from resdet.losses import MEASURED
 from resdet.structures import ImageBatch
@@ -31,27 +31,34 @@ from resdet.tensor_file import first_sentence
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a training run is made of.
+class Course:
+    """The steps of a run and what it is judged by, which each task has its own of.
 
     ``batches(start)`` gives the batches of every step from ``start`` on; ``evaluate(step)`` gives the metrics of the
     model as it stands, of which ``best_by`` (lower is better) decides what ``best.pt`` is.
     """
 
-    out: Path
-    how: TrainConfig
     steps: int
     steps_per_epoch: int
     batches: Callable[[int], Iterable[ImageBatch]]
     evaluate: Callable[[int], dict[str, Any]]
     best_by: str
+    name_of: Callable[[int], str] = str  # an image's path by its index
+    images_per_step: int = 0  # over all processes, where it is not `train.batch_size`
+    size_settings: str = "data.size"  # the config's names for how large images are
+
+
+@dataclass(frozen=True)
+class Run:
+    """A course taken in a folder: what is to be done, how, and whom it tells."""
+
+    course: Course
+    out: Path
+    how: TrainConfig
     identity: Checkpoint  # task, config and classes; step, model and metrics are filled in at each save
     report: Callable[[int, dict[str, Any]], None]  # called after each step, and after each evaluation
     tell: Callable[[str], None] = lambda line: None  # called with what a person should know, a line at a time
     begun: Callable[[], None] = lambda: None  # called when it is known that this run, and no other, begins or goes on
-    name_of: Callable[[int], str] = str  # an image's path by its index
-    images_per_step: int = 0  # over all processes, where it is not `how.batch_size`
-    size_settings: str = "data.size"  # the config's names for how large images are
 
 
 def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
@@ -72,32 +79,33 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
     check_precision(me.device, run.how.precision)
     if me.device.type == "cpu":
         keep_freed_memory()
+    course = run.course
     set_training(model, run.how)  # what is frozen must be so before the optimizer and DDP look for what learns
     state = _State(run, model, me)
     state.restore(resume)
     run.begun()
-    if state.step >= run.steps:
-        run.tell(f"{run.out}: ended already, at step {state.step} of {run.steps}")
+    if state.step >= course.steps:
+        run.tell(f"{run.out}: ended already, at step {state.step} of {course.steps}")
         return
     try:
         with _closing(state):
             train(
                 distributed.wrap(model, me),
-                run.batches(state.step),
+                course.batches(state.step),
                 state.optimizer,
                 state.scaler,
                 run.how,
                 device=me.device,
                 start=state.step,
-                steps_per_epoch=run.steps_per_epoch,
+                steps_per_epoch=course.steps_per_epoch,
                 rate=state.rate,
                 average=state.average,
                 after_step=state.after_step,
-                images_per_step=run.images_per_step,
-                size_settings=run.size_settings,
+                images_per_step=course.images_per_step,
+                size_settings=course.size_settings,
             )
     except NotFinite as error:
-        raise told(error, model, run.out, me.rank, run.name_of) from None
+        raise told(error, model, run.out, me.rank, course.name_of) from None
 
 
 @contextmanager
@@ -115,7 +123,7 @@ class _State:
     """What changes while a run goes on."""
 
     def __init__(self, run: Run, model: nn.Module, me: Process) -> None:
-        self.run, self.model, self.me = run, model, me
+        self.run, self.course, self.model, self.me = run, run.course, model, me
         self.step = 0
         self.best = float("inf")
         self.metrics: dict[str, Any] = {}  # of the last evaluation
@@ -127,29 +135,32 @@ class _State:
         self.log: MetricsLog | None = None
         self.last_is_whole = True  # the file last.pt, where there is one
         self.since, self.images = time.perf_counter(), 0
-        self.eval_steps = max(1, round(run.how.eval_every * run.steps_per_epoch))
+        self.eval_steps = max(1, round(run.how.eval_every * self.course.steps_per_epoch))
 
     def restore(self, resume: bool) -> None:
         """Take up the run in the folder, or begin one."""
         out = self.run.out
-        kept.check_free(out, resume)
-        if found := kept.newest(out, self.run.tell):
+        last_checkpoints.check_free(out, resume)
+        if found := last_checkpoints.newest(out, self.run.tell):
             file, saved = found
-            kept.check_same(self.run.identity, saved, file)
-            try:
-                self._take(saved)
-            except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
-                if is_out_of_memory(error):
-                    raise
-                why = f"not of this network, or of another version: {first_sentence(error)}"
-                raise InputError(f"{file}: cannot be gone on with, {why}") from None
-            self.last_is_whole = file.name == kept.LAST
+            last_checkpoints.check_same(self.run.identity, saved, file)
+            self._go_on_from(file, saved)
+            self.last_is_whole = file.name == last_checkpoints.LAST
         steps = distributed.gather(self.step, self.me)
         if len(set(steps)) > 1:
             at = ", ".join(map(str, steps))
             raise InputError(f"{out}: the processes found steps {at} in it: each must see the same folder")
-        if self.me.is_main and self.step < self.run.steps:
+        if self.me.is_main and self.step < self.course.steps:
             self.log = MetricsLog(out, self.step)
+
+    def _go_on_from(self, file: Path, saved: Checkpoint) -> None:
+        try:
+            self._take(saved)
+        except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
+            if is_out_of_memory(error):
+                raise
+            why = f"not of this network, or of another version: {first_sentence(error)}"
+            raise InputError(f"{file}: cannot be gone on with, {why}") from None
 
     def _take(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(saved.resume["model"])
@@ -167,7 +178,7 @@ class _State:
         self.step = step
         if self.rate.warming:
             self.rate.saw_batch(distributed.mean(training_error(values), self.me))
-        evaluates = step % self.eval_steps == 0 or step == self.run.steps
+        evaluates = step % self.eval_steps == 0 or step == self.course.steps
         saves = self.run.how.save_every and step % self.run.how.save_every == 0
         if self.me.is_main:
             self._log(values)
@@ -183,16 +194,16 @@ class _State:
 
     @property
     def epoch(self) -> float:
-        return self.step / self.run.steps_per_epoch
+        return self.step / self.course.steps_per_epoch
 
     def _log(self, values: dict[str, float]) -> None:
-        self.images += self.run.images_per_step or self.run.how.batch_size
+        self.images += self.course.images_per_step or self.run.how.batch_size
         losses = {name: value for name, value in values.items() if not name.startswith(MEASURED)}
         measured = {name: value for name, value in values.items() if name not in losses}
         self.measured.add(measured)
         row = {"epoch": self.epoch, "loss": sum(losses.values()), **{f"loss/{k}": v for k, v in losses.items()}}
         row |= measured
-        if self.step % self.run.how.log_every == 0 or self.step == self.run.steps:
+        if self.step % self.run.how.log_every == 0 or self.step == self.course.steps:
             row["lr"] = self.optimizer.param_groups[0]["lr"]
             row["images_per_s"] = self.images / (time.perf_counter() - self.since)
             self.since, self.images = time.perf_counter(), 0
@@ -206,7 +217,7 @@ class _State:
             self.model.load_state_dict(self.average.state)
         self.model.eval()
         try:
-            self.metrics = self._finite(self.run.evaluate(self.step))
+            self.metrics = self._finite(self.course.evaluate(self.step))
         except FloatingPointError as fault:
             hint = "training has diverged, a lower train.lr or train.clip_norm helps"
             raise FloatingPointError(f"step {self.step}: evaluated, {fault}; {hint}") from fault
@@ -216,7 +227,7 @@ class _State:
         row = {**self.measured.take(), **{f"val/{k}": v for k, v in self.metrics.items()}}
         self._write({"epoch": self.epoch, **row})
         self.run.report(self.step, row)
-        error = float(self.metrics[self.run.best_by])
+        error = float(self.metrics[self.course.best_by])
         if self.step % self.eval_steps == 0:  # not where a run is cut short: resumed, it would be another
             self.rate.saw_evaluation(error)
         if error <= self.best:
@@ -226,7 +237,7 @@ class _State:
     def _finite(self, metrics: dict[str, Any]) -> dict[str, Any]:
         """The metrics, where the losses and what decides are numbers: of others a run learns nothing more."""
         for name, value in metrics.items():
-            if (name == self.run.best_by or name.startswith("loss")) and not math.isfinite(value):
+            if (name == self.course.best_by or name.startswith("loss")) and not math.isfinite(value):
                 raise FloatingPointError(f"{name} is {value}")
         return metrics
 
@@ -246,7 +257,8 @@ class _State:
         }
         if self.log is not None:
             self.log.to_disk()
-        kept.keep(self.run.out, replace(self._checkpoint(), resume=progress), last_is_whole=self.last_is_whole)
+        saved = replace(self._checkpoint(), resume=progress)
+        last_checkpoints.keep(self.run.out, saved, last_is_whole=self.last_is_whole)
         self.last_is_whole = True
 
     def _write(self, row: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from resdet.errors import naming
+from resdet.whole_file import replacing
 
 
 class MetricsLog:
@@ -63,7 +64,5 @@ def _drop_after(file: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, TypeError, KeyError, RecursionError):
             continue  # the line that was being written when the run was cut off, or one that is damaged
-    part = file.with_name(file.name + ".part")
-    with naming(file):
+    with replacing(file) as part:
         part.write_text("".join(kept), encoding="utf-8")
-        part.replace(file)

@@ -15,9 +15,8 @@ from resdet.engine.failures import NotFinite, explaining
 from resdet.engine.optim import AveragedWeights
 from resdet.errors import UsageError
 from resdet.losses import MEASURED, counted_over, shares_of_parts
+from resdet.precision import autocast
 from resdet.structures import ImageBatch, split
-
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def train(
@@ -91,11 +90,6 @@ def check_precision(device: torch.device, precision: str) -> None:
     """
     if precision == "fp16" and device.type == "cpu":
         raise UsageError("train.precision fp16 needs CUDA, and the device is the CPU: fp32 and bf16 run on it")
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Matrix products in ``precision``; losses and boxes stay float32."""
-    return torch.autocast(device.type, DTYPES.get(precision, torch.bfloat16), enabled=precision != "fp32")
 
 
 def _backward(

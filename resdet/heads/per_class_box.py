@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.devices import without_autocast
-from resdet.heads.sharing import share_over_classes
+from resdet.heads.shared_gradients import share_over_classes
+from resdet.precision import without_autocast
 
 
 class PerClassBox(nn.Module):
@@ -26,7 +26,7 @@ class PerClassBox(nn.Module):
         features: D, numbers that describe a window.
         neck: numbers between the two layers.
         classes: K.
-        share_classes: learn a part shared by all classes plus a part for each, see :mod:`resdet.heads.sharing`.
+        share_classes: learn a part shared by all classes plus a part for each, see :mod:`.shared_gradients`.
     """
 
     def __init__(self, features: int, neck: int, classes: int, *, share_classes: bool = False) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.devices import without_autocast
-from resdet.heads.sharing import share_over_classes
+from resdet.heads.shared_gradients import share_over_classes
+from resdet.precision import without_autocast
 
 
 class PerClassRPN(nn.Module):
@@ -28,7 +28,7 @@ class PerClassRPN(nn.Module):
         anchors: A, for each position.
         classes: K.
         share_classes: learn each sibling as a part shared by all classes plus a part for each, see
-            :mod:`resdet.heads.sharing`.
+            :mod:`resdet.heads.shared_gradients`.
     """
 
     def __init__(self, channels: int, neck: int, anchors: int, classes: int, *, share_classes: bool = False) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.devices import without_autocast
-from resdet.heads.sharing import share_over_classes
+from resdet.heads.shared_gradients import share_over_classes
+from resdet.precision import without_autocast
 
 
 class PerClassSiblings(nn.Module):
@@ -21,7 +21,7 @@ class PerClassSiblings(nn.Module):
     Args:
         channels: C, numbers that describe a crop.
         classes: K.
-        share_classes: learn a part shared by all classes plus a part for each, see :mod:`resdet.heads.sharing`.
+        share_classes: learn a part shared by all classes plus a part for each, see :mod:`.shared_gradients`.
     """
 
     def __init__(self, channels: int, classes: int, *, share_classes: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from resdet.devices import without_autocast
+from resdet.precision import without_autocast
 
 
 class RegionHead(nn.Module):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.devices import without_autocast
+from resdet.precision import without_autocast
 
 
 class RPN(nn.Module):

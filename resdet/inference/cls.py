@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from resdet.backbones.resnet import normalise
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import centre, ten_crops, whole
-from resdet.engine.train import autocast
 from resdet.inference.stacking import same_size, stack
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.precision import autocast
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.structures import View
 

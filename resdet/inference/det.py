@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resdet.data.detection import padded
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import whole
 from resdet.devices import sent
 from resdet.inference.pyramid import Scale, see

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from resdet.boxes.geometry import clip
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import centre, from_view, whole
-from resdet.engine.train import autocast
 from resdet.inference.stacking import same_size, stack
 from resdet.models.pcr import AnyLocalizer
+from resdet.precision import autocast
 from resdet.structures import Target, View
 
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.geometry import clip
-from resdet.data.loading import ViewedImage
-from resdet.engine.train import autocast
+from resdet.data.viewed_images import ViewedImage
 from resdet.inference.cls import most_probable
 from resdet.inference.loc import LocProtocol, candidates, class_probabilities
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.inference.stacking import same_size, stack
 from resdet.models.pcr import AnyLocalizer
 from resdet.postprocess.merge import best_box, greedy_merge
+from resdet.precision import autocast
 from resdet.structures import View
 
 

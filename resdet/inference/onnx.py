@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from resdet.boxes.geometry import clip
-from resdet.engine.checkpoint import beside
 from resdet.errors import InputError
 from resdet.inference.det import DetProtocol
 from resdet.inference.onnx_detector import Objects
@@ -22,6 +21,7 @@ from resdet.models.classifier import Classifier
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.pcr import AnyLocalizer
 from resdet.predictions.loc import MAX_GUESSES
+from resdet.whole_file import replacing
 
 NEEDED = ("onnx", "onnxscript")  # torch has the exporter, these the format
 LEAST_SIDE = 65  # pixels, of images of any size: each map of a detector has more than one cell then
@@ -108,6 +108,5 @@ def write_onnx(file: Path, function: Function, size: int | None, described: Mapp
     )
     assert program is not None  # with dynamo it is a program
     program.model.metadata_props["resdet"] = json.dumps(described)
-    with beside(file) as part:
+    with replacing(file) as part:
         program.save(str(part), external_data=False)
-        part.replace(file)

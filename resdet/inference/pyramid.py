@@ -12,9 +12,9 @@ from torch import Tensor
 from resdet.boxes.coder import REGION, decode
 from resdet.boxes.geometry import area, clip
 from resdet.devices import repeated, sent
-from resdet.engine.train import autocast
 from resdet.models.faster_rcnn import FasterRCNN, Maps
 from resdet.postprocess.detections import Regions
+from resdet.precision import autocast
 from resdet.structures import Proposals
 
 TRAINED_AREA = 224.0**2  # pixels; a region counts as seen best where it is as large as a picture of pre-training

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from resdet.boxes.geometry import clip
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import from_view, to_view, whole
-from resdet.engine.train import autocast
 from resdet.inference.loc import candidates
 from resdet.inference.stacking import same_size, stack
 from resdet.models.pcr import AnyLocalizer
 from resdet.models.rcnn import RCNN
 from resdet.ops import nms
+from resdet.precision import autocast
 from resdet.structures import Proposals, View
 
 

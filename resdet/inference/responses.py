@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from resdet.engine.train import autocast
 from resdet.errors import InputError
 from resdet.models.classifier import Classifier
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 

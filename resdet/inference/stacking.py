@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 
 
 def same_size(images: Sequence[ViewedImage]) -> list[list[tuple[int, int]]]:

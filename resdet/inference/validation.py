@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resdet.engine.train import autocast
 from resdet.eval.cls import true_class_ranks
 from resdet.inference.cls import most_probable
 from resdet.models.classifier import Classifier
 from resdet.models.pcr import AnyLocalizer
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from resdet.data.records import Records
 from resdet.inference.det import DetProtocol
 from resdet.jobs.detection import Ensemble, open_ensemble
+from resdet.options import Running
 from resdet.predictions.det import DetPredictions
 
 SCALES = (200, 400, 600, 800, 1000)  # of a detector trained at 600, in the paper
@@ -29,7 +29,7 @@ class AblationRow:
 def ablation(
     weights: Sequence[str | Path],
     settings: Sequence[str],
-    args: argparse.Namespace,
+    running: Running,
     records: Records,
     measure: Callable[[DetPredictions], dict[str, Any]],
 ) -> Iterator[AblationRow]:
@@ -39,12 +39,12 @@ def ablation(
     is only one kind, it makes all.  The ensemble is all of them.
 
     Args:
-        weights, settings, args: as :func:`resdet.jobs.detection.predict_with`; ``test.scales``, ``test.refine_box``
+        weights, settings, running: as :func:`resdet.jobs.detection.predict_with`; ``test.scales``, ``test.refine_box``
             and ``test.vote_iou`` say what the improvements are where they are not the paper's, given together with
             ``test.refine=true`` and ``test.vote=true``.
         measure: the numbers of what was found.
     """
-    together = open_ensemble(weights, settings, args, records)
+    together = open_ensemble(weights, settings, running, records)
     for name, detectors in _rows(together):
         began = perf_counter()
         found = detectors.predict(records, name)

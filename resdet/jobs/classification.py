@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Records
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImage, ViewedImages
 from resdet.eval.cls import cls_metrics, true_class_ranks
 from resdet.inference.cls import most_probable, probabilities
-from resdet.jobs.sharing import Rows, rows_of_all
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.trained import open_classifier
+from resdet.options import Running
 from resdet.predictions.loc import LocPredictions
 from resdet.predictions.write import write_loc
 
 
 def evaluate_together(
-    weights: Sequence[Path], settings: Sequence[str], args: argparse.Namespace, records: Records, protocol: str = ""
+    weights: Sequence[Path], settings: Sequence[str], running: Running, records: Records, protocol: str = ""
 ) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """The errors of checkpoints that vote on each image, every one by its own protocol and at its own size.
 
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken; one after another is held in memory.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.options.add_options` asks for.
+        running: on what device, and how many images at once.
         records: every image has a class; their classes' order need not be the weights'.
         protocol: of all of them; empty: each one's own.
 
@@ -47,7 +47,7 @@ def evaluate_together(
     protocols = []
     for i, file in enumerate(weights, 1):
         title = "classify" if len(weights) == 1 else f"classify {i}/{len(weights)}"
-        found, name = _answers(file, settings, args, records, protocol, title)
+        found, name = _answers(file, settings, running, records, protocol, title)
         total = found if total is None else total.add_(found)
         protocols.append(name)
     if total is None:
@@ -69,10 +69,10 @@ def write_guesses(folder: Path, guesses: NDArray[np.int64], records: Records) ->
 
 
 def _answers(
-    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, name: str, title: str
+    weights: Path, settings: Sequence[str], running: Running, records: Records, name: str, title: str
 ) -> tuple[Tensor, str]:
     """``(N, K)`` probabilities in the order of the data set's classes, and the protocol that gave them."""
-    opened = open_classifier(weights, settings, args)
+    opened = open_classifier(weights, settings, running)
     how = opened.how
     label = label_map(records.classes, opened.classes, records.root, weights)
     protocol = build_cls_protocol(opened.config, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,15 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from resdet.data.detection import check_annotated_size
-from resdet.data.loading import ViewedImages
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImages
 from resdet.engine import distributed
 from resdet.errors import InputError
 from resdet.inference.det import Detected, DetProtocol, detect
-from resdet.jobs.sharing import share_of, shown
+from resdet.jobs.all_processes import share_of, shown
 from resdet.jobs.trained import OpenedDetector, RunOptions, open_detector
 from resdet.models.faster_rcnn import FasterRCNN
+from resdet.options import Running
 from resdet.predictions.det import DetPredictions, collect
 from resdet.predictions.jsonl import not_finite
 
@@ -76,29 +76,29 @@ def together(
 
 
 def open_ensemble(
-    weights: Sequence[str | Path], settings: Sequence[str], args: argparse.Namespace, records: Records
+    weights: Sequence[str | Path], settings: Sequence[str], running: Running, records: Records
 ) -> Ensemble:
     """The detectors that strings name, for a data set; arguments and errors as :func:`predict_with`."""
-    detectors = [open_detector(one, settings, args) for one in weights]
+    detectors = [open_detector(one, settings, running) for one in weights]
     return together(detectors, weights, records.classes, records.root)
 
 
 def predict_with(
-    weights: str | Path | Sequence[str | Path], settings: Sequence[str], args: argparse.Namespace, records: Records
+    weights: str | Path | Sequence[str | Path], settings: Sequence[str], running: Running, records: Records
 ) -> DetPredictions:
     """What one detector, or several together, find in a data set, with the data set's labels.
 
     Args:
         weights: what names one, or several; each has all classes of the data set, in any order, and may have others.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.options.add_options` asks for.
+        running: on what device, and how many images at once.
 
     Raises:
         InputError: a class of the data set that weights lack; as :meth:`Ensemble.predict`.
         UsageError: not a detector, or what :func:`resdet.jobs.trained.open_trained` refuses.
     """
     several = [weights] if isinstance(weights, str | Path) else list(weights)
-    return open_ensemble(several, settings, args, records).predict(records)
+    return open_ensemble(several, settings, running, records).predict(records)
 
 
 def _in_order(parts: Sequence[DetPredictions]) -> DetPredictions:

@@ -13,39 +13,22 @@ import torch
 from resdet import build
 from resdet.config import DetConfig, to_dict
 from resdet.data.detection import DetectionImages, DetectionTestImages, detection_loader, detection_test_loader
-from resdet.engine import checkpoint, distributed, kept
+from resdet.engine import checkpoint, distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.kept import check_same
-from resdet.engine.train import autocast
+from resdet.engine.fit import Course
 from resdet.errors import InputError
-from resdet.eval.det import check_boxes, default_metric, det_metrics
+from resdet.eval.det import default_metric, det_metrics
 from resdet.inference.validation import mean_losses
 from resdet.jobs.detection import Ensemble
 from resdet.jobs.trained import RunOptions
-from resdet.jobs.training import Course, TrainingData, check_enough, check_labels, open_splits, run_course, write_config
+from resdet.jobs.training import run_course, write_config
+from resdet.jobs.training_data import TrainingData, check_enough
+from resdet.precision import autocast
 from resdet.structures import ImageBatch
 
 STEPS = ("step1", "step2", "step3", "step4")  # folders of the alternating schedule's runs
 Proposed = Callable[[Iterable[ImageBatch]], Iterable[ImageBatch]]  # adds proposals to batches, or leaves them
-
-
-def open_data(config: DetConfig) -> TrainingData:
-    """Read both splits, which must agree on the classes; images without objects are learnt from too.
-
-    Raises:
-        UsageError: a split is not named.
-        InputError: other classes; a split without images, or without one box to learn or to count.
-    """
-    train, val = open_splits(config.data)
-    for spec, records in ((config.data.train, train), (config.data.val, val)):
-        if not len(records):
-            raise InputError(f"{spec}: no images")
-        check_labels(spec, records)
-        if bool(records.box_ignored.all()):  # true of no boxes too
-            raise InputError(f"{spec}: not one of {len(records)} images has a box that is not to be ignored")
-    check_boxes(val, default_metric(config.data.val))
-    return TrainingData(train, val)
 
 
 @dataclass(frozen=True)
@@ -169,13 +152,18 @@ def _alternate(training: Training) -> None:
     whole.learn_only("regions")
     training.train(whole, training.out / STEPS[3])
     if training.me.is_main:
-        for name in ("best.pt", "last.pt"):
-            checkpoint.save(training.out / name, checkpoint.load(training.out / STEPS[3] / name))
-        rows = []
-        for step in STEPS:
-            lines = (training.out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-            rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
-        (training.out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
+        _gather_steps(training.out)
+
+
+def _gather_steps(out: Path) -> None:
+    """What the last step ends with, and the rows of all four, into the folder of the whole training."""
+    for name in ("best.pt", "last.pt"):
+        checkpoint.save(out / name, checkpoint.load(out / STEPS[3] / name))
+    rows = []
+    for step in STEPS:
+        lines = (out / step / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        rows += [json.dumps({"part": step, **json.loads(line)}) + "\n" for line in lines]
+    (out / "metrics.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def _check_end(config: DetConfig, saved: Checkpoint, file: Path) -> None:
@@ -197,11 +185,11 @@ def _check_folder(training: Training) -> None:
     alternating = training.config.model.schedule != "joint"
     folders = [training.out / step for step in STEPS]
     for folder in (training.out, *folders) if alternating else folders:
-        kept.check_free(folder, training.resume)
-        if found := kept.newest(folder, lambda line: None):
+        last_checkpoints.check_free(folder, training.resume)
+        if found := last_checkpoints.newest(folder, lambda line: None):
             classes = training.data.train.classes
             now = Checkpoint("det", to_dict(training.config), classes.ids, classes.names, 0, {})
-            check_same(now, found[1], found[0])
+            last_checkpoints.check_same(now, found[1], found[0])
             if folder in folders[1:]:
                 _check_end(training.config, found[1], found[0])
     distributed.wait(training.me)

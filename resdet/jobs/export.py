@@ -17,6 +17,7 @@ from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
 from resdet.errors import UsageError
 from resdet.inference.onnx import as_function, write_onnx
+from resdet.whole_file import replacing
 from resdet.zoo.torchvision_resnet import torchvision_state
 
 ENDINGS = {  # of each form's files
@@ -103,13 +104,12 @@ def under_torchvisions_names(loaded: Loaded, weights: str) -> dict[str, Tensor]:
 
 
 def _write_state(file: Path, state: dict[str, Tensor]) -> None:
-    with checkpoint.beside(file) as part:
-        with part.open("wb") as stream:  # of what the libraries write themselves, they do not say what the disk said
-            if file.suffix == ".safetensors":
-                stream.write(save({name: value.contiguous() for name, value in state.items()}, {"format": "pt"}))
-            else:
-                torch.save(state, stream)
-        part.replace(file)
+    # into a stream: of what the libraries write themselves, they do not say what the disk said
+    with replacing(file) as part, part.open("wb") as stream:
+        if file.suffix == ".safetensors":
+            stream.write(save({name: value.contiguous() for name, value in state.items()}, {"format": "pt"}))
+        else:
+            torch.save(state, stream)
 
 
 def _numbers(state: dict[str, Tensor]) -> int:

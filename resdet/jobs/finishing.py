@@ -12,15 +12,17 @@ from torch import nn
 from resdet import build
 from resdet.backbones.weights import load_into
 from resdet.config import ClsConfig, to_dict
-from resdet.data.loading import Plan, TestImages, TrainingImages, training_loader
+from resdet.data.loading import TestImages, TrainingImages, training_loader
+from resdet.data.plan import Plan
 from resdet.engine import checkpoint
 from resdet.engine.batch_norm import recompute
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.kept import check_same
+from resdet.engine.last_checkpoints import check_same
 from resdet.engine.train import check_precision
 from resdet.errors import InputError, UsageError
-from resdet.jobs.training import TrainingData, mean_color, validation_images
+from resdet.jobs.training import mean_color, validation_images
+from resdet.jobs.training_data import TrainingData
 from resdet.progress import follow
 
 

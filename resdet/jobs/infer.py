@@ -55,7 +55,7 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
             if not afresh:
                 tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
             _begin(args.out, results, afresh, tell)
-        _look(args, looker, files, mine, journal, results, me, tell)
+        _look(looker, files, mine, journal, results, me, tell, skips_bad=args.on_bad_image != "fail")
         distributed.wait(me)
         journal = Journal(args.out, run, len(files))  # with what all have added
         distributed.wait(me)
@@ -84,7 +84,6 @@ def _end(out: Path, files: Sequence[ImageFile], journal: Journal, results: Resul
 
 
 def _look(
-    args: argparse.Namespace,
     looker: Looker,
     files: Sequence[ImageFile],
     mine: Sequence[int],
@@ -92,16 +91,18 @@ def _look(
     results: ResultFiles,
     me: Process,
     tell: Callable[[str], None],
+    *,
+    skips_bad: bool,
 ) -> None:
     """Look at this process's files; a picture is there before the journal says that its image is done."""
     journal.begin(me.rank)
     try:
         for found in look(looker, files, mine, journal.frames_done, shows=me.is_main):
             if found.result.error is not None:
-                if args.on_bad_image == "fail":
+                if not skips_bad:
                     raise InputError(found.result.error)
                 tell(f"skipped: {found.result.error}")
-            with naming(args.out):
+            with naming(journal.folder):
                 for earlier in journal.earlier(found, looker.classes):
                     results.draw(earlier)
                 results.draw(found)
@@ -110,7 +111,7 @@ def _look(
         journal.close(done=False)
         if me.processes == 1:  # what was found is of use as it is
             with suppress(OSError):
-                so_far = Journal(args.out, journal.run, len(files))
+                so_far = Journal(journal.folder, journal.run, len(files))
                 results.write(so_far.results(looker.classes), done=False)
         raise
     results.end_pictures()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from resdet.errors import UsageError
 from resdet.eval.bootstrap import mean_interval, paired_interval
 from resdet.eval.loc import loc_outcomes
 from resdet.jobs.localization import LocWeights, open_locators, predict_with
-from resdet.jobs.roles import by_role, check_roles, without_rcnns
+from resdet.jobs.roles import RoleSettings, by_role, check_roles, without_rcnns
 from resdet.jobs.trained import open_classifier
 from resdet.models.localizer import Localizer
 from resdet.models.pcr import PCRLocalizer
+from resdet.options import Running
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class Measured:
 def ladder(
     weights: Ladder,
     settings: Sequence[str],
-    args: argparse.Namespace,
+    running: Running,
     records: Records,
     left_out: NDArray[np.bool_],
 ) -> Iterator[Measured]:
     """Measure every row on the same images.
 
     Args:
-        settings, args: as :func:`resdet.jobs.localization.open_locators`.
+        settings, running: as :func:`resdet.jobs.localization.open_locators`.
         left_out: ``(N,)``: images that do not count.
 
     Raises:
@@ -81,12 +81,12 @@ def ladder(
         InputError: what is wrong with a file; nothing has been measured then.
     """
     rows = weights.rows()
-    _check(weights, settings, args, records)
+    _check(weights, settings, running, records)
     above: NDArray[np.float64] | None = None
     for method, testing, networks in rows:
         began = perf_counter()
         own = settings if networks.rcnns else without_rcnns(settings)
-        found = predict_with(networks, [*own, f"test.protocol={testing}"], args, records)
+        found = predict_with(networks, [*own, f"test.protocol={testing}"], running, records)
         spent = 1000 * (perf_counter() - began) / len(records)
         outcomes = loc_outcomes(found, records)
         right = (outcomes.class_hits & outcomes.box_hits).any(1)
@@ -95,32 +95,36 @@ def ladder(
         above = misses
 
 
-def _check(weights: Ladder, settings: Sequence[str], args: argparse.Namespace, records: Records) -> None:
+def _check(weights: Ladder, settings: Sequence[str], running: Running, records: Records) -> None:
     """Check all networks before the first row is measured, not hours later at the last."""
-    if not weights.pcr and not weights.rpn:
-        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
     words = by_role(settings)
-    check_roles(words, weights.rcnn, weights.classifier)
-    if weights.pcr[1:]:
-        raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
-    if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
-        raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
-    known = [(file, open_classifier(file, words.classifiers, args, "guess").classes) for file in weights.classifier]
-    kinds: tuple[tuple[type, str, str, Sequence[Path], Sequence[Path]], ...] = (
+    _check_named(weights, words)
+    known = [(file, open_classifier(file, words.classifiers, running, "guess").classes) for file in weights.classifier]
+    for kind, method, other, files, rcnns in (
         (PCRLocalizer, "pcr", "rpn", weights.pcr, ()),
         (Localizer, "rpn", "pcr", weights.rpn, weights.rcnn),
-    )
-    for kind, method, other, files, rcnns in kinds:
+    ):
         if not files:
             continue
         own = settings if rcnns else without_rcnns(settings)
-        opened = open_locators(LocWeights(files, rcnns, weights.classifier), own, args)
+        opened = open_locators(LocWeights(files, rcnns, weights.classifier), own, running)
         for file, member in zip(files, opened.locators.members, strict=True):
             if not isinstance(member.model, kind):
                 raise UsageError(f"--{method} {file}: is of the other method, which is named by --{other}")
         relabel(records, opened.classes, files[0])
         for file, classes in known:
             label_map(opened.classes, classes, files[0], file)
+
+
+def _check_named(weights: Ladder, words: RoleSettings) -> None:
+    """Make sure that every row has the networks that it wants, and every network a row."""
+    if not weights.pcr and not weights.rpn:
+        raise UsageError("--pcr and --rpn: name the weights of one localizer at least")
+    check_roles(words, weights.rcnn, weights.classifier)
+    if weights.pcr[1:]:
+        raise UsageError(f"--pcr: the row of VGG's method has one network, got {len(weights.pcr)}")
+    if not weights.rpn and (weights.rcnn or weights.classifier[1:]):
+        raise UsageError("--rcnn, and several of --classifier: their rows have per-class RPNs in them (--rpn)")
 
 
 def ladder_table(rows: Sequence[Measured]) -> str:

@@ -58,13 +58,13 @@ def write_judged(judged: Judged, json_file: Path | None, html_file: Path | None,
         write_json(file, judged.metrics)
     pages = [file for file in (html_file, folder and folder / "errors.html") if file]
     if pages:
-        page = errors_page(judged)
+        page = _errors_page(judged)
         for file in pages:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(page, encoding="utf-8")
 
 
-def errors_page(judged: Judged) -> str:
+def _errors_page(judged: Judged) -> str:
     """The page, in one piece; an image that cannot be opened has its caption alone."""
     worst = worst_images(judged.outcomes, judged.records, judged.left_out).tolist()
     shown: list[tuple[np.ndarray | None, str]] = []

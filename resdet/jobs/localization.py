@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resdet.build import Loaded
-from resdet.data.loading import ViewedImage, viewed_as_drawn_on
 from resdet.data.records import Classes, Records
 from resdet.data.relabel import check_labelled, label_map, relabel
+from resdet.data.viewed_images import ViewedImage, viewed_as_drawn_on
 from resdet.errors import UsageError
 from resdet.eval.loc import loc_metrics, loc_outcomes
 from resdet.inference.loc import LocProtocol, best_candidates
 from resdet.inference.locate import Located, Locators, Member, locate_together
 from resdet.inference.rcnn import Rescorer
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.sharing import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, as_localizer, open_localizer, open_rcnn
+from resdet.options import Running
 from resdet.predictions.loc import LocPredictions, to_inclusive
 
 
@@ -50,7 +50,7 @@ class OpenedLocators:
 def open_locators(
     named: LocWeights,
     settings: Sequence[str],
-    args: argparse.Namespace,
+    running: Running,
     first: tuple[Loaded, RunOptions] | None = None,
 ) -> OpenedLocators:
     """Open localizers and R-CNNs for one answer together.
@@ -58,7 +58,7 @@ def open_locators(
     Args:
         settings: ``section.key=value`` words on top of what the localizers were trained with,
             ``rcnn.section.key=value`` on top of what the R-CNNs were, and ``classifier.section.key=value``.
-        args: what :func:`resdet.options.add_options` asks for.
+        running: on what device, and how many images at once.
         first: the first localizer, where it is open already.
 
     Raises:
@@ -69,7 +69,7 @@ def open_locators(
     words, files = by_role(settings), list(named.localizers)
     check_roles(words, named.rcnns, named.classifiers)
     opened = [as_localizer(*first, files[0])] if first else []
-    opened += [open_localizer(file, words.localizers, args) for file in files[len(opened) :]]
+    opened += [open_localizer(file, words.localizers, running) for file in files[len(opened) :]]
     classes = opened[0].classes
 
     def label(of: Classes, file: Path | str) -> Tensor | None:
@@ -81,7 +81,7 @@ def open_locators(
     ]
     if members[0].protocol.averaged:
         _check_same_candidates(members, files)
-    judges = [open_rcnn(file, words.rcnns, args) for file in named.rcnns]
+    judges = [open_rcnn(file, words.rcnns, running) for file in named.rcnns]
     rescorers = [
         Rescorer(one.model, one.rule, label(one.classes, file), one.how.precision)
         for one, file in zip(judges, named.rcnns, strict=True)
@@ -122,9 +122,7 @@ def predict(
     return LocPredictions(*(column.numpy() for column in rows))
 
 
-def predict_with(
-    named: LocWeights, settings: Sequence[str], args: argparse.Namespace, records: Records
-) -> LocPredictions:
+def predict_with(named: LocWeights, settings: Sequence[str], running: Running, records: Records) -> LocPredictions:
     """What checkpoints find in a data set, with the data set's labels; arguments as :func:`open_locators`.
 
     Raises:
@@ -132,20 +130,20 @@ def predict_with(
         UsageError: as :func:`open_locators`.
     """
     check_labelled(records, with_boxes=True)
-    opened = open_locators(named, settings, args)
+    opened = open_locators(named, settings, running)
     classes, how, first = opened.classes, opened.how, named.localizers[0]
     as_trained = relabel(records, classes, first)
     images = viewed_as_drawn_on(records, opened.locators.views)
     words, guesses = by_role(settings).classifiers, None
     if named.classifiers:
-        guesses = second_guesses(named.classifiers, words, args, classes, first, images, how.me)
+        guesses = second_guesses(named.classifiers, words, running, classes, first, images, how.me)
     found = predict(opened.locators, as_trained, how, guesses)
     label = label_map(classes, records.classes, first, records.root).numpy()
     return replace(found, labels=label[found.labels])
 
 
 def oracle_misses(
-    weights: Sequence[Path], settings: Sequence[str], args: argparse.Namespace, records: Records
+    weights: Sequence[Path], settings: Sequence[str], running: Running, records: Records
 ) -> NDArray[np.bool_]:
     """The images on which not even the best candidate box for the true class hits; arguments as :func:`open_locators`.
 
@@ -155,14 +153,14 @@ def oracle_misses(
     Raises:
         UsageError: their candidates are averaged.
     """
-    each = [_oracle_misses_of(one, settings, args, records, alone=len(weights) == 1) for one in weights]
+    each = [_oracle_misses_of(one, settings, running, records, alone=len(weights) == 1) for one in weights]
     return np.logical_and.reduce(each)  # type: ignore[no-any-return]
 
 
 def _oracle_misses_of(
-    weights: Path, settings: Sequence[str], args: argparse.Namespace, records: Records, *, alone: bool
+    weights: Path, settings: Sequence[str], running: Running, records: Records, *, alone: bool
 ) -> NDArray[np.bool_]:
-    opened = open_localizer(weights, by_role(settings).localizers, args)
+    opened = open_localizer(weights, by_role(settings).localizers, running)
     how = opened.how
     if opened.protocol.averaged and not alone:
         raise UsageError("--oracle: chooses among candidates of each localizer; test.ensemble=mean averages them")

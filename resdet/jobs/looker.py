@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
+from resdet import options
 from resdet.build import Loaded, build_cls_protocol
 from resdet.data.image_files import ImageFile
-from resdet.data.loading import ViewedImage, ViewedImages, view_loader
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
 from resdet.data.video import frame_count, is_video, viewed_frames
+from resdet.data.viewed_images import ViewedImage, ViewedImages, view_loader
 from resdet.errors import UsageError
 from resdet.inference.cls import Voter, Voters
 from resdet.inference.det import Detected, detect
@@ -25,7 +27,15 @@ from resdet.jobs.detection import together
 from resdet.jobs.localization import LocWeights, open_locators
 from resdet.jobs.roles import by_role, check_roles
 from resdet.jobs.second_classifier import second_guesses
-from resdet.jobs.trained import RunOptions, as_classifier, as_detector, open_classifier, open_detector, open_trained
+from resdet.jobs.trained import (
+    OpenedClassifier,
+    RunOptions,
+    as_classifier,
+    as_detector,
+    open_classifier,
+    open_detector,
+    open_trained,
+)
 from resdet.predictions.jsonl import ImageResult, failed, not_finite
 from resdet.predictions.loc import MAX_GUESSES
 from resdet.progress import follow
@@ -67,7 +77,7 @@ def open_looker(args: argparse.Namespace, files: Sequence[ImageFile]) -> Looker:
     """
     words = by_role(args.settings)
     check_roles(words, args.rcnn, args.classifier)
-    first, how = open_trained(args.weights[0], words.localizers, args)
+    first, how = open_trained(args.weights[0], words.localizers, options.running(args))
     if first.task == "det":
         return _detectors(first, how, args)
     if first.task == "cls":
@@ -135,7 +145,8 @@ def _detectors(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Look
     if args.rcnn:
         raise UsageError("--rcnn is for localizers: a detector judges each of its boxes itself")
     name, *others = args.weights
-    opened = [as_detector(first, how, name), *(open_detector(other, args.settings, args) for other in others)]
+    running = options.running(args)
+    opened = [as_detector(first, how, name), *(open_detector(other, args.settings, running) for other in others)]
     detectors = together(opened, args.weights, first.classes, name)
     protocol = detectors.protocol
     if args.score_threshold is not None:
@@ -155,13 +166,14 @@ def _localizers(first: Loaded, how: RunOptions, args: argparse.Namespace, files:
         raise UsageError(f"--top-k: wanted a whole number from 1 to {MAX_GUESSES} of a localizer, got {top_k}")
     if args.classifier and any(is_video(file.file) for file in files):
         raise UsageError("--classifier: goes through images, not through videos; give those in a run of their own")
-    opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, args, (first, how))
+    running = options.running(args)
+    opened = open_locators(LocWeights(args.weights, args.rcnn, args.classifier), args.settings, running, (first, how))
     locators, classes = opened.locators, opened.classes
     guesses = None
     if args.classifier and files:
         images = viewed(files, locators.views)
         words = by_role(args.settings).classifiers
-        guesses = second_guesses(args.classifier, words, args, classes, args.weights[0], images, how.me.alone())
+        guesses = second_guesses(args.classifier, words, running, classes, args.weights[0], images, how.me.alone())
 
     def answer(batches: Batches) -> Iterator[Detected]:
         for found in locate_together(locators, batches, how.device, guesses=guesses):
@@ -178,15 +190,10 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
         if getattr(args, option):
             raise UsageError(f"--{option} is for localizers: {args.weights[0]} is a classifier")
     name, *others = args.weights
-    opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, args) for other in others)]
-    labels = [
-        label_map(first.classes, one.classes, name, other) for one, other in zip(opened, args.weights, strict=True)
-    ]
+    running = options.running(args)
+    opened = [as_classifier(first, how, name), *(open_classifier(other, args.settings, running) for other in others)]
     voters = Voters(
-        tuple(
-            Voter(one.model, build_cls_protocol(one.config), label, one.how.precision)
-            for one, label in zip(opened, labels, strict=True)
-        )
+        tuple(_voter(one, file, first.classes, name) for one, file in zip(opened, args.weights, strict=True))
     )
     top_k = MAX_GUESSES if args.top_k is None else args.top_k
 
@@ -195,13 +202,23 @@ def _classifiers(first: Loaded, how: RunOptions, args: argparse.Namespace) -> Lo
             readable = [image for image in batch if image.error is None]
             rows = iter(voters.probabilities(readable, how.device).float() if readable else ())
             for image in batch:
-                scores = next(rows) if image.error is None else torch.zeros(0)
-                box = torch.tensor([[0.0, 0.0, image.width, image.height]])
-                every = Detections(box.expand(len(scores), 4), scores, torch.arange(len(scores)))
+                every = _of_whole_image(image, next(rows) if image.error is None else torch.zeros(0))
                 best = _best(every, top_k, args.score_threshold or 0.0)
                 yield Detected(image.index, image.width, image.height, best, image.error)
 
     return Looker("cls", first.classes, how, voters.views, answer)
+
+
+def _voter(opened: OpenedClassifier, file: str, classes: Classes, whose: str) -> Voter:
+    """It answers in the labels of ``classes``, those of the weights ``whose``."""
+    label = label_map(classes, opened.classes, whose, file)
+    return Voter(opened.model, build_cls_protocol(opened.config), label, opened.how.precision)
+
+
+def _of_whole_image(image: ViewedImage, scores: Tensor) -> Detections:
+    """The whole image as the box of every class, from ``(K,)`` scores."""
+    box = torch.tensor([[0.0, 0.0, image.width, image.height]])
+    return Detections(box.expand(len(scores), 4), scores, torch.arange(len(scores)))
 
 
 def _best(every: Detections, most: int, score_threshold: float) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,18 +13,19 @@ import torch
 
 from resdet import build
 from resdet.config import RCNNConfig
-from resdet.data.loading import view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder, ProposalsOf
 from resdet.data.records import Records
 from resdet.data.relabel import relabel
+from resdet.data.viewed_images import view_loader, viewed_as_drawn_on
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.inference.loc import LocProtocol
 from resdet.inference.rcnn import Proposing, propose
-from resdet.jobs.trained import precision_on
+from resdet.precision import precision_on
 from resdet.predictions.jsonl import not_finite
 from resdet.progress import follow
+from resdet.structures import Proposals
 
 
 @dataclass(frozen=True)
@@ -81,21 +83,27 @@ def write_proposals(proposer: Proposer, where: Path, records: Records, me: Proce
     distributed.wait(me)
     parts = [part for part in range(folder.parts)[me.rank :: me.processes] if not folder.has(part)]
     if parts:
-        labels = relabel(records, proposer.loaded.classes, proposer.weights).labels
-        mine = torch.tensor([i for part in parts for i in folder.images_of(part)])
-        images = viewed_as_drawn_on(records.select(mine), proposer.protocol.views)
-        batches = view_loader(images, proposer.batch_size, workers)
-        shown = follow(batches, len(batches), "propose")
-        model: Any = proposer.loaded.model
-        found = propose(model, shown, labels[mine], proposer.rule, me.device, proposer.precision)
+        images = [i for part in parts for i in folder.images_of(part)]
+        found = _proposals(proposer, records, images, me.device, workers)
         for part in parts:
-            of_part = folder.images_of(part)
-            made = list(islice(found, len(of_part)))
-            for place, proposals in zip(of_part, made, strict=True):
-                if proposals.finite is not None and not proposals.finite:
-                    raise not_finite(records.path(place))
-            folder.write(part, made)
+            folder.write(part, list(islice(found, len(folder.images_of(part)))))
     distributed.wait(me)
     if missing := [part for part in range(folder.parts) if not folder.has(part)]:
         raise InputError(f"{where}: proposals of part {missing[0]} are missing: is the folder one that all share?")
     return folder
+
+
+def _proposals(
+    proposer: Proposer, records: Records, images: Sequence[int], device: torch.device, workers: int
+) -> Iterator[Proposals]:
+    """Of each of these images of ``records``, in order, for its true class."""
+    labels, mine = relabel(records, proposer.loaded.classes, proposer.weights).labels, torch.tensor(images)
+    viewed = viewed_as_drawn_on(records.select(mine), proposer.protocol.views)
+    batches = view_loader(viewed, proposer.batch_size, workers)
+    shown = follow(batches, len(batches), "propose")
+    model: Any = proposer.loaded.model
+    found = propose(model, shown, labels[mine], proposer.rule, device, proposer.precision)
+    for image, proposals in zip(images, found, strict=True):
+        if proposals.finite is not None and not proposals.finite:
+            raise not_finite(records.path(image))
+        yield proposals

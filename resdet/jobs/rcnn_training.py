@@ -15,17 +15,19 @@ from resdet import build
 from resdet.boxes.geometry import clip
 from resdet.config import RCNNConfig
 from resdet.data.detection import DetectionImages
-from resdet.data.loading import ViewedImage, view_loader, viewed_as_drawn_on
 from resdet.data.proposals import ProposalFolder
 from resdet.data.proposed import ProposedImages, proposed_loader
 from resdet.data.records import Records
-from resdet.engine import kept
+from resdet.data.viewed_images import ViewedImage, view_loader, viewed_as_drawn_on
+from resdet.engine import last_checkpoints
 from resdet.engine.distributed import Process
+from resdet.engine.fit import Course
 from resdet.errors import UsageError
 from resdet.inference.rcnn import Rescorer, look_again, shared_crops
 from resdet.jobs.localization import metrics
 from resdet.jobs.proposing import open_proposer, write_proposals
-from resdet.jobs.training import Course, TrainingData, check_enough, run_course
+from resdet.jobs.training import run_course
+from resdet.jobs.training_data import TrainingData, check_enough
 from resdet.postprocess.merge import best_box
 from resdet.predictions.loc import LocPredictions, to_inclusive
 from resdet.progress import follow
@@ -38,9 +40,9 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
     The folder gets the resolved config, metrics, checkpoints and, if no other is named, the proposals.
     """
     check_parts(config, me)
-    kept.check_free(out, resume)  # before proposing, which takes a while
+    last_checkpoints.check_free(out, resume)  # before proposing, which takes a while
     check_enough(config.data.train, data.train, me)
-    judged = evenly_spaced(data.val, config.test.images)
+    judged = _evenly_spaced(data.val, config.test.images)
     proposer = open_proposer(config, me)
     where, workers = Path(config.proposals.folder or out / "proposals"), config.data.workers
     written = write_proposals(proposer, where / "train", data.train, me, workers)
@@ -96,7 +98,7 @@ def check_parts(config: RCNNConfig, me: Process) -> None:
         )
 
 
-def evenly_spaced(records: Records, count: int) -> Records:
+def _evenly_spaced(records: Records, count: int) -> Records:
     """``count`` images from all over the set; 0: all of them."""
     if not 0 < count < len(records):
         return records

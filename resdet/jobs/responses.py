@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,23 +13,25 @@ from resdet.data.loading import TestImages, test_loader
 from resdet.errors import InputError, UsageError
 from resdet.inference.responses import layer_responses
 from resdet.jobs.trained import open_trained
+from resdet.options import Running
 from resdet.progress import follow
 
 
-def responses_of(run: Path, spec: str, images: int, args: argparse.Namespace) -> dict[str, float]:
+def responses_of(run: Path, spec: str, images: int, settings: Sequence[str], running: Running) -> dict[str, float]:
     """Standard deviation of each 3x3 layer's response, by its name, of ``last.pt`` in the folder ``run``.
 
     Args:
         spec: the data set; empty: the run's own ``data.val``.
         images: how many of it, evenly spread over the set; all where it has fewer.
-        args: what :func:`resdet.options.add_options` asks for.
+        settings: ``section.key=value`` words on top of what the run was trained with.
+        running: on what device, and how many images at once.
 
     Raises:
         InputError: no such checkpoint or data set, or an empty one.
         UsageError: not a classifier's.
     """
     weights = run / "last.pt"
-    loaded, how = open_trained(weights, args.settings, args, "respond")
+    loaded, how = open_trained(weights, settings, running, "respond")
     if not isinstance(loaded.config, ClsConfig):
         raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
     data = loaded.config.data

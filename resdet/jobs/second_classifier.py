@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +10,21 @@ import torch
 from torch import Tensor
 
 from resdet.build import build_cls_protocol
-from resdet.data.loading import ViewedImage, ViewedImages
 from resdet.data.records import Classes
 from resdet.data.relabel import label_map
+from resdet.data.viewed_images import ViewedImage, ViewedImages
 from resdet.engine.distributed import Process
 from resdet.inference.cls import Voter, Voters, most_probable
-from resdet.jobs.sharing import Rows, rows_of_all
+from resdet.jobs.all_processes import Rows, rows_of_all
 from resdet.jobs.trained import RunOptions, open_classifier
+from resdet.options import Running
 from resdet.predictions.loc import MAX_GUESSES
 
 
 def second_guesses(
     weights: Sequence[Path | str],
     settings: Sequence[str],
-    args: argparse.Namespace,
+    running: Running,
     classes: Classes,
     whose: object,
     images: ViewedImages,
@@ -35,7 +35,7 @@ def second_guesses(
     Args:
         weights: classifiers, or localizers, whose own classifiers are taken.
         settings: ``section.key=value`` words on top of what each was trained with.
-        args: what :func:`resdet.options.add_options` asks for; its ``--set`` is not looked at.
+        running: on what device, and how many images at once.
         classes: whose labels are answered.
         whose: what they are the classes of, for the message.
         images: what is classified; how it is cut does not matter.
@@ -48,7 +48,7 @@ def second_guesses(
         InputError: the classes are others, or what is wrong with a file.
         UsageError: what :func:`resdet.jobs.trained.open_classifier` refuses.
     """
-    opened = [_open(file, settings, args, classes, whose) for file in weights]
+    opened = [_open(file, settings, running, classes, whose) for file in weights]
     together, how = Voters(tuple(one for one, _ in opened)), opened[0][1]
     viewed = replace(images, views=together.views)
 
@@ -60,9 +60,9 @@ def second_guesses(
 
 
 def _open(
-    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, classes: Classes, whose: object
+    weights: Path | str, settings: Sequence[str], running: Running, classes: Classes, whose: object
 ) -> tuple[Voter, RunOptions]:
-    opened = open_classifier(weights, settings, args, "guess")
+    opened = open_classifier(weights, settings, running, "guess")
     label = label_map(classes, opened.classes, whose, weights)
     return Voter(opened.model, build_cls_protocol(opened.config, "1-crop"), label, opened.how.precision), opened.how
 

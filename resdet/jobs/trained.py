@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from resdet.backbones.folding import fold_batch_norm, hold_convolutions
 from resdet.build import Loaded, build_det_protocol, build_protocol, build_rescoring, open_model, place
 from resdet.data.records import Classes
 from resdet.engine.distributed import Process, start
-from resdet.engine.train import DTYPES
 from resdet.errors import UsageError
 from resdet.inference.det import DetProtocol
 from resdet.inference.loc import LocProtocol
@@ -23,6 +21,8 @@ from resdet.models.classifier import Classifier
 from resdet.models.faster_rcnn import FasterRCNN
 from resdet.models.pcr import AnyLocalizer
 from resdet.models.rcnn import RCNN
+from resdet.options import Running
+from resdet.precision import DTYPES, precision_on
 
 NAMES = {"cls": "a classifier", "loc": "a localizer", "rcnn": "an R-CNN", "det": "a detector"}
 
@@ -42,34 +42,29 @@ class RunOptions:
 
 
 def open_trained(
-    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, use: str = ""
+    weights: Path | str, settings: Sequence[str], running: Running, use: str = ""
 ) -> tuple[Loaded, RunOptions]:
     """The model of a checkpoint on its device, and how to run it.
 
     Args:
         settings: ``section.key=value`` words on top of what it was trained with.
-        args: what :func:`resdet.options.add_options` asks for.
+        running: on what device, and how many images at once.
         use: one of :data:`resdet.config.running.USES`; empty: what such weights are for.
 
     Raises:
         UsageError: no such device or setting, or one that is not read in that use.
         InputError: the file is missing, damaged, or not a checkpoint.
     """
-    me = start(args.device)
+    me = start(running.device)
     loaded = open_model(weights, tuple(settings), use)
     fold_batch_norm(loaded.model)  # here, as nothing that is opened to be run learns or is saved
     place(loaded.model, me.device, loaded.config.train.channels_last)
     precision = precision_on(me.device, loaded.config.train.precision)
     if precision in DTYPES:
         hold_convolutions(loaded.model.backbone, DTYPES[precision])
-    batch_size = args.batch_size or loaded.config.test.batch_size
-    workers = loaded.config.data.workers if args.workers is None else args.workers
+    batch_size = running.batch_size or loaded.config.test.batch_size
+    workers = loaded.config.data.workers if running.workers is None else running.workers
     return loaded, RunOptions(me, precision, batch_size, workers)
-
-
-def precision_on(device: torch.device, trained: str) -> str:
-    """The precision that weights are run in: their training's, but fp32 in place of fp16 on a CPU, which has none."""
-    return "fp32" if trained == "fp16" and device.type == "cpu" else trained
 
 
 @dataclass(frozen=True)
@@ -82,13 +77,13 @@ class OpenedLocalizer:
     how: RunOptions
 
 
-def open_localizer(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedLocalizer:
+def open_localizer(weights: Path | str, settings: Sequence[str], running: Running) -> OpenedLocalizer:
     """As :func:`open_trained`, for a localizer.
 
     Raises:
         UsageError: weights of another kind.
     """
-    return as_localizer(*open_trained(weights, settings, args), weights)
+    return as_localizer(*open_trained(weights, settings, running), weights)
 
 
 def as_localizer(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedLocalizer:
@@ -116,13 +111,13 @@ class OpenedRCNN:
     how: RunOptions
 
 
-def open_rcnn(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedRCNN:
+def open_rcnn(weights: Path | str, settings: Sequence[str], running: Running) -> OpenedRCNN:
     """As :func:`open_trained`, for an R-CNN.
 
     Raises:
         UsageError: weights of another kind.
     """
-    loaded, how = open_trained(weights, settings, args)
+    loaded, how = open_trained(weights, settings, running)
     if not isinstance(loaded.model, RCNN):
         raise UsageError(f"{weights}: {NAMES[loaded.task]}: wanted an R-CNN (tools/train_rcnn.py makes one)")
     config: Any = loaded.config  # an RCNNConfig, as an RCNN comes with
@@ -140,7 +135,7 @@ class OpenedClassifier:
 
 
 def open_classifier(
-    weights: Path | str, settings: Sequence[str], args: argparse.Namespace, use: str = "classify"
+    weights: Path | str, settings: Sequence[str], running: Running, use: str = "classify"
 ) -> OpenedClassifier:
     """As :func:`open_trained`, for a classifier, or a localizer, which holds one.
 
@@ -150,7 +145,7 @@ def open_classifier(
     Raises:
         UsageError: a detector or an R-CNN.
     """
-    return as_classifier(*open_trained(weights, settings, args, use), weights)
+    return as_classifier(*open_trained(weights, settings, running, use), weights)
 
 
 def as_classifier(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedClassifier:
@@ -172,13 +167,13 @@ class OpenedDetector:
     has_context: bool  # global context (App. B), which is a matter of training
 
 
-def open_detector(weights: Path | str, settings: Sequence[str], args: argparse.Namespace) -> OpenedDetector:
+def open_detector(weights: Path | str, settings: Sequence[str], running: Running) -> OpenedDetector:
     """As :func:`open_trained`, for a detector.
 
     Raises:
         UsageError: a classifier or a localizer.
     """
-    return as_detector(*open_trained(weights, settings, args), weights)
+    return as_detector(*open_trained(weights, settings, running), weights)
 
 
 def as_detector(loaded: Loaded, how: RunOptions, weights: Path | str) -> OpenedDetector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,18 @@ import yaml
 from torch import Tensor, nn
 
 from resdet import build, options
-from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, RCNNConfig, to_dict
-from resdet.data.formats import open_records
+from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, to_dict
 from resdet.data.loading import TestImages, TrainingImages, training_loader
 from resdet.data.records import Classes, Records
 from resdet.engine import distributed
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.fit import Run, fit
-from resdet.errors import InputError, UsageError, naming
+from resdet.engine.fit import Course, Run, fit
+from resdet.errors import UsageError, naming
 from resdet.jobs.folder_lock import locked
+from resdet.jobs.training_data import TrainingData, check_enough
 from resdet.progress import TrainingProgress
 from resdet.structures import ImageBatch
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The two data sets of a run; they have the same classes."""
-
-    train: Records
-    val: Records
 
 
 def arguments(description: str | None, example: str) -> argparse.ArgumentParser:
@@ -46,72 +38,6 @@ def arguments(description: str | None, example: str) -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or begin it")
     options.add_device(parser)
     return parser
-
-
-def open_data(config: ClsConfig | LocConfig | RCNNConfig, *, with_boxes: bool = False) -> TrainingData:
-    """Read both splits, which must agree on the classes.
-
-    Args:
-        with_boxes: train on those images only that have a box of their own class.
-    """
-    # a classifier asks for boxes only where its crops have to hold one
-    asks_for_boxes = with_boxes or not isinstance(config, ClsConfig) or config.augment.keep_object
-    every, val = open_splits(config.data, labels_alone=not asks_for_boxes)
-    train = every.with_own_boxes()
-    if with_boxes and not bool((usable := train.have_objects()).all()):
-        train = train.select(usable.nonzero()[:, 0])
-    for spec, records, opened, what in (
-        (config.data.train, train, every, " with a box of their class" if with_boxes else ""),
-        (config.data.val, val, val, ""),
-    ):
-        if not len(records):
-            raise InputError(f"{spec}: no images{what}")
-        if nameless := int((records.labels < 0).sum()):
-            raise InputError(f"{spec}: {nameless} of {len(records)} images have no class, which training needs")
-        check_labels(spec, opened)
-    if isinstance(config, ClsConfig):
-        train, val = train if config.augment.keep_object else train.without_boxes(), val.without_boxes()
-    return TrainingData(train, val)
-
-
-def open_splits(data: DataConfig | DetDataConfig, *, labels_alone: bool = False) -> tuple[Records, Records]:
-    """What ``data.train`` and ``data.val`` name; ``labels_alone``: boxes are not asked for.
-
-    Raises:
-        UsageError: one is not set.
-        InputError: they have other classes.
-    """
-    for key, spec in (("data.train", data.train), ("data.val", data.val)):
-        if not spec:
-            raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
-    train, val = (open_records(spec, labels_alone=labels_alone) for spec in (data.train, data.val))
-    _check_same_classes(data, train.classes.ids, val.classes.ids)
-    return train, val
-
-
-def check_labels(spec: str, records: Records) -> None:
-    """Make sure that every label has a class: else training would stop midway, on a GPU without saying where.
-
-    Raises:
-        InputError: one has none; its image is named.
-    """
-    classes = len(records.classes)
-    for labels, least in ((records.labels, -1), (records.box_labels, 0)):
-        wrong = ((labels < least) | (labels >= classes)).nonzero()[:, 0]
-        if not len(wrong):
-            continue
-        row = int(wrong[0])
-        image = row if least else int(torch.searchsorted(records.box_ends, row, right=True))
-        raise InputError(f"{spec}: {records.path(image)} has label {int(labels[row])}, there are {classes} classes")
-
-
-def _check_same_classes(data: DataConfig | DetDataConfig, train: tuple[str, ...], val: tuple[str, ...]) -> None:
-    if train == val:
-        return
-    if len(train) != len(val):
-        raise InputError(f"{data.train} has {len(train)} classes, {data.val} has {len(val)}: they must be the same")
-    label = next(i for i, (one, other) in enumerate(zip(train, val, strict=True)) if one != other)
-    raise InputError(f"class {label} of {data.train} is {train[label]!r}, of {data.val} {val[label]!r}")
 
 
 def start(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, device: str) -> Process:
@@ -136,20 +62,6 @@ def mean_color(model: nn.Module) -> tuple[float, ...]:
 def validation_images(config: ClsConfig | LocConfig, records: Records, side: int) -> TestImages:
     """Centre crops of ``side`` pixels; the resized shorter side is in the config's proportion to it."""
     return TestImages(records, round(config.data.resize * side / config.data.size), side)
-
-
-@dataclass(frozen=True)
-class Course:
-    """The part of a :class:`resdet.engine.fit.Run` that differs between tasks; its fields have the same names."""
-
-    steps: int
-    steps_per_epoch: int
-    batches: Callable[[int], Iterable[ImageBatch]]
-    evaluate: Callable[[int], dict[str, Any]]
-    best_by: str
-    name_of: Callable[[int], str] = str
-    images_per_step: int = 0
-    size_settings: str = "data.size"
 
 
 def launch(
@@ -184,12 +96,6 @@ def launch(
     run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
 
 
-def check_enough(spec: str, records: Records, me: Process) -> None:
-    """Every process must get an image of a batch."""
-    if len(records) < me.processes:
-        raise InputError(f"{spec}: {len(records)} images are too few for {me.processes} processes")
-
-
 def write_config(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, out: Path) -> None:
     """Write all settings, resolved, into a run's folder."""
     file = out / "config.yaml"
@@ -215,8 +121,8 @@ def run_course(
     """
     progress = TrainingProgress(course.steps, course.images_per_step or config.train.batch_size)
     run = Run(
-        **vars(course),
-        out=out,
+        course,
+        out,
         how=config.train.at_its_batch(),
         identity=Checkpoint(task, to_dict(config), classes.ids, classes.names, 0, {}),
         report=progress if me.is_main else lambda step, row: None,

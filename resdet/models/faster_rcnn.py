@@ -120,15 +120,16 @@ class FasterRCNN(nn.Module):
         extent = self._extent(sizes)
         found: dict[str, Tensor] = {}
         proposals = pad_proposals(batch.proposals, self.mean.device) if batch.proposals else None
-        if self.learns != "regions" or proposals is None:
+        rpn_learns, regions_learn = self.learns != "regions", self.learns != "rpn"
+        if rpn_learns or proposals is None:
             logits, deltas, anchors, usable, levels = self._anchors_say(features, sizes)
-            if self.learns != "regions":
+            if rpn_learns:
                 found |= self.loss.of_anchors(logits, deltas, anchors, usable, extent, objects)
-            if self.learns != "rpn" and proposals is None:
+            if regions_learn and proposals is None:
                 logits, deltas = logits.detach(), deltas.detach()
                 rule = self.loss.proposals
                 proposals = select_proposals(logits, deltas, anchors, usable, extent, rule, levels, looks=False)
-        if self.learns != "rpn" and proposals is not None:
+        if regions_learn and proposals is not None:
             sample = self.loss.sample(proposals.boxes, proposals.present, objects, self.head.classes)
             class_logits, moves = self.head(self.vectors(features, list(sample.boxes), sizes))
             found |= self.loss.of_regions(class_logits, moves, sample)

@@ -4,6 +4,7 @@
 # (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -31,6 +32,11 @@ def load_region(rois, r, images, scale):
     x1, y1 = tl.where(usable, x1, 0.0), tl.where(usable, y1, 0.0)
     x2, y2 = tl.where(usable, x2, 0.0), tl.where(usable, y2, 0.0)
     return image, x1, y1, x2, y2, tl.where(usable, 1, 0)
+
+
+def held_in(tensor: Tensor) -> tl.dtype:
+    """The type that its numbers are summed in."""
+    return tl.float64 if tensor.dtype == torch.float64 else tl.float32
 
 
 def as_kernels_read(rois: Tensor) -> Tensor:

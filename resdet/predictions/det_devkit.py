@@ -78,7 +78,7 @@ def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None
     """
     index_of: dict[int, int] = {}
     row_of: dict[int, int] = {}
-    broken = ""
+    faults = []
     try:
         lines = beside.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -88,15 +88,15 @@ def _told(beside: Path, find_index: Callable[[str], int | None]) -> _Told | None
         if (index := find_index(name)) is None:
             continue
         if (first := row_of.setdefault(index, row)) != row:
-            broken = broken or f"{beside}:{row}: {name!r} is the same one of the data set's as in line {first}"
+            faults.append(f"{beside}:{row}: {name!r} is the same one of the data set's as in line {first}")
         elif number.isascii() and number.isdecimal() and len(number) < 19 and int(number) not in index_of:
             index_of[int(number)] = index
         else:
-            broken = broken or f"{beside}:{row}: wanted {name!r} and a number that no other line has, got {line[:80]!r}"
+            faults.append(f"{beside}:{row}: wanted {name!r} and a number that no other line has, got {line[:80]!r}")
     if not index_of:  # it is something else
         return None
-    if broken:
-        raise InputError(broken)
+    if faults:
+        raise InputError(faults[0])
     numbers, indices = (np.array([*each], dtype=np.int64) for each in (index_of, index_of.values()))
     return numbers, indices
 

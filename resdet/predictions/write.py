@@ -66,26 +66,17 @@ def write_det(folder: Path, found: DetPredictions, records: Records, form: str) 
     if form not in ("coco", "voc", "devkit"):
         raise ValueError(f"form must be coco, voc or devkit, got {form!r}")
     folder.mkdir(parents=True, exist_ok=True)
+    if form == "voc" and det_voc.fault(records):
+        return _write_jsonl(folder / "predictions.jsonl", found, records)
     if form == "voc":
-        if det_voc.fault(records):
-            file = folder / "predictions.jsonl"
-            with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-                stream.writelines(det_jsonl.format_lines(found, records))  # "\\udc80" is good JSON
-            return file
         return _write_voc(folder / "predictions", found, records)
     images, classes = image_numbers(records), class_numbers(records.classes)
     found = found[np.argsort(images[found.images], kind="stable")]
     if form == "coco":
-        entries = det_coco.format_entries(found, images, classes)
-        file, text = folder / "predictions.json", "[\n" + ",\n".join(entries) + "\n]\n"
-        beside = [det_coco.IMAGES_FILE]
-    else:
-        beside = [det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE]
-        file, text = folder / "predictions.txt", det_devkit.format_lines(found, images, classes)
-    for name in beside:  # left by tools/infer.py, they would be taken for what the numbers of this file mean
-        (folder / name).unlink(missing_ok=True)
-    file.write_text(text, encoding="utf-8")
-    return file
+        entries = ",\n".join(det_coco.format_entries(found, images, classes))
+        return _write_numbered(folder / "predictions.json", f"[\n{entries}\n]\n", det_coco.IMAGES_FILE)
+    lines = det_devkit.format_lines(found, images, classes)
+    return _write_numbered(folder / "predictions.txt", lines, det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE)
 
 
 def _groups(predictions: LocPredictions, image: int, words: Sequence[object]) -> str:
@@ -94,6 +85,24 @@ def _groups(predictions: LocPredictions, image: int, words: Sequence[object]) ->
     labels = predictions.labels[image, :MAX_GUESSES][made]
     boxes = predictions.boxes[image, :MAX_GUESSES][made].astype(int)
     return write([words[label] for label in labels], boxes)
+
+
+def _write_jsonl(file: Path, found: DetPredictions, records: Records) -> Path:
+    with file.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        stream.writelines(det_jsonl.format_lines(found, records))  # "\\udc80" is good JSON
+    return file
+
+
+def _write_numbered(file: Path, text: str, *tables: str) -> Path:
+    """Write a file whose numbers are the data set's own.
+
+    Args:
+        tables: files beside it that would be taken for what its numbers mean; ``tools/infer.py`` may have left them.
+    """
+    for name in tables:
+        file.with_name(name).unlink(missing_ok=True)
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 def _write_voc(folder: Path, found: DetPredictions, records: Records) -> Path:

@@ -46,7 +46,7 @@ def sample_crops(
         count: how many are drawn; fewer where the batch has no more.  Background fills up where objects are few.
         share: the largest one of objects among ``count``.
     """
-    objects = pad_objects([_of_its_class(target) for target in targets], boxes.device)
+    objects = pad_objects(targets, boxes.device, own_class=True)
     boxes, is_object, is_background, which = judge_regions(boxes, present, objects, foreground, background)
     index, taken = draw(is_object.view(1, -1), is_background.view(1, -1), count, share)
     index, label = index[0], taken[0]
@@ -55,8 +55,3 @@ def sample_crops(
     image, place = index // boxes.shape[1], index % boxes.shape[1]
     wanted = objects.boxes[image, which[image, place]] * (label == 1)[:, None]
     return CropSample(image, boxes[image, place], label, wanted)
-
-
-def _of_its_class(target: Target) -> Target:
-    """Boxes of other classes are as if they were not there: the output that learns is of the image's class."""
-    return target[target.labels == target.label]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from resdet.boxes.geometry import area
-from resdet.structures import Target, check_boxes
+from resdet.structures import Target
+from resdet.targets.objects import pad_objects
 
 
 def dominant_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -18,14 +19,10 @@ def dominant_boxes(targets: Sequence[Target], device: torch.device) -> tuple[Ten
         ``(B, 4)`` boxes, zeros where an image has none with an area, and ``(B,)`` bool: which have one.
 
     Raises:
-        ValueError: as :func:`~resdet.structures.check_boxes`.
+        ValueError: as :func:`~resdet.targets.objects.pad_objects`.
     """
-    boxes, present = torch.zeros(len(targets), 4), torch.zeros(len(targets), dtype=torch.bool)
-    of_class = [target.boxes[(target.labels == target.label) & ~target.ignored] for target in targets]  # on the CPU
-    if targets:
-        check_boxes(torch.cat(of_class), "boxes to be learnt")
-    for i, own in enumerate(of_class):
-        areas = area(own)
-        if (areas > 0).any():
-            boxes[i], present[i] = own[areas.argmax()], True
+    objects = pad_objects(targets, torch.device("cpu"), own_class=True)
+    areas, largest = area(objects.boxes).masked_fill(~objects.present, 0).max(1)  # (B,)
+    present = areas > 0
+    boxes = objects.boxes[torch.arange(len(targets)), largest].masked_fill(~present[:, None], 0)
     return boxes.to(device, non_blocking=True), present.to(device, non_blocking=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from resdet.boxes.overlap import pairwise_cover
 from resdet.structures import Target, check_boxes
 
+NOTHING = Target(-1, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 COVERED = 0.5  # of a box that lies in what is neither learnt nor counted: it is not background then
 
 
@@ -32,28 +33,42 @@ class Objects:
         return ((share >= COVERED) & self.ignored[:, None]).any(-1)
 
 
-def pad_objects(targets: Sequence[Target], device: torch.device, classes: int | None = None) -> Objects:
+def pad_objects(
+    targets: Sequence[Target], device: torch.device, classes: int | None = None, *, own_class: bool = False
+) -> Objects:
     """The targets of a batch on ``device``.
 
     Args:
         classes: K, where labels are to be learnt.
+        own_class: boxes of other classes than the image's are as if they were not there: what learns is the output of
+            the image's class.
 
     Raises:
         ValueError: a box to be learnt has a label that is not 0 .. K-1 (K would be background), or as
             :func:`~resdet.structures.check_boxes`.
     """
-    counts = torch.tensor([len(target.boxes) for target in targets], dtype=torch.int64)  # they are on the CPU
-    shape = (len(targets), max([1, *counts.tolist()]))
-    boxes, labels = torch.zeros(*shape, 4), torch.zeros(shape, dtype=torch.int64)
-    ignored = torch.zeros(shape, dtype=torch.bool)
-    filled = torch.arange(shape[1]) < counts[:, None]
-    if targets:
-        for column, name in ((boxes, "boxes"), (labels, "labels"), (ignored, "ignored")):
-            column[filled] = torch.cat([getattr(target, name) for target in targets]).to(column.dtype)
+    rows, counts = _rows(targets, own_class)
+    filled = torch.arange(max([1, *counts.tolist()])) < counts[:, None]  # (B, G)
+    boxes, labels = torch.zeros(*filled.shape, 4), torch.zeros(filled.shape, dtype=torch.int64)
+    ignored = torch.zeros_like(filled)
+    for column, values in zip((boxes, labels, ignored), rows, strict=True):
+        column[filled] = values.to(column.dtype)
     if classes is not None and bool((strange := ~ignored & ((labels < 0) | (labels >= classes))).any()):
         row = int(strange.any(1).nonzero()[0])
         raise ValueError(f"labels must be 0 .. {classes - 1}, got {targets[row].labels.tolist()} in image {row}")
     check_boxes(boxes[filled & ~ignored], "boxes to be learnt")
-    there = [column.to(device, non_blocking=True) for column in (boxes, labels, filled & ~ignored, ignored)]
-    boxes, labels, present, ignored_there = there
-    return Objects(boxes, labels, present, ignored_there, some_ignored=bool(ignored.any()))
+    some_ignored = bool(ignored.any())
+    columns = (boxes, labels, filled & ~ignored, ignored)
+    boxes, labels, present, ignored = (column.to(device, non_blocking=True) for column in columns)
+    return Objects(boxes, labels, present, ignored, some_ignored)
+
+
+def _rows(targets: Sequence[Target], own_class: bool) -> tuple[list[Tensor], Tensor]:
+    """Boxes, labels and what is ignored, each of all images one after another; and ``(B,)`` how many an image has."""
+    counts = torch.tensor([len(target.boxes) for target in targets], dtype=torch.int64)  # they are on the CPU
+    rows = [torch.cat([getattr(t, name) for t in targets or (NOTHING,)]) for name in ("boxes", "labels", "ignored")]
+    if own_class:
+        image = torch.repeat_interleave(counts)  # (N,): 0, 0, 1 of counts 2, 1
+        own = rows[1] == torch.tensor([target.label for target in targets], dtype=torch.int64)[image]
+        rows, counts = [column[own] for column in rows], image[own].bincount(minlength=len(targets))
+    return rows, counts

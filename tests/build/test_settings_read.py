@@ -1,6 +1,5 @@
 """The table of the settings that trained weights read, held to what becomes of weights that are opened with each."""
 
-import argparse
 import re
 from contextlib import suppress
 from dataclasses import asdict
@@ -8,6 +7,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from resdet import options
 from resdet.build import build_cls_protocol, build_det_protocol, open_model
 from resdet.build.trained import MAKERS
 from resdet.config import SCHEMAS, override, to_dict
@@ -55,7 +55,7 @@ SHAPES = {"model.method", "model.feature", "model.neck", "model.bins", "data.pix
 # what the schema refuses for the other tasks, or beside train.warmup_epochs
 UNFIT = {"train.mixup", "train.warmup_until_error", "train.sizes", "train.label_smoothing"}
 TRAINING_ONLY = {"loss", "share_classes", "label_smoothing", "mixup", "learns", "frozen"}  # attributes; `forward` reads
-ARGS = argparse.Namespace(device="cpu", batch_size=None, workers=None)
+ARGS = options.Running("cpu")
 
 
 def another(task, name, value):

@@ -13,7 +13,8 @@ from torchvision.datasets import CIFAR10
 from resdet.config import AugmentConfig
 from resdet.data.formats import cifar10, open_records
 from resdet.data.image import load_image
-from resdet.data.loading import Plan, TestImages, TrainingImages, test_loader, training_loader
+from resdet.data.loading import TestImages, TrainingImages, test_loader, training_loader
+from resdet.data.plan import Plan
 from resdet.errors import InputError
 
 TestImages.__test__ = test_loader.__test__ = False  # pytest takes their names for tests

@@ -20,7 +20,7 @@ from resdet.data.detection import (
     shown,
 )
 from resdet.data.grouping import GroupedPlan, wide_images
-from resdet.data.loading import Draw
+from resdet.data.plan import Draw
 from resdet.data.records import Classes, Record, pack
 from resdet.errors import InputError
 from resdet.structures import Target, View

@@ -13,7 +13,8 @@ from resdet.data import loading
 from resdet.data.drawn import open_as_drawn_on
 from resdet.data.formats.ilsvrc_loc import read
 from resdet.data.lists import imagenet_wnids
-from resdet.data.loading import Draw, TrainingImages
+from resdet.data.loading import TrainingImages
+from resdet.data.plan import Draw
 from resdet.engine.distributed import Process
 from resdet.errors import InputError
 from resdet.inference.locate import Locators, Member

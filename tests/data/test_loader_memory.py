@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from resdet.config import AugmentConfig
-from resdet.data.loading import Plan, TrainingImages, training_loader
+from resdet.data.loading import TrainingImages, training_loader
+from resdet.data.plan import Plan
 from resdet.data.records import Classes, Record, pack
 
 IMAGENET = 1_281_167

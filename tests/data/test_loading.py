@@ -11,18 +11,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from resdet.config import AugmentConfig
-from resdet.data.loading import (
-    Plan,
-    TestImages,
-    TrainingImages,
-    ViewedImages,
-    collate,
-    make_loader,
-    test_loader,
-    training_loader,
-    view_loader,
-)
+from resdet.data.loading import TestImages, TrainingImages, collate, make_loader, test_loader, training_loader
+from resdet.data.plan import Plan
 from resdet.data.records import Classes, Record, pack
+from resdet.data.viewed_images import ViewedImages, view_loader
 from resdet.data.views import centre, whole
 from resdet.errors import InputError
 

@@ -10,7 +10,8 @@ import torch
 from resdet.config import AugmentConfig, DetAugmentConfig
 from resdet.data.detection import DetectionImages, detection_loader
 from resdet.data.grouping import GroupedPlan, wide_images
-from resdet.data.loading import Plan, TrainingImages, training_loader
+from resdet.data.loading import TrainingImages, training_loader
+from resdet.data.plan import Plan
 from resdet.data.records import Classes, Record, pack
 
 

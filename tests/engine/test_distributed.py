@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from several import together
-from tiny_training import HOW, TinyNet, run_of
+from tiny_training import HOW, TinyNet, run_of, with_course
 
 from resdet.engine import checkpoint, distributed
 from resdet.engine.distributed import Process, find_device, start
@@ -32,7 +32,7 @@ def shares(run, rank):
     def part(batch):
         return ImageBatch(batch.images[rank::2], batch.targets[rank::2], batch.indices[rank::2])
 
-    return replace(run, batches=lambda start: [part(batch) for batch in run.batches(start)])
+    return with_course(run, batches=lambda start: [part(batch) for batch in run.course.batches(start)])
 
 
 def train_as(rank, out):

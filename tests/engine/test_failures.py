@@ -1,12 +1,13 @@
 """What stops a step: which images it was, what there is to see, and what to do about it."""
 
+import resource
 from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import ALONE, HOW, TinyNet, batch_of, run_of
+from tiny_training import ALONE, HOW, TinyNet, batch_of, run_of, with_course
 
-from resdet.engine.failures import explaining, is_out_of_memory
+from resdet.engine.failures import NotFinite, explaining, is_out_of_memory, told
 from resdet.engine.fit import fit
 from resdet.errors import InputError
 from resdet.structures import ImageBatch, Target
@@ -25,9 +26,10 @@ class Poisoned(TinyNet):
         return {name: loss * (float("nan") if self.calls == 14 else 1.0) for name, loss in losses.items()}
 
 
-def stopped(out, model, how, **run):
+def stopped(out, model, how, **course):
+    run = with_course(run_of(out, model, how, evaluate=lambda step: {"error": 0.0}), **course)
     with pytest.raises(FloatingPointError) as caught:
-        fit(replace(run_of(out, model, how, evaluate=lambda step: {"error": 0.0}), **run), model, ALONE, resume=False)
+        fit(run, model, ALONE, resume=False)
     return str(caught.value)
 
 
@@ -44,6 +46,17 @@ def test_a_loss_that_is_not_finite_names_the_images_and_saves_their_batch(tmp_pa
     assert [target["label"] for target in saved["targets"]] == [target.label for target in batch.targets[4:]]
     again = ImageBatch(saved["images"], tuple(Target(**target) for target in saved["targets"]), tuple(saved["indices"]))
     assert set(TinyNet()(again)) == {"class"}, "it is a batch again"
+
+
+def test_a_batch_that_does_not_fit_on_the_disk_is_told_and_half_of_it_is_not_left(tmp_path):
+    error, limits = NotFinite(6, {"class": float("nan")}, batch_of(6)), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        said = str(told(error, TinyNet(), tmp_path, 0, str))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "the batch could not be saved: [Errno 27] File too large" in said
+    assert not [*tmp_path.iterdir()]
 
 
 def test_weights_that_were_not_finite_before_are_what_is_to_blame(tmp_path):
@@ -106,7 +119,7 @@ def test_a_single_value_a_channel_is_told_with_what_to_do(tmp_path):
             return super().forward(replace(batch, images=batch.images[:, :, :3, :3]))  # 1 x 1 behind the convolution
 
     model = Small()
-    one = replace(run_of(tmp_path, model), batches=lambda start: [batch_of(0, images=1)])
+    one = with_course(run_of(tmp_path, model), batches=lambda start: [batch_of(0, images=1)])
     with pytest.raises(InputError, match=r"1 image of 6x6 leave.* set train\.batch_norm=frozen, or raise"):
         fit(one, model, ALONE, resume=False)
 

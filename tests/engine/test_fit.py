@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_training import ALONE, HOW, Cut, TinyNet, equal, rows, run_of, weights
+from tiny_training import ALONE, HOW, Cut, TinyNet, equal, rows, run_of, weights, with_course
 
 from resdet.engine import checkpoint
 from resdet.engine import fit as fit_module
@@ -133,7 +133,7 @@ def test_the_rate_counts_the_images_that_a_step_has(tmp_path, monkeypatch):
         seconds = count()
         monkeypatch.setattr(fit_module, "time", SimpleNamespace(perf_counter=lambda seconds=seconds: next(seconds)))
         model = TinyNet()
-        fit(replace(run_of(tmp_path / name, model), images_per_step=images), model, ALONE, resume=False)
+        fit(with_course(run_of(tmp_path / name, model), images_per_step=images), model, ALONE, resume=False)
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         rates[name] = [row["images_per_s"] for row in map(json.loads, lines) if "images_per_s" in row]
     assert len(rates["a small set"]) == 12

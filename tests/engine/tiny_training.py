@@ -11,7 +11,7 @@ from torch.nn import functional
 from resdet.config import ClsConfig, TrainConfig, to_dict
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
-from resdet.engine.fit import Run, fit
+from resdet.engine.fit import Course, Run, fit
 from resdet.engine.optim import sgd
 from resdet.engine.train import train
 from resdet.losses import MEASURED
@@ -92,17 +92,13 @@ def run_of(out, model, how=HOW, *, report=lambda step, row: None, evaluate=None,
     def mean_weight(step):
         return {"loss": 1.0, "error": model.fc.weight.mean().item()}
 
-    return Run(
-        out=out,
-        how=how,
-        steps=steps,
-        steps_per_epoch=STEPS_PER_EPOCH,
-        batches=lambda start: batches(start, steps),
-        evaluate=evaluate or mean_weight,
-        best_by="error",
-        identity=Checkpoint("cls", config, ("a", "b", "c"), ("A", "B", "C"), 0, {}),
-        report=report,
-    )
+    course = Course(steps, STEPS_PER_EPOCH, lambda start: batches(start, steps), evaluate or mean_weight, "error")
+    identity = Checkpoint("cls", config, ("a", "b", "c"), ("A", "B", "C"), 0, {})
+    return Run(course, out, how, identity, report)
+
+
+def with_course(run, **changes):
+    return replace(run, course=replace(run.course, **changes))
 
 
 class Cut(Exception):

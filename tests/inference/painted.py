@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from resdet.boxes.coder import REGION, encode
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut
 from resdet.inference.det import Detected, DetProtocol, detect
+from resdet.inference.loc import LocProtocol
 from resdet.structures import Proposals
 
 Sizes = tuple[tuple[int, int], ...]
@@ -76,7 +77,7 @@ def painted(width: int, height: int, *objects: tuple[int, int, int, int]) -> np.
     return image
 
 
-def viewed(index: int, image: np.ndarray, protocol: DetProtocol) -> ViewedImage:
+def viewed(index: int, image: np.ndarray, protocol: DetProtocol | LocProtocol) -> ViewedImage:
     height, width = image.shape[:2]
     views = tuple(protocol.views(width, height))
     return ViewedImage(index, width, height, views, tuple(cut(image, view) for view in views))

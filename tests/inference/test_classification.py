@@ -7,7 +7,7 @@ from torchvision.transforms.v2.functional import resize
 
 from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut, ten_crops
 from resdet.inference.cls import ClsProtocol, probabilities
 from resdet.models.classifier import Classifier

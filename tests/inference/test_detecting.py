@@ -5,7 +5,7 @@ import torch
 from painted import Painted, detected, painted, viewed
 
 from resdet.boxes.overlap import pairwise_iou
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.inference.det import DetProtocol, detect
 from resdet.structures import View
 

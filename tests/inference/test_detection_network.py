@@ -10,7 +10,7 @@ from resdet.boxes.geometry import clip
 from resdet.build import build_detector
 from resdet.config import DetConfig, override
 from resdet.data.detection import padded
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut
 from resdet.inference.det import DetProtocol, detect
 from resdet.inference.pyramid import Scale, see

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from painted import painted, viewed
 from torch import Tensor, nn
 
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut, to_view
 from resdet.inference.loc import LocProtocol
 from resdet.inference.locate import Located, Locators, Member, locate_together
@@ -54,20 +55,6 @@ class Painted(nn.Module):
                     boxes[b, k, 0] = torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()
                     scores[b, k, 0] = 0.9
         return scores, boxes
-
-
-def painted(width: int, height: int, *regions: tuple[int, int, int, int]) -> np.ndarray:
-    """A dark picture whose channel ``c`` is bright in region ``c``."""
-    image = np.zeros((height, width, 3), np.uint8)
-    for c, (x1, y1, x2, y2) in enumerate(regions):
-        image[y1:y2, x1:x2, c] = 255
-    return image
-
-
-def viewed(index: int, image: np.ndarray, protocol: LocProtocol) -> ViewedImage:
-    height, width = image.shape[:2]
-    views = tuple(protocol.views(width, height))
-    return ViewedImage(index, width, height, views, tuple(cut(image, view) for view in views))
 
 
 def located(model: nn.Module, images: list[ViewedImage], protocol: LocProtocol, **options) -> list[Located]:

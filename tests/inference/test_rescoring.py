@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from resdet.data.loading import ViewedImage
+from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut
 from resdet.inference.loc import LocProtocol
 from resdet.inference.locate import Locators, Member, locate_together

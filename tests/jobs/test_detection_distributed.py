@@ -10,6 +10,7 @@ from resdet.config import DetConfig
 from resdet.engine import checkpoint
 from resdet.engine.distributed import Process, start
 from resdet.jobs import detection_training
+from resdet.jobs.training_data import open_detection_data
 from resdet.settings import override
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -31,7 +32,7 @@ WORDS = (
 def train(me, folder, out):
     config = override(DetConfig, {}, (*WORDS, *specs(folder)), "test")
     torch.manual_seed(me.rank)
-    detection_training.launch(config, detection_training.open_data(config), me, out=out, resume=False)
+    detection_training.launch(config, open_detection_data(config), me, out=out, resume=False)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tiny_faster_rcnn import CLASSES, MIXED, SIZES, alone, batch, detector, target
+from tiny_faster_rcnn import CLASSES, MIXED, SIZES, alone, batch, check_alike_alone, detector, target
 
 from resdet.models import detector_loss
 from resdet.structures import ImageBatch
@@ -167,18 +167,7 @@ def test_regions_at_the_edge_are_the_same_alone_and_in_a_batch(how):
 
 
 def test_an_image_has_the_same_detections_alone_and_in_a_batch():
-    model = detector()
-    images = batch(*MIXED, sizes=SIZES)
-    with torch.no_grad():
-        together = model.detect(images.images, images.sizes, score_threshold=0.2)
-        for i, found in enumerate(together):
-            one = alone(images, i)
-            (expected,) = model.detect(one.images, one.sizes, score_threshold=0.2)
-            assert len(expected) > 3
-            torch.testing.assert_close(found.boxes, expected.boxes, atol=5e-3, rtol=1e-4)
-            torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
-            assert torch.equal(found.labels, expected.labels)
-            assert (found.boxes[:, 2:] <= torch.tensor(images.sizes[i])).all()
+    check_alike_alone(detector(), batch(*MIXED, sizes=SIZES))
 
 
 def test_regions_boxes_are_moved_by_their_deltas_in_tenths_and_fifths_and_clipped():

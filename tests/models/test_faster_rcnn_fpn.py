@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_faster_rcnn import CLASSES, alone, batch, detector, squares, target
+from tiny_faster_rcnn import CLASSES, MIXED, SIZES, alone, batch, check_alike_alone, detector, squares, target
 
 from resdet.boxes.overlap import pairwise_iou
 from resdet.config import DetConfig
@@ -18,28 +18,11 @@ PYRAMID = (
     "model.anchor_sizes=[8, 16, 32, 48, 64]",
     "model.pool_size=4",
 )
-MIXED = (
-    target((10, 8, 45, 40), labels=[1]),
-    target(),
-    target((4, 4, 20, 20), (30, 10, 70, 60), (40, 30, 60, 50), labels=[0, 2, 1]),
-)
-SIZES = ((96, 64), (70, 45), (90, 64))
 
 
 @pytest.mark.parametrize("words", [(), ("model.fpn.norm=true", "model.rpn_depth=2", "model.fpn.box_convs=1")], ids=str)
 def test_an_image_has_the_same_detections_alone_and_in_a_batch(words):
-    model = detector(*PYRAMID, *words)
-    images = batch(*MIXED, sizes=SIZES, height=64, width=128)
-    with torch.no_grad():
-        together = model.detect(images.images, images.sizes, score_threshold=0.2)
-        for i, found in enumerate(together):
-            one = alone(images, i)
-            (expected,) = model.detect(one.images, one.sizes, score_threshold=0.2)
-            assert len(expected) > 3
-            torch.testing.assert_close(found.boxes, expected.boxes, atol=5e-3, rtol=1e-4)
-            torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
-            assert torch.equal(found.labels, expected.labels)
-            assert (found.boxes[:, 2:] <= torch.tensor(images.sizes[i])).all()
+    check_alike_alone(detector(*PYRAMID, *words), batch(*MIXED, sizes=SIZES, height=64, width=128))
 
 
 def test_thin_regions_at_the_edge_are_the_same_alone_and_in_a_batch():

@@ -61,6 +61,20 @@ def alone(images, i):
     return ImageBatch(pixels, images.targets[i : i + 1], images.indices[i : i + 1], images.sizes[i : i + 1])
 
 
+def check_alike_alone(model, images):
+    """Each image has the same detections alone and in the batch."""
+    with torch.no_grad():
+        together = model.detect(images.images, images.sizes, score_threshold=0.2)
+        for i, found in enumerate(together):
+            one = alone(images, i)
+            (expected,) = model.detect(one.images, one.sizes, score_threshold=0.2)
+            assert len(expected) > 3
+            torch.testing.assert_close(found.boxes, expected.boxes, atol=5e-3, rtol=1e-4)
+            torch.testing.assert_close(found.scores, expected.scores, atol=1e-4, rtol=1e-4)
+            assert torch.equal(found.labels, expected.labels)
+            assert (found.boxes[:, 2:] <= torch.tensor(images.sizes[i])).all()
+
+
 def squares(side=96):
     """Three images of bright squares on dark noise, a class a colour; one holds two, one of another size."""
     places = [[(8, 12, 40, 44, 0)], [(48, 16, 88, 56, 1), (12, 52, 44, 84, 2)], [(24, 24, 56, 56, 2)]]

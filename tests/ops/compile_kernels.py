@@ -15,6 +15,7 @@ from triton.runtime.jit import JITFunction
 
 from resdet.ops.nms import triton as nms
 from resdet.ops.roi_align import triton as roi_align
+from resdet.ops.roi_align.sampling import Rule
 from resdet.ops.roi_pool import triton as roi_pool
 
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.int64: "i64", torch.int32: "i32", torch.int8: "i8"}
@@ -42,8 +43,9 @@ def main() -> None:
     JITFunction.run = compile_it
     rois = random_rois(2)
     features = distinct_map(130, torch.bfloat16).to(memory_format=torch.channels_last)
-    pooled = roi_align.forward(features, rois, 14, 16.0, 0, True, 2)
-    roi_align.backward(pooled, rois, features.shape, 14, 16.0, 0, True, 2, True)
+    rule = Rule(14, 16.0, 0, True, 2)
+    pooled = roi_align.forward(features, rois, rule)
+    roi_align.backward(pooled, rois, features.shape, rule, True)
     pooled = roi_pool.forward(features, rois, 14, 16.0)
     roi_pool.backward(pooled, features, rois, 16.0, True)
     nms.batched_nms(torch.rand(200, 4), torch.rand(200), torch.zeros(200, dtype=torch.int64), 0.5, None)

@@ -19,6 +19,7 @@ from regions_to_try import (
 
 from resdet.ops import roi_align, roi_pool
 from resdet.ops.roi_align import cpu as align_cpu
+from resdet.ops.roi_align.sampling import Rule
 from resdet.ops.roi_pool import cpu as pool_cpu
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -48,16 +49,16 @@ def unwritten_memory_shows(monkeypatch):
 
 def check_align(align, features, rois, size, rule) -> None:
     """Forward and backward in the features' own memory format; a rule is sampling, aligned and, if not 1, step."""
-    rule = rule if len(rule) == 3 else (*rule, 1)
-    expected = align_cpu.forward(features, rois, size, STRIDE, *rule)
+    rule = Rule(size, STRIDE, *rule)
+    expected = align_cpu.forward(features, rois, rule)
     channels_last = features.is_contiguous(memory_format=torch.channels_last)
     weight = some_weights(expected.shape, features.dtype)
-    slope = align_cpu.backward(weight, rois, features.shape, size, STRIDE, *rule, channels_last)
+    slope = align_cpu.backward(weight, rois, features.shape, rule, channels_last)
     rois = rois.to(DEVICE)
-    pooled = align.forward(features.to(DEVICE), rois, size, STRIDE, *rule)
+    pooled = align.forward(features.to(DEVICE), rois, rule)
     torch.testing.assert_close(pooled.cpu(), expected)
     assert pooled.stride() == expected.stride()
-    actual = align.backward(weight.to(DEVICE), rois, features.shape, size, STRIDE, *rule, channels_last)
+    actual = align.backward(weight.to(DEVICE), rois, features.shape, rule, channels_last)
     torch.testing.assert_close(actual.cpu(), slope)
     assert actual.stride() == slope.stride()
 
@@ -104,7 +105,7 @@ def test_unreadable_and_upside_down_regions(align, pool):
     check_align(align, distinct_map(2), rois, 1, (0, True))
     nowhere = distinct_map(2)
     nowhere[0] = float("nan")  # where an unreadable region would be read if it were
-    assert align.forward(nowhere.to(DEVICE), UNREADABLE[::3].to(DEVICE), 1, STRIDE, 0, True, 1).eq(0).all()
+    assert align.forward(nowhere.to(DEVICE), UNREADABLE[::3].to(DEVICE), Rule(1, STRIDE, 0, True)).eq(0).all()
     check_pool(pool, distinct_map(2), torch.cat((UNREADABLE[::3], UPSIDE_DOWN[:1])), 1)
 
 
@@ -139,7 +140,7 @@ def test_two_backward_runs_give_equal_bits(align, pool):
     count = 200 if DEVICE.type == "cuda" else 4
     features, rois = distinct_map(3).to(DEVICE), random_rois(count).to(DEVICE)
     weight = some_weights((count, 3, 1, 1)).to(DEVICE)
-    runs = [align.backward(weight, rois, features.shape, 1, STRIDE, 0, True, 1, False) for _ in range(2)]
+    runs = [align.backward(weight, rois, features.shape, Rule(1, STRIDE, 0, True), False) for _ in range(2)]
     assert torch.equal(*runs)
     runs = [pool.backward(weight, features, rois, STRIDE, False) for _ in range(2)]
     assert torch.equal(*runs)

@@ -2,7 +2,7 @@ import torch
 
 from resdet.boxes.anchors import anchor_grid, anchor_shapes
 from resdet.structures import Target
-from resdet.targets.assign import assign_anchors, pad_boxes
+from resdet.targets.assign import assign_anchors
 
 
 def target(*boxes) -> Target:
@@ -19,23 +19,8 @@ def assign(*targets, count=4, positive=0.7, negative=0.3):
     return assign_anchors(TILES, targets, count, positive, negative)
 
 
-def test_boxes_are_padded_with_zeros_that_are_not_present():
-    boxes, present = pad_boxes(
-        [target((1, 2, 3, 4)), target(), target((1, 1, 2, 2), (5, 6, 7, 8))], torch.device("cpu")
-    )
-    assert boxes.shape == (3, 2, 4)
-    assert present.tolist() == [[True, False], [False, False], [True, True]]
-    assert boxes[2].tolist() == [[1, 1, 2, 2], [5, 6, 7, 8]]
-    assert not boxes[1].any()
-
-
-def test_boxes_of_other_classes_and_ignored_ones_are_as_if_they_were_not_there():
-    corners = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [0, 0, 9, 9]])
-    mixed = Target(2, corners, torch.tensor([1, 2, 2]), torch.tensor([False, False, True]))
-    other = Target(0, corners[:1], torch.tensor([1]))
-    boxes, present = pad_boxes([mixed, other], torch.device("cpu"))
-    assert boxes.tolist() == [[[5, 6, 7, 8]], [[0, 0, 0, 0]]]
-    assert present.tolist() == [[True], [False]]
+def test_an_image_whose_boxes_are_of_other_classes_is_background():
+    other = Target(0, torch.tensor([[1.0, 2, 3, 4]]), torch.tensor([1]))
     assert assign(other).label.tolist() == [[0, 0, 0, 0]]
 
 

@@ -43,3 +43,21 @@ def test_a_box_is_covered_where_half_of_it_lies_in_what_is_ignored():
     boxes = [(2, 2, 4, 4), (8, 0, 12, 10), (9, 0, 12, 10), (0, 0, 20, 20)]
     found = objects.covers(torch.tensor(boxes, dtype=torch.float32))
     assert found.tolist() == [[True, True, False, False], [False] * 4]  # the second image's box is an object
+
+
+def test_boxes_are_padded_with_zeros_that_are_not_present():
+    found = pad_objects([target([(1, 2, 3, 4)]), target([]), target([(1, 1, 2, 2), (5, 6, 7, 8)])], torch.device("cpu"))
+    assert found.boxes.shape == (3, 2, 4)
+    assert found.present.tolist() == [[True, False], [False, False], [True, True]]
+    assert found.boxes[2].tolist() == [[1, 1, 2, 2], [5, 6, 7, 8]]
+    assert not found.boxes[1].any()
+
+
+def test_boxes_of_other_classes_are_as_if_they_were_not_there_where_only_the_own_one_learns():
+    corners = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8], [0, 0, 9, 9]])
+    mixed = Target(2, corners, torch.tensor([1, 2, 2]), torch.tensor([False, False, True]))
+    other = Target(0, corners[:1], torch.tensor([1]))
+    found = pad_objects([mixed, other], torch.device("cpu"), own_class=True)
+    assert found.boxes.tolist() == [[[5, 6, 7, 8], [0, 0, 9, 9]], [[0] * 4] * 2]
+    assert found.present.tolist() == [[True, False], [False, False]]
+    assert found.ignored.tolist() == [[False, True], [False, False]]

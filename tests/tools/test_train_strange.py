@@ -12,10 +12,11 @@ import torch
 from tiny_voc import draw, specs
 
 from resdet import cli
+from resdet.config import ClsConfig, DataConfig
 from resdet.data import loading
 from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
-from resdet.jobs import training
+from resdet.jobs import training_data
 
 MAINS = {task: tiny_set.main_of(f"train_{task}") for task in ("cls", "loc", "det")}
 DET = """
@@ -142,9 +143,9 @@ def test_a_label_without_a_class_is_found_before_the_first_step(monkeypatch, tmp
     classes = Classes(("a", "b"), ("a", "b"))
     good = Record("good.jpg", 1, [(0, 0, 5, 5)])
     sets = {"set:t": pack(tmp_path, classes, [good, row]), "set:v": pack(tmp_path, classes, [good])}
-    monkeypatch.setattr(training, "open_records", lambda spec, **_: sets[spec])
+    monkeypatch.setattr(training_data, "open_records", lambda spec, **_: sets[spec])
     with pytest.raises(InputError, match=f"^{said}$"):
-        training.open_data(training.ClsConfig(data=training.DataConfig(train="set:t", val="set:v")))
+        training_data.open_data(ClsConfig(data=DataConfig(train="set:t", val="set:v")))
 
 
 def test_a_loader_worker_that_is_killed_ends_training_with_a_line(folder, tmp_path, capsys, monkeypatch):

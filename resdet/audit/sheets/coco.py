@@ -135,18 +135,9 @@ def _corrected(
     """
     groups, _ = _grouped(content, file)
     images, kept = [], {}  # annotations by their place in the file
-    numbers: set[int] = set()
     stays: dict[str, int] = {}  # the id that each file's annotations get
-    for row in content["images"]:
-        place = f"{file}: image {told(row.get('id'))}"
+    for row, place, number, name in _first_of_each_id(content, file):
         correction = corrections.get(place)
-        try:
-            number, name, _ = _image(row, place)
-        except InputError:
-            continue
-        if number in numbers:
-            continue
-        numbers.add(number)
         if name not in stays:
             if correction and correction.leave_out:
                 continue
@@ -161,6 +152,20 @@ def _corrected(
             elif (box := correction.boxes[which]) is not None:
                 kept[at] = _with_box(annotation, box)
     return images, [kept[at] for at in sorted(kept)]
+
+
+def _first_of_each_id(content: dict[str, Any], file: Path) -> Iterator[tuple[dict[str, Any], str, int, str]]:
+    """The rows of images that can be used, each with its place, as its sheet has it, its id and its file's name."""
+    numbers: set[int] = set()
+    for row in content["images"]:
+        place = f"{file}: image {told(row.get('id'))}"
+        try:
+            number, name, _ = _image(row, place)
+        except InputError:
+            continue
+        if number not in numbers:
+            numbers.add(number)
+            yield row, place, number, name
 
 
 def _with_box(annotation: dict[str, Any], box: Box) -> dict[str, Any]:

@@ -67,12 +67,12 @@ def _rows(tree: Tree, names: list[str], without: bool, labels: dict[str, int]) -
             -1,
             [o.box for o in objects],
             _number(annotation, labels),
-            [o.difficult or is_a_line(o.box) for o in objects],
+            [o.difficult or _is_a_line(o.box) for o in objects],
             annotation.size or (0, 0),
         )
 
 
-def is_a_line(box: Box) -> bool:
+def _is_a_line(box: Box) -> bool:
     """Whether the first and the last pixel of an axis, which are both inside, are the same one."""
     return box[2] - box[0] <= 1 or box[3] - box[1] <= 1
 

@@ -18,11 +18,11 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float, most:
             continue
         kept.append(i)
         taken[group] = taken.get(group, 0) + 1
-        out = out | (groups == group) & (iou_with(boxes[i], boxes) > iou)
+        out = out | (groups == group) & (_iou_with(boxes[i], boxes) > iou)
     return torch.tensor(kept, dtype=torch.int64, device=boxes.device)
 
 
-def iou_with(box: Tensor, boxes: Tensor) -> Tensor:
+def _iou_with(box: Tensor, boxes: Tensor) -> Tensor:
     """IoU ``(N,)`` of one box with many.
 
     The arithmetic that all paths share, so that they agree to the last bit on which side of a threshold a pair is.

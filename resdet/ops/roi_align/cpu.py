@@ -20,42 +20,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from resdet.ops.regions import accumulator, as_map, as_pooled, empty_map, of_rows
-from resdet.ops.roi_align.sampling import axis_weights
+from resdet.ops.roi_align.sampling import Rule, axis_weights
 
 AT_ONCE = 2**20  # readings of a cell by a bin: tables of so many are made of them
 # numbers of bins in float32 that have half of its bits elsewhere: few stay in the cache, each part's map is added
 WIDENED_AT_ONCE, WIDENED_BACK_AT_ONCE = 2**20, 2**22
 
 
-def forward(
-    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
-) -> Tensor:
+def forward(features: Tensor, rois: Tensor, rule: Rule) -> Tensor:
     """See :func:`resdet.ops.roi_align`."""
     maps = features.permute(0, 2, 3, 1).to(accumulator(features)).contiguous()  # (B, H, W, C)
     cells = maps.flatten(0, 2)  # (B * H * W, C)
     shape = maps.shape[0], maps.shape[1], maps.shape[2]
-    many = _regions_at_once(features, size, step, WIDENED_AT_ONCE)
-    readings = _readings(rois, shape, size, stride, sampling, aligned, step, many)
+    many = _regions_at_once(features, rule.bins, WIDENED_AT_ONCE)
+    readings = _readings(rois, shape, rule, many)
     bins = (_sums(cells, read.cell, read.weight.to(maps.dtype), read.edges) for _, read in readings)
-    return as_pooled(bins, features, len(rois), -(-size // step))
+    return as_pooled(bins, features, len(rois), rule.bins)
 
 
-def backward(
-    gradient: Tensor,
-    rois: Tensor,
-    shape: Sequence[int],
-    size: int,
-    stride: float,
-    sampling: int,
-    aligned: bool,
-    step: int,
-    channels_last: bool,
-) -> Tensor:
+def backward(gradient: Tensor, rois: Tensor, shape: Sequence[int], rule: Rule, channels_last: bool) -> Tensor:
     """Gradient ``(B, C, H, W)`` of the features from that of the bins, ``(R, C, n, n)``."""
     held, (images, channels, height, width) = accumulator(gradient), shape
     total = gradient.new_zeros((0, channels), dtype=held)  # (B * H * W, C) from the first part on
-    many = _regions_at_once(gradient, size, step, WIDENED_BACK_AT_ONCE)
-    for some, read in _readings(rois, (images, height, width), size, stride, sampling, aligned, step, many):
+    many = _regions_at_once(gradient, rule.bins, WIDENED_BACK_AT_ONCE)
+    for some, read in _readings(rois, (images, height, width), rule, many):
         bins = gradient[some].permute(0, 2, 3, 1).to(held).flatten(0, 2)  # (bins, C)
         order = read.cell.argsort(stable=True)
         edges = _edges(torch.bincount(read.cell, minlength=images * height * width))
@@ -71,11 +59,11 @@ def _sums(rows: Tensor, index: Tensor, weight: Tensor, edges: Tensor) -> Tensor:
     return functional.embedding_bag(index, rows, edges, mode="sum", per_sample_weights=weight, include_last_offset=True)
 
 
-def _regions_at_once(tensor: Tensor, size: int, step: int, widened: int) -> int:
+def _regions_at_once(tensor: Tensor, bins: int, widened: int) -> int:
     """Of a map's or of bins' channels and type."""
     if tensor.dtype == accumulator(tensor):
         return sys.maxsize
-    return max(1, widened // max(1, tensor.shape[1] * (-(-size // step)) ** 2))
+    return max(1, widened // max(1, tensor.shape[1] * bins**2))
 
 
 class _Readings(NamedTuple):
@@ -87,19 +75,10 @@ class _Readings(NamedTuple):
     edges: Tensor  # (bins + 1,) int64: where each bin's readings begin, and where the last one's end
 
 
-def _readings(
-    rois: Tensor,
-    shape: tuple[int, int, int],
-    size: int,
-    stride: float,
-    sampling: int,
-    aligned: bool,
-    step: int,
-    many: int,
-) -> Iterator[tuple[slice, _Readings]]:
+def _readings(rois: Tensor, shape: tuple[int, int, int], rule: Rule, many: int) -> Iterator[tuple[slice, _Readings]]:
     """Of ``many`` regions at a time or as many as have no more than ``AT_ONCE`` together, of one at least."""
-    images, y, x = axis_weights(rois, shape, size, stride, sampling, aligned)
-    y, x = y[:, ::step], x[:, ::step]  # (R, n, H), (R, n, W)
+    images, y, x = axis_weights(rois, shape, rule)
+    y, x = y[:, :: rule.step], x[:, :: rule.step]  # (R, n, H), (R, n, W)
     (top, rows), (left, columns) = _support(y), _support(x)  # (R, n) each
     counts = rows[:, :, None] * columns[:, None, :]  # (R, n, n)
     for some in _parts(counts.sum((1, 2)).cumsum(0).tolist(), many):

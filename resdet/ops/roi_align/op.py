@@ -16,6 +16,7 @@ from torch import Tensor
 from resdet.ops.kernels import runs_triton
 from resdet.ops.regions import empty_map, empty_pooled, is_channels_last
 from resdet.ops.roi_align import cpu
+from resdet.ops.roi_align.sampling import Rule
 from resdet.tracing import is_traced
 
 
@@ -23,12 +24,13 @@ def forward(
     features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
 ) -> Tensor:
     """See :func:`resdet.ops.roi_align`; without a gradient."""
+    rule = Rule(size, stride, sampling, aligned, step)
     if runs_triton(features):
         from resdet.ops.roi_align import triton  # here, so that a CPU never imports Triton
 
-        return triton.forward(features, rois, size, stride, sampling, aligned, step)
+        return triton.forward(features, rois, rule)
     with torch.autocast(features.device.type, enabled=False):
-        return cpu.forward(features, rois, size, stride, sampling, aligned, step)
+        return cpu.forward(features, rois, rule)
 
 
 def backward(
@@ -43,12 +45,13 @@ def backward(
     channels_last: bool,
 ) -> Tensor:
     """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, n, n)``."""
+    rule = Rule(size, stride, sampling, aligned, step)
     if runs_triton(gradient):
         from resdet.ops.roi_align import triton
 
-        return triton.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
+        return triton.backward(gradient, rois, shape, rule, channels_last)
     with torch.autocast(gradient.device.type, enabled=False):
-        return cpu.backward(gradient, rois, shape, size, stride, sampling, aligned, step, channels_last)
+        return cpu.backward(gradient, rois, shape, rule, channels_last)
 
 
 def run(features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from resdet.ops.regions import accumulator
-from resdet.ops.roi_align.sampling import axis_weights
+from resdet.ops.roi_align.sampling import Rule, axis_weights
 
 
 def roi_align(
@@ -14,7 +14,7 @@ def roi_align(
 ) -> Tensor:
     """See :func:`resdet.ops.roi_align`; autograd goes through."""
     images, channels, height, width = features.shape
-    image, y, x = axis_weights(rois, (images, height, width), size, stride, sampling, aligned)
+    image, y, x = axis_weights(rois, (images, height, width), Rule(size, stride, sampling, aligned))
     held = accumulator(features)
     maps, y, x = features.to(held), y.to(held)[:, ::step], x.to(held)[:, ::step]
     pooled = [y[r] @ maps[image[r]] @ x[r].T for r in range(len(rois))]  # (C, n, n) each

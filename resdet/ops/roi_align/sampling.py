@@ -6,33 +6,50 @@ Bilinear interpolation is a product of two linear ones and a bin's samples form 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from resdet.ops.regions import in_cells
 
 
-def axis_weights(
-    rois: Tensor, shape: tuple[int, int, int], size: int, stride: float, sampling: int, aligned: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+class Rule(NamedTuple):
+    """What :func:`resdet.ops.roi_align` is asked for, beside a map and regions: each is said there."""
+
+    size: int
+    stride: float
+    sampling: int
+    aligned: bool
+    step: int = 1
+
+    @property
+    def bins(self) -> int:
+        """How many are computed along each side of a region."""
+        return -(-self.size // self.step)
+
+
+def axis_weights(rois: Tensor, shape: tuple[int, int, int], rule: Rule) -> tuple[Tensor, Tensor, Tensor]:
     """Both matrices of every region.
 
     Args:
         rois: ``(R, 5)`` in input pixels.
         shape: images of the batch, rows and columns of the map.
+        rule: its ``step`` is not looked at: the matrices are of every bin.
 
     Returns:
         the image of each region, ``(R,)`` int64; ``Wy`` ``(R, size, H)`` and ``Wx`` ``(R, size, W)``, zeros
         for a region that cannot be read.
     """
     images, height, width = shape
-    image, corners, usable = in_cells(rois, images, stride)
-    start = corners[:, :2] - (0.5 if aligned else 0.0)  # (R, 2), x and y
+    image, corners, usable = in_cells(rois, images, rule.stride)
+    start = corners[:, :2] - (0.5 if rule.aligned else 0.0)  # (R, 2), x and y
     length = corners[:, 2:] - corners[:, :2]
-    if not aligned:
+    if not rule.aligned:
         length = length.clamp(min=1)
     y, x = (
-        _one_axis(start[:, a], length[:, a], usable, size, extent, sampling) for a, extent in ((1, height), (0, width))
+        _one_axis(start[:, a], length[:, a], usable, rule.size, extent, rule.sampling)
+        for a, extent in ((1, height), (0, width))
     )
     return image, y, x
 

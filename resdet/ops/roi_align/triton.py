@@ -22,45 +22,34 @@ import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.kernels import device_of, power_of_two
-from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, load_region, nth_of, touching
+from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, held_in, load_region, nth_of, touching
 from resdet.ops.regions import empty_map, empty_pooled
+from resdet.ops.roi_align.sampling import Rule
 
 CHANNELS = 128  # a block, at most
 CELLS = 16  # neighbours in a row that are read, or in the backward pass written, at once
 LEAST = 16  # rows and columns of what Triton multiplies
 
 
-def forward(
-    features: Tensor, rois: Tensor, size: int, stride: float, sampling: int, aligned: bool, step: int
-) -> Tensor:
+def forward(features: Tensor, rois: Tensor, rule: Rule) -> Tensor:
     """See :func:`resdet.ops.roi_align`."""
     images, channels, height, width = features.shape
-    count = -(-size // step)
-    pooled = empty_pooled(features, rois, count)
+    pooled = empty_pooled(features, rois, rule.bins)
     if not pooled.numel():
         return pooled
     rois = as_kernels_read(rois)
     with device_of(features):
-        weights, _ = _weights(rois, features.shape, size, stride, sampling, aligned, step)
+        weights, _ = _weights(rois, features.shape, rule)
         block = _block(channels)
-        _forward[(len(rois) * count, triton.cdiv(channels, block))](
+        _forward[(len(rois) * rule.bins, triton.cdiv(channels, block))](
             features, rois, weights, pooled, images, channels, height, width, *features.stride(), *pooled.stride(),
-            1 / stride, size, step, count, aligned, _bins(count), CELLS, block, _held(features),
+            1 / rule.stride, rule.size, rule.step, rule.bins, rule.aligned, _bins(rule.bins), CELLS, block,
+            held_in(features),
         )  # fmt: skip
     return pooled
 
 
-def backward(
-    gradient: Tensor,
-    rois: Tensor,
-    shape: Sequence[int],
-    size: int,
-    stride: float,
-    sampling: int,
-    aligned: bool,
-    step: int,
-    channels_last: bool,
-) -> Tensor:
+def backward(gradient: Tensor, rois: Tensor, shape: Sequence[int], rule: Rule, channels_last: bool) -> Tensor:
     """Gradient of the features, ``shape`` ``(B, C, H, W)``, from that of the bins ``(R, C, n, n)``."""
     images, channels, height, width = shape
     found = empty_map(gradient, shape, channels_last)
@@ -68,12 +57,12 @@ def backward(
         return found
     rois = as_kernels_read(rois)
     with device_of(gradient):
-        weights, extents = _weights(rois, shape, size, stride, sampling, aligned, step)
+        weights, extents = _weights(rois, shape, rule)
         block, stretches = _block(channels), triton.cdiv(width, CELLS)
         _backward[(images * height * stretches, triton.cdiv(channels, block))](
             gradient, weights, extents, found, len(rois), channels, height, width, stretches,
             *gradient.stride(), *found.stride(), gradient.shape[2], _bins(gradient.shape[2]), CELLS, block, LOOKED_AT,
-            _held(gradient),
+            held_in(gradient),
         )  # fmt: skip
     return found
 
@@ -86,23 +75,16 @@ def _bins(count: int) -> int:
     return max(LEAST, power_of_two(count))
 
 
-def _held(features: Tensor) -> tl.dtype:
-    return tl.float64 if features.dtype == torch.float64 else tl.float32
-
-
-def _weights(
-    rois: Tensor, shape: Sequence[int], size: int, stride: float, sampling: int, aligned: bool, step: int
-) -> tuple[Tensor, Tensor]:
+def _weights(rois: Tensor, shape: Sequence[int], rule: Rule) -> tuple[Tensor, Tensor]:
     """``(R, n, H + W)`` float32: what each row, then each column, of the map adds to each bin; and ``(5, R)`` int32
     of :func:`resdet.ops.region_kernel.touching`."""
     images, _, height, width = shape
-    count = -(-size // step)
-    weights = torch.empty(len(rois), count, height + width, device=rois.device)
+    weights = torch.empty(len(rois), rule.bins, height + width, device=rois.device)
     extents = torch.empty(5, len(rois), dtype=torch.int32, device=rois.device)
     if len(rois):
         _axis_weights[(len(rois), 2)](
-            rois, weights, extents, len(rois), images, height, width, 1 / stride, size, step, count, sampling, aligned,
-            power_of_two(count), 32,
+            rois, weights, extents, len(rois), images, height, width, 1 / rule.stride, rule.size, rule.step, rule.bins,
+            rule.sampling, rule.aligned, power_of_two(rule.bins), 32,
             enable_fp_fusion=False,  # on which side of the map's edge a sample lies is as on the CPU, to the last bit
         )  # fmt: skip
     return weights, extents

@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.kernels import device_of, power_of_two
-from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, load_region, nth_of, touching
+from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, held_in, load_region, nth_of, touching
 from resdet.ops.regions import empty_map, empty_pooled
 
 CHANNELS = 128  # a block, at most
@@ -49,13 +49,9 @@ def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, ch
         _backward[(images * height * stretches, triton.cdiv(channels, block))](
             gradient, maxima, rois, extents, found, len(rois), images, channels, height, width, stretches,
             *gradient.stride(), *maxima.stride(), *found.stride(), 1 / stride, size, power_of_two(size), CELLS, block,
-            LOOKED_AT, _held(features), enable_fp_fusion=False,
+            LOOKED_AT, held_in(features), enable_fp_fusion=False,
         )  # fmt: skip
     return found
-
-
-def _held(features: Tensor) -> tl.dtype:
-    return tl.float64 if features.dtype == torch.float64 else tl.float32
 
 
 def _launch_maxima(features: Tensor, rois: Tensor, pooled: Tensor, extents: Tensor | None, stride: float) -> None:
@@ -69,7 +65,7 @@ def _launch_maxima(features: Tensor, rois: Tensor, pooled: Tensor, extents: Tens
             _maxima[(len(rois) * size, triton.cdiv(channels, block))](
                 features, rois, pooled, rois if extents is None else extents, len(rois), images, channels,
                 height, width, *features.stride(), *pooled.stride(), 1 / stride, size, power_of_two(size), block,
-                extents is not None, _held(features),
+                extents is not None, held_in(features),
                 enable_fp_fusion=False,  # bins' edges are as on the CPU
             )  # fmt: skip
 

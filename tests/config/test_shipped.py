@@ -1,3 +1,5 @@
+"""The files in `configs/`: what each says of itself is so, and its networks can be built."""
+
 import re
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, load_conf
 from resdet.engine.distributed import Process
 from resdet.engine.schedule import LearningRate
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 KINDS = {"cls": ClsConfig, "loc": LocConfig, "rcnn": RCNNConfig, "det": DetConfig}
 SHIPPED = sorted(CONFIGS.rglob("*.y*ml"))
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resdet.data.loading import Batches, ViewedImage, ViewedImages, in_order, view_loader
+from resdet.data.loading import Batches, in_order
+from resdet.data.viewed_images import ViewedImage, ViewedImages, view_loader
 from resdet.engine import distributed
 from resdet.engine.distributed import Process
 from resdet.progress import follow

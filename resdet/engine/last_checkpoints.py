@@ -18,7 +18,7 @@ from resdet.errors import InputError, UsageError
 LAST, BEFORE = "last.pt", "before-last.pt"
 
 
-def holds_run(folder: Path) -> bool:
+def _holds_run(folder: Path) -> bool:
     """Whether a run has saved anything there that can be gone on from."""
     return any((folder / name).exists() for name in (LAST, BEFORE))
 
@@ -29,7 +29,7 @@ def check_free(folder: Path, resume: bool) -> None:
     Raises:
         UsageError: the folder holds one, and it is not to be resumed.
     """
-    if holds_run(folder) and not resume:
+    if _holds_run(folder) and not resume:
         raise UsageError(f"{folder} holds a run already: --resume continues it, --out names another folder")
 
 
