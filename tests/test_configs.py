@@ -34,6 +34,32 @@ def test_every_shipped_config_shows_its_command(file):
     )
 
 
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.relative_to(CONFIGS).as_posix())
+def test_every_shipped_config_is_to_be_found_from_the_readme_or_the_demo(file):
+    found = "".join((CONFIGS.parent / name).read_text(encoding="utf-8") for name in ("README.md", "Makefile"))
+    assert f"{file.parent.name}/{file.name}" in found or f"`{file.name}`" in found
+
+
+def rows_of_the_paper():
+    """Of each row of README's table, its config and the settings that it names."""
+    text = (CONFIGS.parent / "README.md").read_text(encoding="utf-8").partition("## The paper's rows\n")[2]
+    for line in text.partition("\n## ")[0].splitlines():
+        if found := re.match(r"\| (.*) \| `(\w+/\w+\.yaml)` \| (.*) \|$", line):
+            words = re.findall(r"`([a-z_.]+=[^`]*)`", found[3])
+            yield pytest.param(found[2], [word.replace('"', "") for word in words], id=found[1])
+
+
+@pytest.mark.parametrize(("config", "words"), list(rows_of_the_paper()))
+def test_a_row_of_the_paper_is_trained_with_the_words_that_the_readme_names(config, words):
+    kind = KINDS[config.partition("/")[0]]
+    assert all(load_config(kind, CONFIGS / config, [word]) != load_config(kind, CONFIGS / config) for word in words)
+
+
+def test_all_tables_of_the_paper_that_we_can_train_have_rows():
+    tables = " ".join(row.id for row in rows_of_the_paper())
+    assert {int(number) for number in re.findall(r"\b\d+\b", tables) if int(number) < 15} == set(range(2, 15))
+
+
 def header_of(file):
     return "".join(line for line in file.read_text().splitlines(keepends=True) if line.startswith("#"))
 
