@@ -11,7 +11,9 @@ from resdet.data.records import Classes
 from resdet.engine.distributed import Process
 from resdet.jobs import detection_training
 from resdet.settings import override
+from resdet.structures import ImageBatch, Target
 
+NOTHING = Target(-1, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 ONCE_A_REGION = ("backbone.layer4.", "head.")
 
 
@@ -29,6 +31,13 @@ def same(first, second, *parts):
     return bool(names) and all(torch.equal(first[name], second[name]) for name in names)
 
 
+def of(*words):
+    """A training of two classes; the second process of two, as the first would copy files at the end."""
+    config = override(DetConfig, {}, (*TINY, "model.schedule=alternating", *words), "test")
+    data = SimpleNamespace(train=SimpleNamespace(classes=Classes(("ant", "bee"), ("ant", "bee"))))
+    return detection_training.Training(config, data, Process(1, 2, torch.device("cpu")), Path("nowhere"), False)
+
+
 def four_steps(monkeypatch):
     """Of each step: the weights before and after, what learnt, and the weights of what proposed."""
     steps = []
@@ -42,10 +51,7 @@ def four_steps(monkeypatch):
         steps.append(SimpleNamespace(before=before, after=state_of(model), learns=learns, proposer=proposed))
 
     monkeypatch.setattr(detection_training.Training, "train", train)
-    config = override(DetConfig, {}, (*TINY, "model.schedule=alternating"), "test")
-    data = SimpleNamespace(train=SimpleNamespace(classes=Classes(("ant", "bee"), ("ant", "bee"))))
-    other = Process(1, 2, torch.device("cpu"))  # the first process would copy files at the end
-    detection_training._alternate(detection_training.Training(config, data, other, Path("nowhere"), False))
+    detection_training._alternate(of())
     return steps
 
 
@@ -64,3 +70,14 @@ def test_the_rpn_goes_on_on_the_detectors_convolutions_and_then_the_detector_on_
     assert same(fourth.before, third.after, "shared", "rpn", "region")
     assert (third.learns, fourth.learns) == ({"rpn"}, {"region"})
     assert third.proposer is fourth.proposer is None  # each has an RPN of its own by then
+
+
+def test_a_detector_learns_from_as_many_proposals_as_training_has_and_not_testing():
+    training = of("model.pre_nms=30", "model.proposals=20", "model.proposal_nms=1", "model.min_side=0")
+    proposer = training.new_detector().eval()
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    batch = ImageBatch(images, (NOTHING, NOTHING), (0, 1), ((64, 64), (64, 64)))
+    assert proposer.proposals.kept == 10
+    (found,) = training._proposals_of(proposer)([batch])
+    assert [len(boxes) for boxes in found.proposals] == [20, 20]
+    assert found.images is batch.images
