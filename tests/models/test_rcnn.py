@@ -142,8 +142,8 @@ def test_it_learns_a_batch_by_heart(class_loss):
     assert model.backbone.fc.weight.grad is None
 
 
-def smooth(x):
-    return 0.5 * x**2 if abs(x) < 1 else abs(x) - 0.5
+def smooth(x, beta):
+    return 0.5 * x**2 / beta if abs(x) < beta else abs(x) - 0.5 * beta
 
 
 def region_deltas(box, crop):
@@ -157,7 +157,8 @@ def region_deltas(box, crop):
 @pytest.mark.parametrize("class_loss", ["true", "all"])
 def test_losses_are_those_of_the_slow_computation(class_loss):
     # more places than there are proposals: all are drawn, whatever chance says
-    model = make(class_loss=class_loss, crops_per_image=20, object_share=0.5, object_weight=2, box_weight=3).eval()
+    weights = {"object_weight": 2, "box_weight": 3, "box_beta": 0.4}
+    model = make(class_loss=class_loss, crops_per_image=20, object_share=0.5, **weights).eval()
     torch.nn.init.normal_(model.siblings.reg.weight, std=0.05)
     images = batch()
     object_losses, box_losses = [], []
@@ -174,10 +175,28 @@ def test_losses_are_those_of_the_slow_computation(class_loss):
             object_losses.append(float(each.sum() if class_loss == "all" else each[own]))
             if label == 1:
                 far = deltas[own].numpy() - region_deltas(wanted.tolist(), box.tolist())
-                box_losses.append(np.mean([smooth(x) for x in far]))
+                box_losses.append(np.mean([smooth(x, 0.4) for x in far]))
     assert (len(object_losses), len(box_losses)) == (20, 12)  # of each image the true box and two near it; two far
     assert found["object"].item() == pytest.approx(2 * np.mean(object_losses), rel=1e-4)
     assert found["box"].item() == pytest.approx(3 * np.mean(box_losses), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("how", "objects", "background"),
+    [
+        ({}, 12, 8),  # each image's true box, and two that overlap it by 0.82 and 0.8; two far away
+        ({"foreground_iou": 0.81}, 8, 8),  # one of these is neither
+        ({"foreground_iou": 0.81, "background_iou": (0.0, 0.81)}, 8, 12),
+        ({"background_iou": (0.02, 0.5)}, 12, 2),  # six of those far away overlap it by less
+        ({"object_share": 0.1}, 8, 8),  # of 80 places
+        ({"crops_per_image": 2, "object_share": 0.5}, 4, 4),
+    ],
+    ids=str,
+)
+def test_crops_are_drawn_by_the_settings(how, objects, background):
+    model = make(**{"crops_per_image": 20, "object_share": 0.5} | how)
+    label = model._sample(batch(), torch.device("cpu")).label
+    assert [int((label == kind).sum()) for kind in (1, 0)] == [objects, background]
 
 
 def test_a_batch_whose_images_have_neither_proposals_nor_objects_has_losses_of_0():

@@ -1,4 +1,4 @@
-"""Anchors that cross an image's edge are not learnt from (Faster R-CNN, Sec. 3.1.3)."""
+"""Which anchors and regions a detector learns from: none across an image's edge, and by its settings."""
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from resdet.models.detector_loss import DetectorLoss
 from resdet.structures import Target
 from resdet.targets.objects import pad_objects
 
+OBJECT = Target(-1, torch.tensor([[100.0, 100.0, 300.0, 300.0]]), torch.zeros(1, dtype=torch.int64))
 SIZES = torch.tensor([[1000.0, 600.0], [600.0, 600.0]])
 
 
@@ -25,14 +26,32 @@ def usable(monkeypatch):
     monkeypatch.setattr(detector_loss, "assign_rpn", spy)
 
     def of(loss, anchors):
-        box = torch.tensor([[100.0, 100.0, 300.0, 300.0]])
-        targets = [Target(-1, box, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.bool))] * len(SIZES)
         every, shape = anchors.expand(len(SIZES), -1, -1), (len(SIZES), len(anchors))
-        objects = pad_objects(targets, anchors.device)
+        objects = pad_objects([OBJECT] * len(SIZES), anchors.device)
         loss.of_anchors(torch.zeros(shape), torch.zeros(*shape, 4), every, torch.ones(shape) > 0, SIZES, objects)
         return seen.pop()
 
     return of
+
+
+def test_what_is_drawn_is_drawn_by_the_settings(monkeypatch):
+    told = []
+    for name in ("assign_rpn", "sample_regions"):
+        real = getattr(detector_loss, name)
+        monkeypatch.setattr(
+            detector_loss, name, lambda *args, real=real, **options: told.append(options) or real(*args, **options)
+        )
+    how = {"anchors_per_image": 10, "anchor_positive": 0.4, "positive_iou": 0.6, "negative_iou": 0.2}
+    how |= {"regions_per_image": 5, "region_positive": 0.3, "foreground_iou": 0.55, "background_iou": (0.1, 0.45)}
+    loss, boxes = DetectorLoss(**how), torch.tensor([[[0.0, 0, 9, 9]]])
+    objects = pad_objects([OBJECT], boxes.device)
+    there = torch.ones(1, 1) > 0
+    loss.of_anchors(torch.zeros(1, 1), torch.zeros(1, 1, 4), boxes, there, SIZES[:1], objects)
+    loss.sample(boxes, there, objects, 3)
+    assert told == [
+        {"count": 10, "share": 0.4, "positive": 0.6, "negative": 0.2},
+        {"classes": 3, "count": 5, "share": 0.3, "foreground": 0.55, "background": (0.1, 0.45)},
+    ]
 
 
 def test_an_anchor_that_ends_at_the_edge_is_learnt_from_and_one_a_pixel_further_is_not(usable):
