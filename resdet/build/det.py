@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from torch import nn
 
 from resdet.backbones import ResNet
 from resdet.backbones.weights import load_into
 from resdet.build.backbone import build_backbone
-from resdet.build.first_weights import FirstWeights, check_architecture, load_backbone, read_whole_model, renormalise
+from resdet.build.first_weights import (
+    FirstWeights,
+    check_architecture,
+    check_heads,
+    load_backbone,
+    read_whole_model,
+    renormalise,
+)
 from resdet.config import DetConfig, DetectorConfig, from_dict
 from resdet.data.records import Classes
 from resdet.errors import UsageError
@@ -78,7 +85,7 @@ def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> No
     A backbone's own classifier is left out, and a detector's siblings are where it was trained on other classes.
 
     Raises:
-        UsageError: both are named, or they are of a backbone of another architecture.
+        UsageError: both are named, or they are of a backbone or heads of another architecture.
         InputError: a file is missing, damaged, of another kind or of another shape.
     """
     how = config.model
@@ -88,8 +95,11 @@ def start_detector(model: FasterRCNN, config: DetConfig, classes: Classes) -> No
     if how.backbone.weights:
         raise UsageError("model.weights is a whole detector: leave model.backbone.weights out")
     found = _detector_weights(how)
-    of_classes = ("head.cls.", "head.reg.")
-    load_into(model, found.state, source=how.weights, skip=() if found.class_ids == classes.ids else of_classes)
+    same = found.class_ids == classes.ids
+    siblings = ("context", "unused_outputs") if same else ()  # new where the classes are
+    pyramid = ("pool_size", *(f"fpn.{f.name}" for f in fields(how.fpn))) if how.neck == "fpn" else ()
+    check_heads(how.weights, found.model, how, ("neck", "rpn_channels", "rpn_depth", *pyramid, *siblings))
+    load_into(model, found.state, source=how.weights, skip=() if same else ("head.cls.", "head.reg."))
     renormalise(model.backbone, found, config.data)
 
 
@@ -99,7 +109,7 @@ def _detector_weights(how: DetectorConfig) -> FirstWeights:
         theirs = from_dict(DetConfig, dict(found.settings), how.weights)
         # their width is not told: shapes tell it
         check_architecture(how.weights, replace(theirs.model.backbone, width=how.backbone.width), how.backbone)
-        return FirstWeights(found.state, found.classes.ids, (theirs.data.mean, theirs.data.std))
+        return FirstWeights(found.state, found.classes.ids, (theirs.data.mean, theirs.data.std), theirs.model)
     return read_whole_model(how.weights, "det", how.backbone)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from resdet.backbones.weights import backbone_of, load_into, read_state
 from resdet.build.backbone import shortcut_of
-from resdet.config import SCHEMAS, BackboneConfig, DataConfig, DetDataConfig, from_dict
+from resdet.config import SCHEMAS, BackboneConfig, DataConfig, DetDataConfig, DetectorConfig, LocalizerConfig, from_dict
 from resdet.data import pixel_mean
 from resdet.data.lists import imagenet_wnids
 from resdet.data.records import Classes
@@ -29,6 +32,7 @@ class FirstWeights:
     state: dict[str, Tensor]
     class_ids: tuple[str, ...] = ()  # that its classifier tells apart; empty: not said
     normalised: tuple[Colors, Colors] | None = None  # mean and deviation of its images; None: not said
+    model: Any = None  # the settings `model.*` that it was trained with; None: not said
 
 
 def load_backbone(
@@ -102,6 +106,36 @@ def check_architecture(source: str, theirs: BackboneConfig, ours: BackboneConfig
             )
 
 
+def check_heads(
+    source: str, theirs: LocalizerConfig | DetectorConfig, ours: LocalizerConfig | DetectorConfig, names: Sequence[str]
+) -> None:
+    """Refuse the heads of other settings, before their keys say that they do not fit, and not why.
+
+    Anchors may have other sizes and ratios than they were learnt with, which training makes up for: not another number.
+
+    Args:
+        names: the settings ``model.*`` that must be equal.
+
+    Raises:
+        UsageError: the first setting that differs, with both values.
+    """
+    names = list(names)
+    counts = [len(how.anchor_sizes) * len(how.anchor_ratios) for how in (theirs, ours)]
+    if counts[0] != counts[1]:
+        names += [n for n in ("anchor_sizes", "anchor_ratios") if len(getattr(theirs, n)) != len(getattr(ours, n))]
+    for name in names:
+        there, here = map(attrgetter(name), (theirs, ours))
+        if there != here:
+            raise UsageError(f"{source}: weights with model.{name}={_word(there)}, the settings have {_word(here)}")
+
+
+def _word(value: Any) -> str:
+    """A setting's value as a command line has it."""
+    if isinstance(value, tuple):
+        return f"[{','.join(f'{number:g}' for number in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def renormalise(backbone: nn.Module, found: FirstWeights, data: DataConfig | DetDataConfig) -> None:
     """Re-express a backbone that has taken ``found`` for images normalised as ``data`` says.
 
@@ -145,7 +179,7 @@ def _of_ours(saved: Checkpoint, source: str, how: BackboneConfig) -> FirstWeight
         if pixelwise.ndim != 3 or len(pixelwise) != 3:
             raise InputError(f"{source}: mean: wanted (3, height, width), got {tuple(pixelwise.shape)}")
         mean = _average(pixelwise)
-    return FirstWeights(saved.model, tuple(saved.class_ids), (mean, config.data.std))
+    return FirstWeights(saved.model, tuple(saved.class_ids), (mean, config.data.std), config.model)
 
 
 def _average(mean: Tensor) -> Colors:

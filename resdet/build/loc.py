@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resdet.backbones.weights import load_into
 from resdet.build.backbone import build_backbone
-from resdet.build.first_weights import load_backbone, read_whole_model, renormalise
+from resdet.build.first_weights import check_heads, load_backbone, read_whole_model, renormalise
 from resdet.config import LocConfig
 from resdet.data.records import Classes
 from resdet.errors import UsageError
@@ -71,7 +71,7 @@ def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) ->
     Of a localizer that was trained on other classes, its classifier and siblings are left out.
 
     Raises:
-        UsageError: both are named, or they are of a backbone of another architecture.
+        UsageError: both are named, or they are of a backbone or heads of another architecture.
         InputError: a file is missing, damaged, of another kind or of another shape.
     """
     how = config.model
@@ -81,6 +81,7 @@ def start_localizer(model: AnyLocalizer, config: LocConfig, classes: Classes) ->
     if how.backbone.weights:
         raise UsageError("model.weights is a whole localizer: leave model.backbone.weights out")
     found = read_whole_model(how.weights, "loc", how.backbone)
+    check_heads(how.weights, found.model, how, ("method", "feature", "neck", "bins"))
     of_classes = ("backbone.fc.", "rpn.cls.", "rpn.reg.", "head.reg.")
     load_into(model, found.state, source=how.weights, skip=() if found.class_ids == classes.ids else of_classes)
     renormalise(model.backbone, found, config.data)

@@ -119,7 +119,7 @@ def test_voting_is_for_dense_testing_unless_it_is_asked_for() -> None:
 
     assert vote() is None
     assert vote("test.protocol=dense") == 0.5
-    assert vote("test.voting=always") == 0.5
+    assert vote("test.voting=always") == vote("test.voting=greedy") == 0.5
     assert vote("test.protocol=dense", "test.voting=never") is None
 
 

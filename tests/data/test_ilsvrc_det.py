@@ -96,6 +96,12 @@ def test_train_is_what_each_class_has_complete_an_image_once(tree):
     assert rows(read(tree, "train")) == [BOTH, PLANE]
 
 
+def test_train_leaves_out_what_is_boxed_in_part_or_shows_the_class_nowhere(tmp_path):
+    put_train(tmp_path, {5: "a/1 0\na/2 1\na/3 -1\n"})
+    assert read(tmp_path, "train").names() == ["2"]
+    assert read(tmp_path, "train_all").names() == ["1", "2", "3"]
+
+
 def test_train_all_is_every_listed_image_once(tree):
     records = read(tree, "train_all")
     assert rows(records) == [

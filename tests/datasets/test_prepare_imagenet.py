@@ -97,6 +97,7 @@ def test_without_all_of_it_the_exit_is_1_and_says_what_is_missing(plain, tmp_pat
     said = capsys.readouterr().err.splitlines()
     assert f"incomplete: train: wanted 732 to 1300 images of {TENCH}, there are 2" in said
     assert any("no images of 998 classes" in line for line in said)
+    assert "incomplete: train: wanted 1281167 images, there are 3" in said
     assert said[-1].endswith("--allow-incomplete takes it as it is")
     assert len(said) == 6
 

@@ -104,6 +104,8 @@ def test_where_the_true_classs_box_is_known_it_is_what_counts():
     outcomes = loc_outcomes(LocPredictions(labels, boxes, of_class), records)
     np.testing.assert_allclose(outcomes.iou[:, [0, 5]], [[1, 0.5], [1, 0.1], [1, 1]])
     assert np.isnan(outcomes.iou[:, 1:5]).all()
+    first = loc_outcomes(LocPredictions(0 * labels, boxes, of_class), records)  # a guess of label 0 is no missing one
+    np.testing.assert_array_equal(first.iou, outcomes.iou)
     assert worst_images(outcomes, records, np.zeros(3, bool)).tolist() == [1, 0, 2]
     found = loc_breakdown(outcomes, records, np.zeros(3, bool))["per_class"]["n0"]
     assert found["gt_class_loc_error"] == pytest.approx(100 / 3)

@@ -7,6 +7,7 @@ from painted import Painted, detected, painted, viewed
 from resdet.boxes.overlap import pairwise_iou
 from resdet.data.viewed_images import ViewedImage
 from resdet.inference.det import DetProtocol, detect
+from resdet.inference.refine import refined
 from resdet.structures import View
 
 PLAIN = DetProtocol(shorter=40, longer=80, multiple=1)
@@ -142,6 +143,19 @@ def test_top_pools_one_box_a_region_and_each_one_for_every_probable_class():
         assert [found.labels.tolist().count(label) for label in (0, 1)] == [2, 2], "two answers for each class"
     assert len(regions["top"]) == 1
     assert len(regions["each"]) == 2
+
+
+def test_top_is_the_most_probable_class_also_where_background_is_more_probable():
+    boxes = torch.arange(24.0).view(2, 3, 4)  # of two regions and three classes
+    probabilities = torch.tensor([[0.1, 0.2, 0.0, 0.7], [0.3, 0.1, 0.2, 0.4]])
+    asked = []
+
+    def answer(given):
+        asked.extend(given)
+        return [(torch.zeros(2, 4), torch.zeros(2, 3, 4))]
+
+    refined(answer, [(probabilities, boxes)], "top", 0.05)
+    torch.testing.assert_close(asked, [torch.stack((boxes[0, 1], boxes[1, 0]))])
 
 
 def test_each_asks_a_box_about_its_own_class_alone():

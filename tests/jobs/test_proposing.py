@@ -11,6 +11,7 @@ from resdet.data.records import Classes, Record, pack
 from resdet.engine import checkpoint
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
+from resdet.inference.rcnn import Proposing
 from resdet.jobs.proposing import open_proposer, write_proposals
 
 WORDS = (
@@ -28,10 +29,12 @@ def test_it_looks_as_the_rcnns_settings_say_at_its_own_scales_and_is_opened_once
     checkpoint.save(tmp_path / "loc.pt", Checkpoint("loc", to_dict(config), ("a", "b"), ("a", "b"), 1, state))
     opened, load = [], checkpoint.load
     monkeypatch.setattr(checkpoint, "load", lambda file: opened.append(file) or load(file))
-    words = (f"proposals.weights={tmp_path / 'loc.pt'}", f"proposals.protocol={protocol}")
+    words = [f"proposals.weights={tmp_path / 'loc.pt'}", f"proposals.protocol={protocol}"]
+    words += ["proposals.kept=30", "proposals.nms_iou=0.8", "proposals.min_side=5"]
     proposer = open_proposer(override(RCNNConfig, {}, words, "test"), Process(0, 1, torch.device("cpu")))
     assert [(view.width, view.height) for view in proposer.protocol.views(200, 100)] == sizes
     assert opened == [tmp_path / "loc.pt"]
+    assert proposer.rule == Proposing(kept=30, nms_iou=0.8, min_side=5)
 
 
 def test_a_localizer_that_overflows_proposes_nothing_and_says_on_which_image(tmp_path):

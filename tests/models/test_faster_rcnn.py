@@ -94,7 +94,7 @@ def slow_losses(model, images, drawn):
 )
 def test_losses_are_those_of_the_slow_computation(words, drawn):
     weights = ("model.object_weight=2", "model.proposal_weight=3", "model.class_weight=0.5", "model.box_weight=4")
-    model = detector(*words, *weights)
+    model = detector(*words, *weights, "model.proposal_beta=0.3", "model.box_beta=0.6")
     images = batch(*MIXED, sizes=SIZES)
     with torch.no_grad():
         found = model(images)

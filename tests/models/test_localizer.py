@@ -103,6 +103,20 @@ def drawn(monkeypatch) -> list[assign.AnchorSample]:
     return found
 
 
+def test_anchors_are_drawn_as_many_and_by_the_overlaps_that_were_asked_for():
+    images = batch(*MIXED)
+    drawn = []
+    for how in ((8, 0.7, 0.3), (12, 0.4, 0.1)):
+        model = localizer(**dict(zip(("anchors_per_image", "positive_iou", "negative_iou"), how, strict=True)))
+        anchors = model.anchors(model.features(images.images)["conv5"])
+        torch.manual_seed(1)
+        found = model._sample(anchors, images)
+        torch.manual_seed(1)
+        torch.testing.assert_close(found.label, assign.assign_anchors(anchors, images.targets, *how).label)
+        drawn.append((found.label.shape[1], int((found.label == 1).sum())))
+    assert drawn[0][0] == 8 and drawn[1][0] == 12 and drawn[0][1] < drawn[1][1]
+
+
 @pytest.mark.parametrize("class_loss", ["true", "all"])
 @pytest.mark.parametrize(
     ("feature", "dilate", "stem"),
@@ -110,9 +124,8 @@ def drawn(monkeypatch) -> list[assign.AnchorSample]:
     ids=["conv5", "conv4", "dilated conv5"],
 )
 def test_losses_are_those_of_the_slow_computation(feature, dilate, stem, class_loss, drawn):
-    model = localizer(
-        feature, dilate=dilate, stem=stem, class_loss=class_loss, object_weight=2.0, box_weight=0.5, class_weight=3.0
-    )
+    weights = {"object_weight": 2.0, "box_weight": 0.5, "class_weight": 3.0, "box_beta": 0.3}
+    model = localizer(feature, dilate=dilate, stem=stem, class_loss=class_loss, **weights)
     images = batch(*MIXED)
     found = model(images)
     assert set(found) == LOSSES

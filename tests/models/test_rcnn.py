@@ -142,6 +142,63 @@ def test_it_learns_a_batch_by_heart(class_loss):
     assert model.backbone.fc.weight.grad is None
 
 
+def smooth(x, beta):
+    return 0.5 * x**2 / beta if abs(x) < beta else abs(x) - 0.5 * beta
+
+
+def region_deltas(box, crop):
+    """Fast R-CNN's four numbers, in units of 0.1 and 0.2."""
+    (x1, y1, x2, y2), (a1, b1, a2, b2) = box, crop
+    w, h, wa, ha = x2 - x1, y2 - y1, a2 - a1, b2 - b1
+    move = ((x1 + x2 - a1 - a2) / 2 / wa / 0.1, (y1 + y2 - b1 - b2) / 2 / ha / 0.1)
+    return (*move, np.log(w / wa) / 0.2, np.log(h / ha) / 0.2)
+
+
+@pytest.mark.parametrize("class_loss", ["true", "all"])
+def test_losses_are_those_of_the_slow_computation(class_loss):
+    # more places than there are proposals: all are drawn, whatever chance says
+    weights = {"object_weight": 2, "box_weight": 3, "box_beta": 0.4}
+    model = make(class_loss=class_loss, crops_per_image=20, object_share=0.5, **weights).eval()
+    torch.nn.init.normal_(model.siblings.reg.weight, std=0.05)
+    images = batch()
+    object_losses, box_losses = [], []
+    with torch.no_grad():
+        found = model(images)
+        sample = model._sample(images, torch.device("cpu"))
+        pixels = model.pixels(images.images, images.full_sizes)
+        for image, box, label, wanted in zip(sample.image, sample.boxes, sample.label, sample.wanted, strict=True):
+            crop = model.crops(pixels, torch.cat((image[None].float(), box))[None])
+            logits, deltas = (said[0] for said in model.siblings.all_classes(model.vectors(crop)))
+            own = images.targets[int(image)].label
+            sure = torch.where(torch.arange(3) == own, label, 0)  # what each output should say
+            each = -(sure * logits.sigmoid().log() + (1 - sure) * (1 - logits.sigmoid()).log())
+            object_losses.append(float(each.sum() if class_loss == "all" else each[own]))
+            if label == 1:
+                far = deltas[own].numpy() - region_deltas(wanted.tolist(), box.tolist())
+                box_losses.append(np.mean([smooth(x, 0.4) for x in far]))
+    assert (len(object_losses), len(box_losses)) == (20, 12)  # of each image the true box and two near it; two far
+    assert found["object"].item() == pytest.approx(2 * np.mean(object_losses), rel=1e-4)
+    assert found["box"].item() == pytest.approx(3 * np.mean(box_losses), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("how", "objects", "background"),
+    [
+        ({}, 12, 8),  # each image's true box, and two that overlap it by 0.82 and 0.8; two far away
+        ({"foreground_iou": 0.81}, 8, 8),  # one of these is neither
+        ({"foreground_iou": 0.81, "background_iou": (0.0, 0.81)}, 8, 12),
+        ({"background_iou": (0.02, 0.5)}, 12, 2),  # six of those far away overlap it by less
+        ({"object_share": 0.1}, 8, 8),  # of 80 places
+        ({"crops_per_image": 2, "object_share": 0.5}, 4, 4),
+    ],
+    ids=str,
+)
+def test_crops_are_drawn_by_the_settings(how, objects, background):
+    model = make(**{"crops_per_image": 20, "object_share": 0.5} | how)
+    label = model._sample(batch(), torch.device("cpu")).label
+    assert [int((label == kind).sum()) for kind in (1, 0)] == [objects, background]
+
+
 def test_a_batch_whose_images_have_neither_proposals_nor_objects_has_losses_of_0():
     empty = Target(0, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
     images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)

@@ -86,6 +86,15 @@ def test_best_come_first_within_the_image_and_no_thinner_than_asked():
         assert ((proposals.boxes[:, 2:] - proposals.boxes[:, :2]) >= 12).all()
 
 
+@pytest.mark.parametrize(("min_side", "kept"), [(16.0, 35), (16.01, 0)])
+def test_a_box_of_the_least_side_is_not_too_thin(min_side, kept):
+    anchors = anchor_grid(anchor_shapes((16,), (1,)), height=5, width=7, stride=16)  # a tiling: nothing overlaps
+    deltas, usable = torch.zeros(1, len(anchors), 4), torch.ones(1, len(anchors), dtype=torch.bool)
+    rule = ProposalRule(min_side=min_side)
+    found = select_proposals(torch.zeros(1, len(anchors)), deltas, anchors, usable, SIZES[:1], rule)
+    assert found.counts.tolist() == [kept]
+
+
 def test_an_image_of_which_nothing_is_left_has_no_proposals():
     logits, deltas, usable = answers()
     usable[1] = False
