@@ -85,7 +85,7 @@ def _open_resnet(found: PretrainedResNet, overrides: tuple[str, ...], use: str |
     """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
     if "fc.weight" not in found.state:
         raise InputError(f"{found.source}: has no classifier: it is what training starts from (model.backbone.weights)")
-    if (outputs := len(found.state["fc.weight"])) != len(imagenet_wnids()):
+    if (outputs := (found.state["fc.weight"].shape or (0,))[0]) != len(imagenet_wnids()):
         raise InputError(
             f"{found.source}: its classifier tells {outputs} classes apart, and nothing says which: it is what "
             "training starts from (model.backbone.weights), with a data set that does"
