@@ -173,3 +173,11 @@ def test_an_annotation_without_an_image_is_told_of_train_too_where_nothing_lists
     (tmp_path / "ImageSets/CLS-LOC").mkdir(parents=True)
     (tmp_path / "ImageSets/CLS-LOC/train_cls.txt").write_text("cat/a 1\n")
     assert not found_in(spec).findings  # a part of the images has been chosen
+
+
+def test_photographs_that_a_classifiers_training_leaves_out_are_told(tmp_path):
+    for seed, name in enumerate(("cat/a.jpg", "dog/b.jpg", "dog/d.jpg", "dog/deep/c.HEIC")):
+        broken_sets.image(tmp_path / name, seed)
+    done = found_in(f"folder:{tmp_path}")
+    assert [(f.kind, f.place) for f in done.findings] == [("unreadable", str(tmp_path / "dog/deep/c.HEIC"))]
+    assert done.images == 3
