@@ -9,7 +9,8 @@ from pathlib import Path
 
 from resdet.data.folder_tree import subfolders
 from resdet.data.formats import ilsvrc_loc
-from resdet.data.formats.loc_files import IMAGE_ENDINGS, files_of
+from resdet.data.formats.loc_files import files_of
+from resdet.data.image_files import ENDINGS
 from resdet.data.lists import devkit_ids, imagenet_wnids
 from resdet.errors import InputError
 from resdet.whole_file import replacing
@@ -21,7 +22,7 @@ TRAIN_EACH, VAL_EACH = (732, 1300), 50  # images a class
 
 def images_of(base: Path, split: str) -> dict[str, str]:
     """From the name of an image of ``val`` or ``test`` to its path in ``Data/CLS-LOC/<split>``."""
-    return files_of(base / "Data" / "CLS-LOC" / split, IMAGE_ENDINGS, split)
+    return files_of(base / "Data" / "CLS-LOC" / split, ENDINGS, split)
 
 
 def has_images(base: Path, split: str) -> bool:
@@ -33,7 +34,7 @@ def write_lists(base: Path) -> None:
     """``train_cls``, ``train_loc`` (images with an annotation), ``val`` and ``test``, of what is there."""
     train: dict[str, list[str]] = {"train_cls": [], "train_loc": []}
     for wnid in subfolders(base / "Data" / "CLS-LOC" / "train"):
-        images = sorted(_stems(base / "Data" / "CLS-LOC" / "train" / wnid, IMAGE_ENDINGS))
+        images = sorted(_stems(base / "Data" / "CLS-LOC" / "train" / wnid, ENDINGS))
         boxed = _stems(base / "Annotations" / "CLS-LOC" / "train" / wnid, (".xml",))
         train["train_cls"] += [f"{wnid}/{image}" for image in images]
         train["train_loc"] += [f"{wnid}/{image}" for image in images if image in boxed]
@@ -126,7 +127,7 @@ def faults(base: Path, val_classes: dict[str, str]) -> list[str]:
 
 def _faults_of_train(base: Path) -> list[str]:
     folder = base / "Data" / "CLS-LOC" / "train"
-    each = Counter({wnid: len(_stems(folder / wnid, IMAGE_ENDINGS)) for wnid in subfolders(folder)})
+    each = Counter({wnid: len(_stems(folder / wnid, ENDINGS)) for wnid in subfolders(folder)})
     low, high = TRAIN_EACH
     found = [f"train: {wnid} is no class of ImageNet's" for wnid in sorted(set(each) - set(imagenet_wnids()))]
     if missing := [wnid for wnid in imagenet_wnids() if not each[wnid]]:

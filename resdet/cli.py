@@ -32,7 +32,9 @@ def run(main: Callable[[list[str] | None], None], argv: Sequence[str] | None = N
     words = sys.argv[1:] if argv is None else list(argv)
     if sys.stderr is None:  # closed, by ``2>&-``: messages are lost, the work is done all the same
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and (
+        sys.stdout.errors == "strict" or not _is_utf8(sys.stdout.encoding)
+    ):
         sys.stdout.reconfigure(errors="backslashreplace")  # as on stderr: letters that its encoding lacks are escaped
     try:
         main(words)
@@ -135,7 +137,17 @@ def _nobody_reads() -> bool:
 
 
 def _is_expected(error: Exception) -> bool:
-    return isinstance(error, InputError | OSError | FloatingPointError) or _is_out_of_memory(error)
+    expected = isinstance(error, InputError | OSError | FloatingPointError) or _is_out_of_memory(error)
+    return expected or _is_of_a_file_name(error)
+
+
+def _is_of_a_file_name(error: Exception) -> bool:
+    """Whether a file's name, as a data set's list or table has it, has letters that this locale lacks."""
+    return isinstance(error, UnicodeEncodeError) and not _is_utf8(sys.getfilesystemencoding())
+
+
+def _is_utf8(encoding: str) -> bool:
+    return encoding.lower().replace("-", "") == "utf8"
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -153,6 +165,8 @@ def _one_line(error: Exception) -> str:
         return f"out of {what}, a smaller batch needs less: {str(error).split('. ')[0]}"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
+    if _is_of_a_file_name(error):
+        return f"names of files cannot be in {sys.getfilesystemencoding()}, as this locale has it: LC_ALL=C.UTF-8 helps"
     text = str(error)
     if text.startswith("Caught "):  # by a loader's worker: torch makes its traceback the text, the message comes last
         text = text.rstrip().splitlines()[-1].partition(": ")[2]

@@ -165,3 +165,19 @@ def test_an_empty_word_is_no_folder_for_results(words):
     tried = run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     assert tried.returncode == 2
     assert tried.stderr.splitlines()[-1].endswith("argument --out: wanted a folder, got ''")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are in UTF-8 whatever the locale")
+def test_a_locale_without_the_letters_of_a_files_name_is_one_line(tmp_path):
+    for name in ("cat/ü.jpg", "dog/ö.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    script = Path(__file__).parents[1] / "tools" / "check_data.py"
+    odd = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run(
+        [sys.executable, script, f"folder:{tmp_path}"], env={**os.environ, **odd}, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "check_data.py: names of files cannot be in ascii, as this locale has it: LC_ALL=C.UTF-8 helps\n"
+    )

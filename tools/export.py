@@ -17,7 +17,7 @@ EXAMPLE = """examples:
   python tools/export.py --weights runs/cls/best.pt --out resnet18.pth --format torchvision
 
 .safetensors   holds the config and the classes too, and is taken wherever --weights is
-.onnx          takes uint8 RGB images, any number at once; writing it needs the packages onnx and onnxscript
+.onnx          takes uint8 RGB images, (N, 3, height, width); writing it needs the packages onnx and onnxscript
   classifier     images of side data.size; gives probabilities
   localizer      the same images; gives probabilities, labels, boxes and the boxes' scores
   detector       images of any one size, which you scale to test.shorter and test.longer; gives boxes in their pixels,

@@ -14,6 +14,8 @@ from resdet.errors import InputError
 from resdet.tensor_file import read_tensors
 
 SHOWN = 3  # keys in an error, which stays one line
+KEPT_BELOW = ("model", "state_dict", "model_state_dict")  # where training scripts put a state dict
+WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel's, torch.compile's
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,16 @@ def read_state(file: Path) -> dict[str, Tensor]:
     heads, and are dropped).
 
     Raises:
-        InputError: unreadable, not a mapping of names to tensors, or one with detectron2's names.
+        InputError: unreadable, not a mapping of names to tensors, or one with detectron2's names or a detector's.
     """
     state = backbone_of(read_whole_state(file))
     if any(key.startswith("stem.") or key.endswith("_bn_s") for key in state):
         raise InputError(f"{file}: has detectron2's names: wanted detectron2:NAME={file}, NAME being R-50, R-101...")
+    if any(key.startswith("body.") for key in state):
+        raise InputError(
+            f"{file}: has the names of torchvision's detectors: wanted torchvision:NAME={file} for model.weights, "
+            "NAME being FasterRCNN_ResNet50_FPN_Weights.COCO_V1..."
+        )
     return state
 
 
@@ -117,17 +124,20 @@ def backbone_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def read_whole_state(file: Path) -> dict[str, Tensor]:
     """The state dict in a file.
 
-    It may lie below ``model`` or ``state_dict``, as training scripts save it, and its keys may begin with ``module.``
-    (saved from a distributed run).
+    It may lie below one of :data:`KEPT_BELOW`, as training scripts save it, and its keys may begin with
+    :data:`WRAPPERS` (saved from a distributed run, or compiled).
 
     Raises:
         InputError: unreadable, or not a mapping of names to tensors.
     """
     content = read_tensors(file)
-    for key in ("model", "state_dict"):
+    for key in KEPT_BELOW:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
-    return _below(checked_state(content, str(file)), "module.")
+    state = checked_state(content, str(file))
+    while prefix := next((wrapper for wrapper in WRAPPERS if any(key.startswith(wrapper) for key in state)), ""):
+        state = _below(state, prefix)
+    return state
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

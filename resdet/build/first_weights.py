@@ -58,7 +58,9 @@ def load_backbone(
 
 def _check_classifier(source: str, found: FirstWeights, classes: Classes) -> None:
     ids, bias = found.class_ids, found.state.get("fc.bias")
-    if bias is not None and bias.numel() != len(classes):
+    if not any(key.startswith("fc.") for key in found.state):  # MMDetection's, for one
+        what = "has no classifier"
+    elif bias is not None and bias.numel() != len(classes):
         what = f"its classifier tells {bias.numel()} classes apart, the data set has {len(classes)}"
     elif len(ids) == len(classes) and ids != classes.ids:
         theirs, ours = next((a, b) for a, b in zip(ids, classes.ids, strict=True) if a != b)

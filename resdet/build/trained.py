@@ -89,6 +89,11 @@ def _open_resnet(found: PretrainedResNet, overrides: tuple[str, ...], use: str |
     """A classifier of ImageNet's 1000 classes, tested as its makers test it."""
     if "fc.weight" not in found.state:
         raise InputError(f"{found.source}: has no classifier: it is what training starts from (model.backbone.weights)")
+    if (outputs := (found.state["fc.weight"].shape or (0,))[0]) != len(imagenet_wnids()):
+        raise InputError(
+            f"{found.source}: its classifier tells {outputs} classes apart, and nothing says which: it is what "
+            "training starts from (model.backbone.weights), with a data set that does"
+        )
     backbone = {"depth": found.depth, "stride_in": found.stride_in}
     data = {"size": found.crop, "resize": found.resize, "mean": list(found.mean), "std": list(found.std)}
     config = override(ClsConfig, {"model": {"backbone": backbone}, "data": data}, overrides, found.source)

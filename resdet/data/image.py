@@ -26,6 +26,7 @@ MAX_PIXELS = 178_956_970  # where PIL too refuses: a file of a few kB can claim 
 
 # Of the 40 formats that PIL knows, one runs another program (EPS), some want other files too, most are never met.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+UNREAD = {b"avif": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF"}  # by what telephones call it within
 
 
 def load_image(file: Path) -> np.ndarray:
@@ -92,6 +93,8 @@ def decode_with_pil(file: Path, data: bytes, *, upright: bool = True) -> np.ndar
     except InputError:
         raise
     except Exception as error:  # see image_size
+        if kind := UNREAD.get(data[8:12] if data[4:8] == b"ftyp" else b""):
+            raise InputError(f"{file}: wanted {', '.join(FORMATS)}, got {kind}: convert it to JPEG or PNG") from None
         raise InputError(f"{file}: {_reason(error)}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,8 @@ from resdet.errors import InputError, UsageError
 
 WEIGHTS = (".pkl", ".pt", ".pth", ".safetensors")  # no image ends so
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+# photographs that are not read: of telephones, and of cameras before they are developed
+UNREAD = (".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".nef", ".orf", ".raf", ".rw2")
 
 
 class ImageFile(NamedTuple):
@@ -37,6 +40,16 @@ def find_images(inputs: Sequence[str], endings: Sequence[str] = ENDINGS) -> list
     common = _common([top for top, _ in meant])
     files = each_once(file for _, of_word in meant for file in of_word)  # the first mention counts
     return [ImageFile(file, Path(os.path.relpath(file, common)).as_posix()) for file in files]
+
+
+def left_out(inputs: Sequence[str]) -> list[Path]:
+    """The photographs that :func:`find_images` passes over in folders and globs, being of no kind that is read."""
+    found = []
+    for word in inputs:
+        with contextlib.suppress(InputError):  # it has none
+            found += [file for file, _ in find_images([word], UNREAD)]
+    named = {at_home(word) for word in inputs}
+    return [file for file in each_once(found) if file.suffix.lower() in UNREAD and file not in named]
 
 
 def row_ids(names: Sequence[str]) -> list[str]:

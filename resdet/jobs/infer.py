@@ -54,6 +54,8 @@ def infer(args: argparse.Namespace, tell: Callable[[str], None]) -> Count:
         if me.is_main:
             if not afresh:
                 tell(f"going on: {len(files) - len(left)} of {len(files)} files are done")
+            if unread := image_files.left_out(args.inputs):
+                tell(f"left out: {len(unread)} photographs of a kind that is not read, first {unread[0]}: convert them")
             _begin(args.out, results, afresh, tell)
         _look(looker, files, mine, journal, results, me, tell, skips_bad=args.on_bad_image != "fail")
         distributed.wait(me)

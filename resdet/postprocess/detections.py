@@ -59,7 +59,8 @@ def all_finite(regions: Sequence[Regions]) -> Tensor:
     """
     bad = [~torch.cat(column).isfinite().flatten(1).all(1) for column in zip(*regions, strict=True)]  # (R,)
     image = repeated(range(len(regions)), [len(boxes) for _, boxes in regions], bad[0].device, torch.int64)
-    return torch.zeros(len(regions), device=image.device).index_add_(0, image, (bad[0] | bad[1]).float()) == 0
+    count = torch.zeros(len(regions), dtype=torch.float32, device=image.device)
+    return count.index_add_(0, image, (bad[0] | bad[1]).float()) == 0
 
 
 def _candidates(regions: Sequence[Regions], score_threshold: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

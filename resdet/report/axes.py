@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from resdet.report.lettering import CAPITAL, FONT, writable
+from resdet.report.lettering import CAPITAL, FONT, drawable
 from resdet.report.strokes import along, dashes
 
 Color = tuple[int, int, int]
@@ -188,7 +188,7 @@ def _text(
     picture: np.ndarray, text: str, x: float, y: float, capital: float, anchor: str, *, bold: bool = False
 ) -> None:
     """Write on a line at ``y``, to the right of ``x``, to its left, or around it."""
-    text = writable(text)
+    text = drawable(text)
     start = x - {"left": 0.0, "middle": 0.5, "right": 1.0}[anchor] * _width(text, capital)
     where = (round(start * FINE), round(y * FINE))
     thickness = FINE + 1 if bold else FINE
@@ -205,4 +205,4 @@ def _ending(name: str, capital: float, width: float) -> str:
 
 
 def _width(text: str, capital: float) -> float:
-    return cv2.getTextSize(writable(text), FONT, capital * FINE / CAPITAL, FINE)[0][0] / FINE
+    return cv2.getTextSize(drawable(text), FONT, capital * FINE / CAPITAL, FINE)[0][0] / FINE

@@ -12,6 +12,7 @@ import numpy as np
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 CAPITAL = 21.0  # pixels: height of this font's capitals at scale 1
 INK = (16, 16, 16)  # on strips of the bright colours that boxes have
+IS_UNICODE = int(cv2.__version__.partition(".")[0]) >= 5  # the font has outlines of most scripts, where it had strokes
 
 
 class Strip(NamedTuple):
@@ -47,8 +48,15 @@ def lettering_for(width: int, height: int) -> Lettering:
     return Lettering(capital / CAPITAL, max(1, round(capital / 10)), max(2, round(capital / 4)))
 
 
+def drawable(text: str) -> str:
+    """The text in the letters that this OpenCV has; from 5 on it draws ``?`` itself for those that it lacks."""
+    if not IS_UNICODE:
+        return writable(text)
+    return "".join(letter if letter.isprintable() else "?" for letter in unicodedata.normalize("NFC", text))
+
+
 def writable(text: str) -> str:
-    """The text in the letters that OpenCV has, which are ASCII: accents go, what is left over becomes ``?``."""
+    """The text in the letters that OpenCV 4 has, which are ASCII: accents go, what is left over becomes ``?``."""
     plain = unicodedata.normalize("NFKD", text)
     kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return "".join(letter if " " <= letter <= "~" else "?" for letter in kept)

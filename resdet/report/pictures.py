@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from resdet.errors import InputError, UsageError
-from resdet.report.lettering import fit, lettering_for, place, writable, write
+from resdet.report.lettering import drawable, fit, lettering_for, place, write
 from resdet.structures import Detections
 
 MIN_SIDE = 384  # pixels of the longer side: smaller pictures have no room for five names
@@ -46,7 +46,7 @@ def draw(image: np.ndarray, detections: Detections, names: Sequence[str], truth:
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
         detections: boxes in the image's pixels, in any order; the one that scores best is drawn on top.
-        names: of the classes, by label; letters that OpenCV lacks lose their accents or become ``?``.
+        names: of the classes, by label; letters that OpenCV lacks become ``?``, and before its version 5 accents go.
         truth: ``(N, 4)`` true boxes, dashed in white.
 
     Returns:
@@ -117,7 +117,7 @@ def _write_names(
     height, width = picture.shape[:2]
     letters = lettering_for(width, height)
     rows = zip(found.labels.tolist(), found.scores.tolist(), strict=True)
-    texts = [fit(writable(names[label]), f"{score:.2f}", letters, width) for label, score in rows]
+    texts = [fit(drawable(names[label]), f"{score:.2f}", letters, width) for label, score in rows]
     strips = place(texts, [(x1, y1) for x1, y1, _, _ in corners], letters, (width, height))
     for strip, color in list(zip(strips, colors, strict=True))[::-1]:
         write(picture, strip, letters, color)

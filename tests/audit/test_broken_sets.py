@@ -160,3 +160,24 @@ def test_annotations_without_an_image_are_no_images_and_a_set_of_none_is_a_findi
         done = found_in(f"coco:{tmp_path / 'imgs'}:{tmp_path / name}.json")
         assert done.images == 0
         assert "refused" in {finding.kind for finding in done.findings}
+
+
+def test_an_annotation_without_an_image_is_told_of_train_too_where_nothing_lists_its_images(tmp_path):
+    folder = tmp_path / "Annotations/CLS-LOC/train/cat"
+    folder.mkdir(parents=True)
+    for name in ("a", "lost"):
+        (folder / f"{name}.xml").write_text(broken_sets.xml([("cat", broken_sets.BOXES["right"])], 0))
+    broken_sets.image(tmp_path / "Data/CLS-LOC/train/cat/a.jpg", 90)
+    spec = f"ilsvrc-loc:{tmp_path}:train"
+    assert [(f.kind, f.place) for f in found_in(spec).findings] == [("no-image", str(folder / "lost.xml"))]
+    (tmp_path / "ImageSets/CLS-LOC").mkdir(parents=True)
+    (tmp_path / "ImageSets/CLS-LOC/train_cls.txt").write_text("cat/a 1\n")
+    assert not found_in(spec).findings  # a part of the images has been chosen
+
+
+def test_photographs_that_a_classifiers_training_leaves_out_are_told(tmp_path):
+    for seed, name in enumerate(("cat/a.jpg", "dog/b.jpg", "dog/d.jpg", "dog/deep/c.HEIC")):
+        broken_sets.image(tmp_path / name, seed)
+    done = found_in(f"folder:{tmp_path}")
+    assert [(f.kind, f.place) for f in done.findings] == [("unreadable", str(tmp_path / "dog/deep/c.HEIC"))]
+    assert done.images == 3

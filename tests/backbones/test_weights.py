@@ -92,7 +92,10 @@ def test_a_state_dict_is_found_where_training_scripts_put_it(tmp_path):
         "plain": plain,
         "below model": {"model": plain, "epoch": 3},
         "below state_dict": {"state_dict": plain},
+        "below model_state_dict": {"model_state_dict": plain, "optimizer_state_dict": {}},
         "distributed": {"model": {f"module.{k}": v for k, v in plain.items()}},
+        "compiled": {f"_orig_mod.{k}": v for k, v in plain.items()},
+        "both": {f"module._orig_mod.{k}": v for k, v in plain.items()},
         "ours": {"model": {**{f"backbone.{k}": v for k, v in plain.items()}, "rpn.neck.weight": torch.zeros(1)}},
     }
     for name, content in contents.items():
@@ -100,6 +103,13 @@ def test_a_state_dict_is_found_where_training_scripts_put_it(tmp_path):
         state = read_state(tmp_path / "w.pt")
         assert state.keys() == plain.keys(), name
         torch.testing.assert_close(state, dict(plain))
+
+
+def test_a_detector_of_torchvisions_is_told_where_it_goes(tmp_path):
+    detector = {f"backbone.body.{k}": v for k, v in small_net().state_dict().items()}
+    torch.save({**detector, "rpn.head.cls_logits.bias": torch.zeros(3)}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"wanted torchvision:NAME=.*w\.pt for model\.weights, NAME being FasterRCNN"):
+        read_state(tmp_path / "w.pt")
 
 
 def test_safetensors_are_read_too(tmp_path):

@@ -1,6 +1,7 @@
 """What training starts from: files of ours that say what they are, and files of others that do not."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -298,3 +299,12 @@ def test_a_classifier_of_another_number_of_classes_is_told_with_what_to_do(file)
         build.load_backbone(model.backbone, how, DataConfig(), Classes(ids, ids))
     fresh = BackboneConfig(depth=18, width=8, weights=str(file), new_classifier=True)
     build.load_backbone(model.backbone, fresh, DataConfig(), Classes(ids, ids))
+
+
+def test_weights_without_a_classifier_are_told_with_what_to_do(file):
+    net = build.build_classifier(classifier()[0], 4).backbone
+    torch.save({f"backbone.{k}": v for k, v in net.state_dict().items() if not k.startswith("fc.")}, file)
+    how = BackboneConfig(depth=18, width=8, weights=str(file))
+    with pytest.raises(InputError, match=r"has no classifier; model\.backbone\.new_classifier=true starts without it$"):
+        build.load_backbone(net, how, DataConfig(), Classes(IDS, IDS))
+    build.load_backbone(net, replace(how, new_classifier=True), DataConfig(), Classes(IDS, IDS))

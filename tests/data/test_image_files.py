@@ -4,7 +4,7 @@ import os
 import pytest
 from on_disk import refuse
 
-from resdet.data.image_files import ENDINGS, find_images, picture_names, row_ids
+from resdet.data.image_files import ENDINGS, find_images, left_out, picture_names, row_ids
 from resdet.errors import InputError, UsageError
 
 
@@ -117,6 +117,13 @@ def test_a_word_that_means_no_image_is_an_error(tree):
     ):
         with pytest.raises(InputError, match=said):
             find_images(["x", word])
+
+
+def test_photographs_that_are_not_read_are_told_and_not_just_left_out(tree):
+    for name in ("x/phone.HEIC", "x/deep/b.nef", "named.avif"):
+        (tree / name).touch()
+    assert [str(file) for file in left_out(["x", "named.avif", "x/a.PNG"])] == ["x/deep/b.nef", "x/phone.HEIC"]
+    assert [str(file) for file in left_out(["**/*"])] == ["named.avif", "x/deep/b.nef", "x/phone.HEIC"]
 
 
 def test_rows_are_named_by_stem_unless_two_share_one():

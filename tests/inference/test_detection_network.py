@@ -71,6 +71,21 @@ def test_without_improvements_it_is_the_detector_itself(settings):
 ALL = {"refine": "top", "vote_iou": 0.5, "scales": (32, 64, 96)}
 
 
+@pytest.mark.parametrize("how", [{}, ALL], ids=["baseline", "all"])
+def test_torchs_default_type_is_not_the_detectors_concern(how):
+    model, protocol = network(), DetProtocol(64, 128, **how)
+    images = photographs(protocol, (64, 64), (128, 64))
+    expected = answers([model], images, protocol)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = answers([model], images, protocol)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert len(one) > 5
+        assert_alike(one, other, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("how", [{}, {"refine": "each"}, ALL], ids=["baseline", "each", "all"])
 def test_a_batch_is_answered_as_its_images_alone(how):
     model, protocol = network("model.context=true"), DetProtocol(64, 128, **how)

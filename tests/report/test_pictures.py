@@ -5,8 +5,8 @@ import torch
 
 from resdet.data.image import load_image
 from resdet.errors import InputError
-from resdet.report import pictures
-from resdet.report.lettering import Lettering, fit, lettering_for, place, writable
+from resdet.report import lettering, pictures
+from resdet.report.lettering import Lettering, drawable, fit, lettering_for, place, writable
 from resdet.structures import Detections
 
 NAMES = ("cat", "dög", "热狗", "a name that is longer than any picture that it could be written on, and then some")
@@ -111,6 +111,21 @@ def test_letters_that_opencv_lacks_are_replaced():
     assert writable("Löwenzahn café") == "Lowenzahn cafe"
     assert writable("热狗 hot\tdog") == "?? hot?dog"
     assert writable("plain") == "plain"
+
+
+def test_names_are_drawn_in_their_own_letters_where_opencv_has_them(monkeypatch):
+    monkeypatch.setattr(lettering, "IS_UNICODE", True)
+    assert drawable("Gro\u0308ße 热狗") == "Größe 热狗"
+    assert drawable("hot\tdog \udcc3") == "hot?dog ?"  # OpenCV takes no broken letters
+    monkeypatch.setattr(lettering, "IS_UNICODE", False)
+    assert drawable("Größe 热狗") == "Gro?e ??"
+
+
+@pytest.mark.skipif(not lettering.IS_UNICODE, reason="OpenCV 4 has ASCII alone")
+def test_letters_of_other_scripts_are_not_all_drawn_alike():
+    found = detections((0, 0.5, (100, 100, 300, 200)))
+    one, other = (pictures.draw(grey(400, 300), found, [name]) for name in ("热狗", "小熊"))
+    assert (one != other).any()
 
 
 def test_colors_are_far_from_each_other_and_bright_enough_for_dark_ink():

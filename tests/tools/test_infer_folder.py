@@ -43,3 +43,14 @@ def test_weights_of_the_same_name_that_are_others_are_found_out(photographs, tmp
     write_weights(weights, seed=5)
     assert infer(*words) == 2
     assert "an unfinished run with --weights" in capsys.readouterr().err
+
+
+def test_photographs_of_a_kind_that_is_not_read_are_told(photographs, tmp_path, capsys):
+    telephones = photographs / "2.heic"
+    telephones.write_bytes(b"\0\0\0\x18ftypheic" + bytes(50))
+    words = ["--weights", write_weights(tmp_path / "det.pt"), "--out", tmp_path / "out"]
+    assert infer(photographs, *words) == 0
+    assert f"left out: 1 photographs of a kind that is not read, first {telephones}" in capsys.readouterr().err
+    assert len(rows(tmp_path / "out")) == 2
+    assert infer(telephones, *words) == 0  # named itself
+    assert f"skipped: {telephones}: wanted BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP, got HEIC" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import torchvision
 
 from resdet.backbones.resnet import ResNet
 from resdet.backbones.weights import load_into
+from resdet.build import open_model
 from resdet.errors import InputError
 from resdet.zoo.torchvision_resnet import torchvision_resnet
 
@@ -132,3 +133,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pt: wanted a file of weights, got no such file"):
         torchvision_resnet(f"{NAME}={tmp_path}/none.pt")
+
+
+def test_a_classifier_of_ones_own_classes_is_told_where_it_goes(tmp_path):
+    torch.save(state_of(18, classes=7), tmp_path / "own.pth")
+    with pytest.raises(InputError, match=r"own\.pth: its classifier tells 7 classes apart, .*model\.backbone\.weights"):
+        open_model(f"{NAME}={tmp_path}/own.pth")

@@ -28,6 +28,7 @@ class _Split(NamedTuple):
     images: list[tuple[str, str]]  # name and path
     known: frozenset[str]
     every_one: bool  # each image should have an annotation
+    listed: bool  # else the images that are there are the split
 
     @property
     def folder(self) -> Path:
@@ -48,9 +49,9 @@ def open_set(root: Path, split: str) -> SheetSet:
         raise InputError(f"{root}: wanted the split {', '.join(LISTS)}, got {split!r}")
     base = base_of(root)
     classes = classes_of(base, ())  # without a list or class folders: ImageNet's
-    listed = (base / "ImageSets" / "CLS-LOC" / LISTS[split][0]).is_file()
-    every_one = split == "val" or (split == "train" and listed)
-    found = _Split(base, split, images_of(base, split), frozenset(classes.ids), every_one)
+    listed = [(base / "ImageSets" / "CLS-LOC" / name).is_file() for name in LISTS[split]]
+    every_one = split == "val" or (split == "train" and listed[0])
+    found = _Split(base, split, images_of(base, split), frozenset(classes.ids), every_one, any(listed))
     count = len(found.images)
     if split == "test":
         return SheetSet(base, FRAME, lambda: (Sheet(path, str(base / path)) for _, path in found.images), count)
@@ -86,7 +87,7 @@ def _of_xml(found: _Split) -> Iterator[Sheet]:
         return Sheet(path, file, _label(found, name), wrong=wrong, kind="no-annotation")
 
     yield from read_each(sheet, found.images)
-    if found.every_one:
+    if found.every_one or not found.listed:
         named = {name for name, _ in found.images}
         for name in sorted(files_of(found.folder, (".xml",), found.name).keys() - named):
             file = file_of(name)

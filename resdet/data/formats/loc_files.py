@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resdet.data.folder_tree import subfolders
 from resdet.data.formats.named_files import above, inside, numbered_lines
+from resdet.data.image_files import ENDINGS
 from resdet.errors import InputError
 
 LAYOUT = "Data/CLS-LOC, Annotations/CLS-LOC and ImageSets/CLS-LOC, or ILSVRC/ that holds these"
@@ -17,7 +18,6 @@ LISTS = {  # split: its lists in ImageSets/CLS-LOC, the first that is there
     "val": ("val.txt",),
     "test": ("test.txt",),
 }
-IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
 OFFICIAL = re.compile(r"(n\d{8}/n\d{8}_\d+|ILSVRC2012_(val|test)_\d{8})")  # names of images that all end in .JPEG
 
 
@@ -44,7 +44,7 @@ def images_of(base: Path, split: str) -> list[tuple[str, str]]:
     listed = _listed(base, split)
     if listed and OFFICIAL.fullmatch(listed[0]) and (base / f"{prefix}{listed[0]}.JPEG").exists():  # no need to look
         return [(name, f"{prefix}{name}.JPEG") for name in listed]
-    there = files_of(base / prefix, IMAGE_ENDINGS, split)
+    there = files_of(base / prefix, ENDINGS, split)
     names = listed or sorted(there) or sorted(files_of(annotations_of(base, split), (".xml",), split))
     if not names:
         raise InputError(f"{base}: no {split} images: wanted ImageSets/CLS-LOC/{LISTS[split][0]} or images in {prefix}")
@@ -62,14 +62,21 @@ def folder_of(split: str) -> str:
 
 
 def files_of(folder: Path, endings: tuple[str, ...], split: str) -> dict[str, str]:
-    """From an image's name, as in :func:`images_of`, to its path relative to ``folder``: there or one folder down."""
-    found = {}
+    """From an image's name, as in :func:`images_of`, to its path relative to ``folder``: there or one folder down.
+
+    Raises:
+        InputError: two files have one name: an image would be lost, or get another's annotation.
+    """
+    found: dict[str, str] = {}
     for below in ("", *subfolders(folder)):
-        for entry in os.scandir(folder / below) if (folder / below).is_dir() else ():
-            stem, ending = os.path.splitext(entry.name)
+        for file in os.listdir(folder / below) if (folder / below).is_dir() else ():
+            stem, ending = os.path.splitext(file)
             if ending.lower() in endings:
                 name = f"{below}/{stem}" if folder_of(split) == "train" else stem
-                found[name] = f"{below}/{entry.name}" if below else entry.name
+                path = f"{below}/{file}" if below else file
+                if (other := found.setdefault(name, path)) != path:
+                    first, second = sorted((other, path))
+                    raise InputError(f"{folder}: {first} and {second}: wanted names that differ before their ending")
     return found
 
 
