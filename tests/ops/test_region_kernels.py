@@ -6,10 +6,12 @@ from functools import partial
 import pytest
 import torch
 from regions_to_try import (
+    HEIGHT,
     ROIS,
     STRIDE,
     UNREADABLE,
     UPSIDE_DOWN,
+    WIDTH,
     distinct_map,
     each_rois,
     gradient_of,
@@ -41,7 +43,7 @@ def unwritten_memory_shows(monkeypatch):
 
     def filled(*args, **kwargs):
         tensor = empty(*args, **kwargs)
-        return tensor.fill_(float("nan")) if tensor.is_floating_point() else tensor.fill_(-(2**30))
+        return tensor.fill_(float("nan") if tensor.is_floating_point() else torch.iinfo(tensor.dtype).min)
 
     monkeypatch.setattr(torch, "empty", filled)
 
@@ -133,6 +135,11 @@ def test_more_regions_than_are_looked_at_at_once(align, pool, monkeypatch):
     rois = torch.cat((ROIS["two images"], UNREADABLE[:2], ROIS["thinner than a cell"][:2]))
     check_align(align, distinct_map(2), rois, 2, (0, True))
     check_pool(pool, distinct_map(2), rois, 2)
+
+
+def test_maps_whose_cells_16_bits_do_not_tell_apart(pool, monkeypatch):
+    monkeypatch.setattr(pool, "IN_16_BITS", HEIGHT * WIDTH - 1)
+    check_pool(pool, distinct_map(2), ROIS["two images"], 2)
 
 
 def test_two_backward_runs_give_equal_bits(align, pool):
