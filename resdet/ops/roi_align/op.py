@@ -66,18 +66,30 @@ class _Learnt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        _remember(ctx, inputs, None)
-        return forward(*inputs)
+        if not runs_triton(inputs[0]):
+            _remember(ctx, inputs, None)
+            return forward(*inputs)
+        from resdet.ops.roi_align import triton
+
+        pooled, weights = triton.forward_and_weights(*inputs)
+        _remember(ctx, inputs, None, weights)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        # with create_graph=True the operator, which has a gradient of its own
-        return _gradients(roi_align_backward if torch.is_grad_enabled() else backward, ctx, gradient)
+        if torch.is_grad_enabled():  # create_graph=True: the operator, which has a gradient of its own
+            return _gradients(roi_align_backward, ctx, gradient)
+        _, *weights = ctx.saved_tensors
+        if not weights:
+            return _gradients(backward, ctx, gradient)
+        from resdet.ops.roi_align import triton
+
+        return _gradients(partial(triton.backward, weights=triton.Weights(*weights)), ctx, gradient)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None, weights: Sequence[Tensor] = ()) -> None:
     features, rois, *rule = inputs
-    ctx.save_for_backward(rois)
+    ctx.save_for_backward(rois, *weights)
     ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
 
 
@@ -106,7 +118,7 @@ def _(
 
 
 def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    found = of_map(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+    found = of_map(gradient, ctx.saved_tensors[0], ctx.shape, *ctx.rule, ctx.channels_last)
     return found, None, None, None, None, None, None
 
 
