@@ -1,7 +1,7 @@
 """RoI pool on a GPU.
 
 Forward: one program a region, row of bins and a few blocks of channels; where a gradient is wanted it also notes the
-cell of each maximum (2 bytes an output, 4 on maps of more than 32,767 cells).  Backward: one program a few cells and
+cell of each maximum (2 bytes an output, 4 on maps of more than 32,768 cells).  Backward: one program a few cells and
 block of channels sums what the bins that cover them and had their maximum there send, region after region.  So nothing
 is added from two sides at once: no atomics, the same bits every time.
 
