@@ -4,6 +4,7 @@
 # (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -36,6 +37,11 @@ def load_region(rois, r, images, scale):
 def as_kernels_read(rois: Tensor) -> Tensor:
     """Regions in the one form that the kernels know."""
     return rois.float().contiguous()
+
+
+def channels_innermost(tensor: Tensor) -> Tensor:
+    """``(N, C, H, W)`` as neighbouring threads read it: itself, or where channels lie apart a copy."""
+    return tensor if tensor.stride(1) <= 1 else tensor.contiguous(memory_format=torch.channels_last)
 
 
 @triton.jit

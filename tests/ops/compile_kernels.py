@@ -58,10 +58,11 @@ def main() -> None:
     JITFunction.run = compile_it
     rois = random_rois(2)
     features = distinct_map(256, torch.bfloat16).to(memory_format=torch.channels_last)
-    pooled = roi_align.forward(features, rois, 14, 16.0, 0, True, 2)
-    roi_align.backward(pooled, rois, features.shape, 14, 16.0, 0, True, 2, True)
-    pooled, maxima = roi_pool.forward_and_maxima(features, rois, 14, 16.0)
-    roi_pool.backward(pooled, features, rois, 16.0, True, maxima)
+    for maps in (features, features.contiguous()):
+        pooled = roi_align.forward(maps, rois, 14, 16.0, 0, True, 2)
+        roi_align.backward(pooled, rois, maps.shape, 14, 16.0, 0, True, 2, True)
+        pooled, maxima = roi_pool.forward_and_maxima(maps, rois, 14, 16.0)
+        roi_pool.backward(pooled, maps, rois, 16.0, True, maxima)
     nms.batched_nms(torch.rand(200, 4), torch.rand(200), torch.zeros(200, dtype=torch.int64), 0.5, None)
     sys.stdout.write("\n".join(sorted(COMPILED)))
 

@@ -6,8 +6,8 @@ cell of all bins at once.  Backward: one program a few cells and block of channe
 send, region after region.  So nothing is added from two sides at once: no atomics, the same bits every time, and no
 memory but the weights, which are kept for the backward pass, and the gradient itself.
 
-Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
-read neighbouring channels, so that channels_last is the fast one.
+Regions are computed in float32, sums in float32 (float64 for float64 maps).  Neighbouring threads read
+neighbouring channels: channels_last is the fast format, another costs a copy.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -23,7 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.kernels import blocks_of, device_of, power_of_two
-from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, load_region, nth_of, touching
+from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, channels_innermost, load_region, nth_of, touching
 from resdet.ops.regions import empty_map, empty_pooled
 
 CHANNELS = 128  # a block, at most
@@ -59,6 +59,7 @@ def forward_and_weights(
     if pooled.numel():
         block = min(CHANNELS, power_of_two(channels))
         blocks = min(BLOCKS, blocks_of(channels, block))
+        features = channels_innermost(features)
         with device_of(features):
             _forward[(rois.shape[0] * count, blocks_of(channels, block * blocks))](
                 features, weights.shares, weights.reads, weights.extents, pooled, channels, height, width,
@@ -86,6 +87,7 @@ def backward(
     if not found.numel():
         return found
     weights = weights or _weights(rois, shape, size, stride, sampling, aligned, step)
+    gradient = channels_innermost(gradient)
     regions, count = gradient.shape[0], gradient.shape[2]
     block, stretches = min(CHANNELS, power_of_two(channels)), blocks_of(width, CELLS)
     with device_of(gradient):

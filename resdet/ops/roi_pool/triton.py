@@ -5,8 +5,8 @@ cell of each maximum (2 bytes an output, 4 on maps of more than 32,768 cells).  
 block of channels sums what the bins that cover them and had their maximum there send, region after region.  So nothing
 is added from two sides at once: no atomics, the same bits every time.
 
-Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
-read neighbouring channels, so that channels_last is the fast one.
+Regions are computed in float32, sums in float32 (float64 for float64 maps).  Neighbouring threads read
+neighbouring channels: channels_last is the fast format, another costs a copy.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -21,7 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from resdet.ops.kernels import blocks_of, device_of, power_of_two
-from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, load_region, nth_of, touching
+from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, channels_innermost, load_region, nth_of, touching
 from resdet.ops.regions import empty_map, empty_pooled
 
 CHANNELS = 128  # a block, at most
@@ -34,7 +34,7 @@ IN_16_BITS = 2**15  # cells of a map that 16 bits tell apart
 class Maxima(NamedTuple):
     """What the backward pass reads."""
 
-    cells: Tensor  # (R, C, n, n) of each bin's maximum ``y * W + x``, -1 where there is none
+    cells: Tensor  # (R, n, n, C) int16 or int32: of each bin's maximum ``y * W + x``, -1 where there is none
     extents: Tensor  # (5, R) int32, see :func:`resdet.ops.region_kernel.touching`
     edges: Tensor  # (R, 4, n) int32: first row of cells of each row of bins, the one after the last, and for columns
 
@@ -42,14 +42,14 @@ class Maxima(NamedTuple):
 def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
     """See :func:`resdet.ops.roi_pool`."""
     pooled = empty_pooled(features, rois, size)
-    _launch_maxima(features, rois, pooled, stride)
+    _launch_maxima(features, rois, size, stride, pooled, None)
     return pooled
 
 
 def forward_and_maxima(features: Tensor, rois: Tensor, size: int, stride: float) -> tuple[Tensor, Maxima]:
     """The same, and what :func:`backward` asks for."""
     pooled, maxima = empty_pooled(features, rois, size), _empty_maxima(features, rois, size)
-    _launch_maxima(features, rois, pooled, stride, maxima)
+    _launch_maxima(features, rois, size, stride, pooled, maxima)
     return pooled, maxima
 
 
@@ -64,12 +64,13 @@ def backward(
         return found
     if maxima is None:
         maxima = _empty_maxima(features, rois, size)
-        _launch_maxima(features, rois, maxima.cells, stride, maxima)
+        _launch_maxima(features, rois, size, stride, None, maxima)
+    gradient = channels_innermost(gradient)
     block, stretches = min(CHANNELS, power_of_two(channels)), blocks_of(width, CELLS)
     with device_of(features):
         _backward[(images * height * stretches, blocks_of(channels, block))](
             gradient, *maxima, found, rois.shape[0], channels, height, width, stretches, *gradient.stride(),
-            *maxima.cells.stride(), *found.stride(), size, power_of_two(size), CELLS, block, AT_ONCE, LOOKED_AT,
+            *found.stride(), size, power_of_two(size), CELLS, block, AT_ONCE, LOOKED_AT,
             _held(features), num_warps=1,
         )  # fmt: skip
     return found
@@ -80,27 +81,31 @@ def _held(features: Tensor) -> tl.dtype:
 
 
 def _empty_maxima(features: Tensor, rois: Tensor, size: int) -> Maxima:
-    height, width = features.shape[2:]
+    channels, height, width = features.shape[1:]
     count, device = rois.shape[0], rois.device
+    small = torch.int16 if height * width <= IN_16_BITS else torch.int32
     return Maxima(
-        empty_pooled(features, rois, size, torch.int16 if height * width <= IN_16_BITS else torch.int32),
+        torch.empty(count, size, size, channels, dtype=small, device=device),
         torch.empty(5, count, dtype=torch.int32, device=device),
         torch.empty(count, 4, size, dtype=torch.int32, device=device),
     )
 
 
-def _launch_maxima(features: Tensor, rois: Tensor, into: Tensor, stride: float, maxima: Maxima | None = None) -> None:
-    """Each bin's maximum ``into`` where it goes, unless that is ``maxima.cells``; and the other, where it is wanted."""
+def _launch_maxima(
+    features: Tensor, rois: Tensor, size: int, stride: float, pooled: Tensor | None, maxima: Maxima | None
+) -> None:
+    """Writes the bins' maxima, or their cells, or both."""
     images, channels, height, width = features.shape
-    regions, _, size, _ = into.shape
+    features = channels_innermost(features)
+    into = features if pooled is None else pooled
     block = min(CHANNELS, power_of_two(max(channels, 1)))
     blocks = min(BLOCKS, blocks_of(channels, block))
-    if into.numel():
+    if rois.shape[0] and channels:
         with device_of(features):
-            _maxima[(regions * size, blocks_of(channels, block * blocks))](
-                features, as_kernels_read(rois), into, *(maxima or [rois] * 3), regions, images, channels,
+            _maxima[(rois.shape[0] * size, blocks_of(channels, block * blocks))](
+                features, as_kernels_read(rois), into, *(maxima or [rois] * 3), rois.shape[0], images, channels,
                 height, width, *features.stride(), *into.stride(), 1 / stride, size, power_of_two(size), block, blocks,
-                maxima is None or into is not maxima.cells, maxima is not None, _held(features),
+                pooled is not None, maxima is not None, _held(features),
                 enable_fp_fusion=False,  # bins' edges are as on the CPU
             )  # fmt: skip
 
@@ -167,12 +172,13 @@ def _maxima(
                 best = tl.where(better, value, best)
                 if keeps:
                     cell = tl.where(better, (y * width + x)[:, None], cell)
-        to = r * p_region + channel[None, :] * p_channel + p * p_y + q[:, None].to(tl.int64) * p_x
         if pools:
             best = tl.where(there_are[:, None], best, 0.0)
+            to = r * p_region + channel[None, :] * p_channel + p * p_y + q[:, None].to(tl.int64) * p_x
             tl.store(pooled + to, best.to(pooled.dtype.element_ty), mask=there)
         if keeps:
             cell = tl.where(there_are[:, None], cell, -1)
+            to = (row * size + q[:, None]) * channels + channel[None, :]
             tl.store(places + to, cell.to(places.dtype.element_ty), mask=there)
     if keeps and (p == 0) & (tl.program_id(1) == 0):
         tops, bottoms = _edges(q, y_start, y_bin, height)
@@ -197,7 +203,7 @@ def _how_many(edges, below, q, size: tl.constexpr):
 @triton.jit
 def _backward(
     gradient, places, extents, edges, found, regions, channels, height, width, stretches,
-    g_region, g_channel, g_y, g_x, m_region, m_channel, m_y, m_x, f_image, f_channel, f_y, f_x,
+    g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x,
     size: tl.constexpr, bins: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, at_once: tl.constexpr,
     looked_at: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
@@ -219,15 +225,16 @@ def _backward(
             p_after = _how_many(of_bins, y + 1, q, size)
             q_first = _how_many(of_bins + 3 * size, left + 1, q, size)
             q_after = _how_many(of_bins + 2 * size, left + cells, q, size)
+            of_gradient = gradient + r * g_region + channel[None, :] * g_channel
+            of_places = places + r * size * size * channels + channel[None, :]
             for p in range(p_first, p_after):
                 for begin_q in range(q_first, q_after, at_once):
-                    for nth_bin in tl.static_range(at_once):  # unrolled: the loads do not wait for each other
-                        here = (begin_q + nth_bin < q_after) & (channel < channels)[None, :]
-                        at = r * g_region + channel[None, :] * g_channel + p * g_y + (begin_q + nth_bin) * g_x
-                        value = tl.load(gradient + at, mask=here, other=0).to(held)
-                        at = r * m_region + channel[None, :] * m_channel + p * m_y + (begin_q + nth_bin) * m_x
-                        cell = tl.load(places + at, mask=here, other=-1).to(tl.int32) - (y * width + left)
-                        total += tl.where(cell == nth_cell[:, None], value, 0.0)
+                    for n in tl.static_range(at_once):  # unrolled: the loads do not wait for each other
+                        nth_bin = begin_q + n
+                        there = (nth_bin < q_after) & (channel < channels)[None, :]
+                        value = tl.load(of_gradient + p * g_y + nth_bin * g_x, mask=there, other=0).to(held)
+                        cell = tl.load(of_places + (p * size + nth_bin) * channels, mask=there, other=-1).to(tl.int32)
+                        total += tl.where(cell - (y * width + left) == nth_cell[:, None], value, 0.0)
     x = left + nth_cell
     to = (
         found
