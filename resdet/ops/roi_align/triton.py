@@ -92,8 +92,9 @@ def backward(
     block, stretches = min(CHANNELS, power_of_two(channels)), blocks_of(width, CELLS)
     with device_of(gradient):
         _backward[(images * height * stretches, blocks_of(channels, block))](
-            gradient, *weights, found, regions, channels, height, width, stretches, *gradient.stride(),
-            *found.stride(), count, CELLS, block, AT_ONCE, LOOKED_AT, _held(gradient), num_warps=1,
+            gradient, weights.shares, weights.readers, weights.extents, found, regions, channels, height, width,
+            stretches, *gradient.stride(), *found.stride(), count, CELLS, block, AT_ONCE, LOOKED_AT, _held(gradient),
+            num_warps=1,
         )  # fmt: skip
     return found
 
@@ -223,7 +224,7 @@ def _forward(
 
 @triton.jit
 def _backward(
-    gradient, shares, reads, readers, extents, found, regions, channels, height, width, stretches,
+    gradient, shares, readers, extents, found, regions, channels, height, width, stretches,
     g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x,
     count: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, at_once: tl.constexpr, looked_at: tl.constexpr,
     held: tl.constexpr,
