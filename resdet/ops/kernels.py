@@ -28,3 +28,8 @@ def device_of(tensor: Tensor) -> AbstractContextManager[object]:
 def power_of_two(number: int) -> int:
     """The least that is not below ``number``, which is 1 or more: the sizes that a kernel's blocks come in."""
     return 1 << (number - 1).bit_length()
+
+
+def blocks_of(number: int, size: int) -> int:
+    """How many blocks of ``size`` cover ``number``; triton.cdiv is a kernel's function, and slow on the host."""
+    return -(-number // size)

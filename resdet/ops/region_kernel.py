@@ -44,6 +44,11 @@ def as_kernels_read(rois: Tensor) -> Tensor:
     return rois.float().contiguous()
 
 
+def channels_innermost(tensor: Tensor) -> Tensor:
+    """``(N, C, H, W)`` as neighbouring threads read it: itself, or where channels lie apart a copy."""
+    return tensor if tensor.stride(1) <= 1 else tensor.contiguous(memory_format=torch.channels_last)
+
+
 @triton.jit
 def touching(extents, begin, regions, image, y, left, cells: tl.constexpr, looked_at: tl.constexpr):
     """``(looked_at,)`` int32: 1 for each region from ``begin`` on that reads some of a stretch of cells, else 0.

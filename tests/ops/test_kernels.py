@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resdet.ops.kernels import power_of_two, runs_triton
+from resdet.ops.kernels import blocks_of, power_of_two, runs_triton
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,6 +24,10 @@ def test_blocks_are_the_next_power_of_two():
     assert [power_of_two(n) for n in (1, 2, 3, 4, 5, 128, 129)] == [1, 2, 4, 4, 8, 128, 256]
 
 
+def test_blocks_cover_all_and_no_more_than_one_too_many():
+    assert [blocks_of(n, 4) for n in (0, 1, 4, 5, 8)] == [0, 1, 1, 2, 2]
+
+
 def test_the_cpu_does_without_triton():
     assert not runs_triton(torch.zeros(1))
     source = """
@@ -39,7 +43,7 @@ print(nms(torch.rand(4, 4), torch.rand(4), 0.5).dtype)
 
 
 @pytest.mark.slow
-def test_kernels_compile_for_an_a100_and_an_h100_and_use_no_atomics():
+def test_kernels_compile_for_all_generations_read_several_channels_at_once_and_use_no_atomics():
     assert run(str(Path(__file__).parent / "compile_kernels.py")).split() == [
         "nms._overlaps",
         "nms._sweep",

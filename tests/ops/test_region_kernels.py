@@ -6,10 +6,12 @@ from functools import partial
 import pytest
 import torch
 from regions_to_try import (
+    HEIGHT,
     ROIS,
     STRIDE,
     UNREADABLE,
     UPSIDE_DOWN,
+    WIDTH,
     distinct_map,
     each_rois,
     gradient_of,
@@ -42,7 +44,7 @@ def unwritten_memory_shows(monkeypatch):
 
     def filled(*args, **kwargs):
         tensor = empty(*args, **kwargs)
-        return tensor.fill_(float("nan")) if tensor.is_floating_point() else tensor.fill_(-(2**30))
+        return tensor.fill_(float("nan") if tensor.is_floating_point() else torch.iinfo(tensor.dtype).min)
 
     monkeypatch.setattr(torch, "empty", filled)
 
@@ -134,6 +136,40 @@ def test_more_regions_than_are_looked_at_at_once(align, pool, monkeypatch):
     rois = torch.cat((ROIS["two images"], UNREADABLE[:2], ROIS["thinner than a cell"][:2]))
     check_align(align, distinct_map(2), rois, 2, (0, True))
     check_pool(pool, distinct_map(2), rois, 2)
+
+
+def test_maps_whose_cells_16_bits_do_not_tell_apart(pool, monkeypatch):
+    monkeypatch.setattr(pool, "IN_16_BITS", HEIGHT * WIDTH - 1)
+    check_pool(pool, distinct_map(2), ROIS["two images"], 2)
+
+
+def test_the_backward_pass_takes_over_what_the_forward_pass_found(align, pool, monkeypatch):
+    rois, features = torch.cat((ROIS["two images"][:2], UNREADABLE[:1])), distinct_map(2)
+    weight = some_weights((3, 2, 2, 2))
+    for face, kernels, again in ((roi_align, align, "_weights"), (roi_pool, pool, "_launch_maxima")):
+        op, work, calls = importlib.import_module(f"{face.__module__}.op"), getattr(kernels, again), []
+
+        def counted(*args, work=work, calls=calls):
+            calls.append(args)
+            return work(*args)
+
+        expected = gradient_of(lambda f, face=face: face(f, rois, 2, STRIDE), features, weight)
+        monkeypatch.setattr(op, "runs_triton", lambda tensor: True)
+        monkeypatch.setattr(kernels, again, counted)
+        there = features.to(DEVICE), weight.to(DEVICE)
+        actual = gradient_of(lambda f, face=face: face(f, rois.to(DEVICE), 2, STRIDE), *there)
+        torch.testing.assert_close(actual.cpu(), expected)
+        assert len(calls) == 1
+
+
+def test_a_value_that_is_no_number_stays_in_the_bins_that_read_it(align):
+    features = distinct_map(2)
+    features[0, :, 1, 1] = float("nan")
+    rois = torch.tensor([[0.0, 8, 8, 136, 88]])
+    expected = align_cpu.forward(features, rois, 4, STRIDE, 0, True, 1)
+    assert 0 < expected.isnan().sum() < expected.numel() / 2
+    actual = align.forward(features.to(DEVICE), rois.to(DEVICE), 4, STRIDE, 0, True, 1).cpu()
+    torch.testing.assert_close(actual, expected, equal_nan=True)
 
 
 def test_two_backward_runs_give_equal_bits(align, pool):

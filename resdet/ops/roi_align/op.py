@@ -69,18 +69,32 @@ class _Learnt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        _remember(ctx, inputs, None)
-        return forward(*inputs)
+        if not runs_triton(inputs[0]):
+            _remember(ctx, inputs, None)
+            return forward(*inputs)
+        from resdet.ops.roi_align import triton
+
+        features, rois, *rule = inputs
+        pooled, weights = triton.forward_and_weights(features, rois, Rule(*rule))
+        _remember(ctx, inputs, None, weights)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        # with create_graph=True the operator, which has a gradient of its own
-        return _gradients(roi_align_backward if torch.is_grad_enabled() else backward, ctx, gradient)
+        if torch.is_grad_enabled():  # create_graph=True: the operator, which has a gradient of its own
+            return _gradients(roi_align_backward, ctx, gradient)
+        rois, *weights = ctx.saved_tensors
+        if not weights:
+            return _gradients(backward, ctx, gradient)
+        from resdet.ops.roi_align import triton
+
+        rule, held = Rule(*ctx.rule), triton.Weights(*weights)
+        return triton.backward(gradient, rois, ctx.shape, rule, ctx.channels_last, held), *[None] * 6
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None, weights: Sequence[Tensor] = ()) -> None:
     features, rois, *rule = inputs
-    ctx.save_for_backward(rois)
+    ctx.save_for_backward(rois, *weights)
     ctx.shape, ctx.rule, ctx.channels_last = features.shape, rule, is_channels_last(features)
 
 
@@ -109,7 +123,7 @@ def _(
 
 
 def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    found = of_map(gradient, *ctx.saved_tensors, ctx.shape, *ctx.rule, ctx.channels_last)
+    found = of_map(gradient, ctx.saved_tensors[0], ctx.shape, *ctx.rule, ctx.channels_last)
     return found, None, None, None, None, None, None
 
 

@@ -5,7 +5,7 @@ Autocast leaves it alone: the answer has the type of the features, and gradients
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -50,18 +50,30 @@ class _Learnt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        _remember(ctx, inputs, None)
-        return forward(*inputs)
+        if not runs_triton(inputs[0]):
+            _remember(ctx, inputs, None)
+            return forward(*inputs)
+        from resdet.ops.roi_pool import triton
+
+        pooled, maxima = triton.forward_and_maxima(*inputs)
+        _remember(ctx, inputs, None, maxima)
+        return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        # with create_graph=True the operator, which says that it has no gradient where one is asked for
-        return _gradients(roi_pool_backward if torch.is_grad_enabled() else backward, ctx, gradient)
+        if torch.is_grad_enabled():  # create_graph=True: the operator, which says that its gradient has none
+            return _gradients(roi_pool_backward, ctx, gradient)
+        _, _, *maxima = ctx.saved_tensors
+        if not maxima:
+            return _gradients(backward, ctx, gradient)
+        from resdet.ops.roi_pool import triton
+
+        return _gradients(partial(triton.backward, maxima=triton.Maxima(*maxima)), ctx, gradient)
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None, maxima: Sequence[Tensor] = ()) -> None:
     features, rois, _, ctx.stride = inputs
-    ctx.save_for_backward(features, rois)
+    ctx.save_for_backward(features, rois, *maxima)
     ctx.channels_last = is_channels_last(features)
 
 
@@ -80,7 +92,8 @@ def _(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_
 
 
 def _gradients(of_map: Callable[..., Tensor], ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    return of_map(gradient, *ctx.saved_tensors, ctx.stride, ctx.channels_last), None, None, None
+    found = of_map(gradient, *ctx.saved_tensors[:2], ctx.stride, ctx.channels_last)
+    return found, None, None, None
 
 
 roi_pool.register_autograd(partial(_gradients, roi_pool_backward), setup_context=_remember)

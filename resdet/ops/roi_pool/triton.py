@@ -1,71 +1,115 @@
 """RoI pool on a GPU.
 
-Forward: one program a region, row of bins and block of channels.  Backward: the same finds the cell of each maximum
-again (4 bytes an output, for as long as the backward pass takes), then one program a stretch of cells and block of
-channels sums what the bins that cover it and had their maximum there send it, region after region.  So nothing is
-added from two sides at once: no atomics, the same bits every time.
+Forward: one program a region, row of bins and a few blocks of channels; where a gradient is wanted it also notes the
+cell of each maximum (2 bytes an output, 4 on maps of more than 32,768 cells).  Backward: one program a few cells and
+block of channels sums what the bins that cover them and had their maximum there send, region after region.  So nothing
+is added from two sides at once: no atomics, the same bits every time.
 
-Regions are computed in float32, sums in float32 (float64 for float64 maps).  Any strides will do; neighbouring threads
-read neighbouring channels, so that channels_last is the fast one.
+Regions are computed in float32, sums in float32 (float64 for float64 maps).  Neighbouring threads read
+neighbouring channels: channels_last is the fast format, another costs a copy.
 """
 
 # mypy: disable-error-code="no-untyped-def"
 # (what a kernel takes is a tensor to its caller and a pointer, a block or a constant within)
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from resdet.ops.kernels import device_of, power_of_two
-from resdet.ops.region_kernel import LOOKED_AT, as_kernels_read, held_in, load_region, nth_of, touching
+from resdet.ops.kernels import blocks_of, device_of, power_of_two
+from resdet.ops.region_kernel import (
+    LOOKED_AT,
+    as_kernels_read,
+    channels_innermost,
+    held_in,
+    load_region,
+    nth_of,
+    touching,
+)
 from resdet.ops.regions import empty_map, empty_pooled
 
 CHANNELS = 128  # a block, at most
-CELLS = 16  # neighbours in a row that one program of the backward pass sums for
+BLOCKS = 4  # that one program of the forward pass goes through, at most: it finds the edges of the bins once
+CELLS = 4  # neighbours in a row that one program of the backward pass sums for
+AT_ONCE = 4  # bins in a row that it reads at once
+IN_16_BITS = 2**15  # cells of a map that 16 bits tell apart
+
+
+class Maxima(NamedTuple):
+    """What the backward pass reads."""
+
+    cells: Tensor  # (R, n, n, C) int16 or int32: of each bin's maximum ``y * W + x``, -1 where there is none
+    extents: Tensor  # (5, R) int32, see :func:`resdet.ops.region_kernel.touching`
+    edges: Tensor  # (R, 4, n) int32: first row of cells of each row of bins, the one after the last, and for columns
 
 
 def forward(features: Tensor, rois: Tensor, size: int, stride: float) -> Tensor:
     """See :func:`resdet.ops.roi_pool`."""
     pooled = empty_pooled(features, rois, size)
-    _launch_maxima(features, as_kernels_read(rois), pooled, None, stride)
+    _launch_maxima(features, rois, size, stride, pooled, None)
     return pooled
 
 
-def backward(gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool) -> Tensor:
-    """Gradient of the features from that of the bins, ``(R, C, size, size)``."""
+def forward_and_maxima(features: Tensor, rois: Tensor, size: int, stride: float) -> tuple[Tensor, Maxima]:
+    """The same, and what :func:`backward` asks for."""
+    pooled, maxima = empty_pooled(features, rois, size), _empty_maxima(features, rois, size)
+    _launch_maxima(features, rois, size, stride, pooled, maxima)
+    return pooled, maxima
+
+
+def backward(
+    gradient: Tensor, features: Tensor, rois: Tensor, stride: float, channels_last: bool, maxima: Maxima | None = None
+) -> Tensor:
+    """Gradient of the features from that of the bins, ``(R, C, size, size)``; maxima not given are found again."""
     images, channels, height, width = features.shape
     size = gradient.shape[2]
     found = empty_map(gradient, features.shape, channels_last)
     if not found.numel():
         return found
-    rois = as_kernels_read(rois)
-    maxima = empty_pooled(features, rois, size, torch.int32)
-    extents = torch.empty(5, len(rois), dtype=torch.int32, device=rois.device)
-    _launch_maxima(features, rois, maxima, extents, stride)
-    block, stretches = min(CHANNELS, power_of_two(channels)), triton.cdiv(width, CELLS)
+    if maxima is None:
+        maxima = _empty_maxima(features, rois, size)
+        _launch_maxima(features, rois, size, stride, None, maxima)
+    gradient = channels_innermost(gradient)
+    block, stretches = min(CHANNELS, power_of_two(channels)), blocks_of(width, CELLS)
     with device_of(features):
-        _backward[(images * height * stretches, triton.cdiv(channels, block))](
-            gradient, maxima, rois, extents, found, len(rois), images, channels, height, width, stretches,
-            *gradient.stride(), *maxima.stride(), *found.stride(), 1 / stride, size, power_of_two(size), CELLS, block,
-            LOOKED_AT, held_in(features), enable_fp_fusion=False,
+        _backward[(images * height * stretches, blocks_of(channels, block))](
+            gradient, *maxima, found, rois.shape[0], channels, height, width, stretches, *gradient.stride(),
+            *found.stride(), size, power_of_two(size), CELLS, block, AT_ONCE, LOOKED_AT,
+            held_in(features), num_warps=1,
         )  # fmt: skip
     return found
 
 
-def _launch_maxima(features: Tensor, rois: Tensor, pooled: Tensor, extents: Tensor | None, stride: float) -> None:
-    """Writes each bin's maximum; or, with ``extents``, its cell ``y * W + x``, -1 where there is none, and the regions'
-    cells (:func:`resdet.ops.region_kernel.touching`)."""
+def _empty_maxima(features: Tensor, rois: Tensor, size: int) -> Maxima:
+    channels, height, width = features.shape[1:]
+    count, device = rois.shape[0], rois.device
+    small = torch.int16 if height * width <= IN_16_BITS else torch.int32
+    return Maxima(
+        torch.empty(count, size, size, channels, dtype=small, device=device),
+        torch.empty(5, count, dtype=torch.int32, device=device),
+        torch.empty(count, 4, size, dtype=torch.int32, device=device),
+    )
+
+
+def _launch_maxima(
+    features: Tensor, rois: Tensor, size: int, stride: float, pooled: Tensor | None, maxima: Maxima | None
+) -> None:
+    """Writes the bins' maxima, or their cells, or both."""
     images, channels, height, width = features.shape
-    size = pooled.shape[2]
+    features = channels_innermost(features)
+    into = features if pooled is None else pooled
     block = min(CHANNELS, power_of_two(max(channels, 1)))
-    if pooled.numel():
+    blocks = min(BLOCKS, blocks_of(channels, block))
+    if rois.shape[0] and channels:
         with device_of(features):
-            _maxima[(len(rois) * size, triton.cdiv(channels, block))](
-                features, rois, pooled, rois if extents is None else extents, len(rois), images, channels,
-                height, width, *features.stride(), *pooled.stride(), 1 / stride, size, power_of_two(size), block,
-                extents is not None, held_in(features),
+            _maxima[(rois.shape[0] * size, blocks_of(channels, block * blocks))](
+                features, as_kernels_read(rois), into, *(maxima or [rois] * 3), rois.shape[0], images, channels,
+                height, width, *features.stride(), *into.stride(), 1 / stride, size, power_of_two(size), block, blocks,
+                pooled is not None, maxima is not None, held_in(features),
                 enable_fp_fusion=False,  # bins' edges are as on the CPU
             )  # fmt: skip
 
@@ -95,14 +139,14 @@ def _edges(nth_bin, start, bin_length, extent):
 
 @triton.jit
 def _maxima(
-    features, rois, pooled, extents, regions, images, channels, height, width,
+    features, rois, pooled, places, extents, edges, regions, images, channels, height, width,
     f_image, f_channel, f_y, f_x, p_region, p_channel, p_y, p_x, scale,
-    size: tl.constexpr, bins: tl.constexpr, block: tl.constexpr, cells: tl.constexpr, held: tl.constexpr,
+    size: tl.constexpr, bins: tl.constexpr, block: tl.constexpr, blocks: tl.constexpr, pools: tl.constexpr,
+    keeps: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
-    """One region, one row of its bins, one block of channels: cell after cell of all bins at once."""
+    """One region, one row of its bins, some blocks of channels: cell after cell of all bins at once."""
     row = tl.program_id(0).to(tl.int64)
     r, p = row // size, row % size
-    channel = (tl.program_id(1) * block + tl.arange(0, block)).to(tl.int64)
     q = tl.arange(0, bins)
     image, x1, y1, x2, y2, usable = load_region(rois, r, images, scale)
     y_start, y_bin = _along(y1, y2, size)
@@ -111,45 +155,61 @@ def _maxima(
     left, right = _edges(q, x_start, x_bin, width)
     there_are = (usable > 0) & (top < bottom) & (left < right)
     bottom = tl.where(usable > 0, bottom, top)
-    best = tl.full([bins, block], float("-inf"), held)
-    cell = tl.full([bins, block], 0, tl.int32) + (top * width + left)[:, None]
-    for y in range(top, bottom):
-        for nth in range(0, tl.max(right - left)):
-            x = left + nth
-            at = (
-                features
-                + image * f_image
-                + channel[None, :] * f_channel
-                + tl.cast(y, tl.int64) * f_y
-                + x[:, None].to(tl.int64) * f_x
-            )
-            inside = (x < right)[:, None] & (channel < channels)[None, :]
-            value = tl.load(at, mask=inside, other=float("-inf")).to(held)
-            better = (value > best) | (value != value)  # a NaN comes through
-            best = tl.where(better, value, best)
-            cell = tl.where(better, (y * width + x)[:, None], cell)
-    to = pooled + r * p_region + channel[None, :] * p_channel + p * p_y + q[:, None].to(tl.int64) * p_x
-    written = (q < size)[:, None] & (channel < channels)[None, :]
-    if cells:
-        tl.store(to, tl.where(there_are[:, None], cell, -1), mask=written)
-        if (p == 0) & (tl.program_id(1) == 0):
-            _, end = _edges(size - 1, y_start, y_bin, height)
-            tl.store(extents + r, image.to(tl.int32))
-            tl.store(extents + regions + r, top)
-            tl.store(extents + 2 * regions + r, end * usable)
-            tl.store(extents + 3 * regions + r, tl.min(tl.where(q < size, left, width)))
-            tl.store(extents + 4 * regions + r, tl.max(tl.where(q < size, right, 0)))
-    else:
-        best = tl.where(there_are[:, None], best, 0.0)
-        tl.store(to, best.to(pooled.dtype.element_ty), mask=written)
+    most, last = tl.max(right - left), tl.maximum(right - 1, 0)
+    for nth_block in range(blocks):
+        channel = ((tl.program_id(1) * blocks + nth_block) * block + tl.arange(0, block)).to(tl.int64)
+        there = (channel < channels)[None, :] & (q < size)[:, None]
+        best = tl.full([bins, block], float("-inf"), held)
+        cell = tl.full([bins, block], 0, tl.int32) + (top * width + left)[:, None]
+        for y in range(top, bottom):
+            for nth in range(0, most):
+                x = tl.minimum(left + nth, last)  # narrower bins read their last cell again
+                at = (
+                    features
+                    + image * f_image
+                    + channel[None, :] * f_channel
+                    + tl.cast(y, tl.int64) * f_y
+                    + x[:, None].to(tl.int64) * f_x
+                )
+                value = tl.load(at, mask=there).to(held)
+                better = (value > best) | (value != value)  # a NaN comes through
+                best = tl.where(better, value, best)
+                if keeps:
+                    cell = tl.where(better, (y * width + x)[:, None], cell)
+        if pools:
+            best = tl.where(there_are[:, None], best, 0.0)
+            to = r * p_region + channel[None, :] * p_channel + p * p_y + q[:, None].to(tl.int64) * p_x
+            tl.store(pooled + to, best.to(pooled.dtype.element_ty), mask=there)
+        if keeps:
+            cell = tl.where(there_are[:, None], cell, -1)
+            to = (row * size + q[:, None]) * channels + channel[None, :]
+            tl.store(places + to, cell.to(places.dtype.element_ty), mask=there)
+    if keeps and (p == 0) & (tl.program_id(1) == 0):
+        tops, bottoms = _edges(q, y_start, y_bin, height)
+        tl.store(extents + r, image.to(tl.int32))
+        tl.store(extents + regions + r, top)
+        tl.store(extents + 2 * regions + r, tl.max(tl.where(q < size, bottoms, 0)) * usable)
+        tl.store(extents + 3 * regions + r, tl.min(tl.where(q < size, left, width)))
+        tl.store(extents + 4 * regions + r, tl.max(tl.where(q < size, right, 0)))
+        of_bins = edges + r * 4 * size + q
+        tl.store(of_bins, tops, mask=q < size)
+        tl.store(of_bins + size, bottoms, mask=q < size)
+        tl.store(of_bins + 2 * size, left, mask=q < size)
+        tl.store(of_bins + 3 * size, right, mask=q < size)
+
+
+@triton.jit
+def _how_many(edges, below, q, size: tl.constexpr):
+    """Bins whose edge lies below a cell; edges ascend."""
+    return tl.sum((tl.load(edges + q, mask=q < size, other=below) < below).to(tl.int32))
 
 
 @triton.jit
 def _backward(
-    gradient, maxima, rois, extents, found, regions, images, channels, height, width, stretches,
-    g_region, g_channel, g_y, g_x, m_region, m_channel, m_y, m_x, f_image, f_channel, f_y, f_x, scale,
-    size: tl.constexpr, bins: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, looked_at: tl.constexpr,
-    held: tl.constexpr,
+    gradient, places, extents, edges, found, regions, channels, height, width, stretches,
+    g_region, g_channel, g_y, g_x, f_image, f_channel, f_y, f_x,
+    size: tl.constexpr, bins: tl.constexpr, cells: tl.constexpr, block: tl.constexpr, at_once: tl.constexpr,
+    looked_at: tl.constexpr, held: tl.constexpr,
 ):  # fmt: skip
     """A stretch of cells in one row of one image's map, one block of channels."""
     stretch = tl.program_id(0)
@@ -164,24 +224,21 @@ def _backward(
         touches = touching(extents, begin, regions, image, y, left, cells, looked_at)
         for nth in range(0, tl.sum(touches)):
             r = nth_of(touches, nth, begin, looked_at)
-            _, x1, y1, x2, y2, _usable = load_region(rois, r, images, scale)
-            y_start, y_bin = _along(y1, y2, size)
-            x_start, x_bin = _along(x1, x2, size)
-            tops, bottoms = _edges(q, y_start, y_bin, height)
-            lefts, rights = _edges(q, x_start, x_bin, width)
-            covers = (q < size) & (tops <= y) & (y < bottoms)
-            wanted = (q < size) & (lefts < left + cells) & (rights > left)
-            first = tl.maximum(tl.min(tl.where(wanted, lefts, width)) - left, 0)
-            after = tl.minimum(tl.max(tl.where(wanted, rights, 0)) - left, cells)
-            mask = wanted[:, None] & (channel < channels)[None, :]
-            for p in range(tl.min(tl.where(covers, q, bins)), tl.max(tl.where(covers, q + 1, 0))):
-                at = r * g_region + channel[None, :] * g_channel + p * g_y + q[:, None] * g_x
-                value = tl.load(gradient + at, mask=mask, other=0).to(held)
-                at = r * m_region + channel[None, :] * m_channel + p * m_y + q[:, None] * m_x
-                cell = tl.load(maxima + at, mask=mask, other=-1) - (y * width + left)  # of the stretch
-                for n in range(first, after):
-                    sent = tl.sum(tl.where(cell == n, value, 0.0), 0)  # to one cell by all bins of the row
-                    total += tl.where((nth_cell == n)[:, None], sent[None, :], 0.0)
+            of_bins = edges + r * 4 * size
+            p_first = _how_many(of_bins + size, y + 1, q, size)
+            p_after = _how_many(of_bins, y + 1, q, size)
+            q_first = _how_many(of_bins + 3 * size, left + 1, q, size)
+            q_after = _how_many(of_bins + 2 * size, left + cells, q, size)
+            of_gradient = gradient + r * g_region + channel[None, :] * g_channel
+            of_places = places + r * size * size * channels + channel[None, :]
+            for p in range(p_first, p_after):
+                for begin_q in range(q_first, q_after, at_once):
+                    for n in tl.static_range(at_once):  # unrolled: the loads do not wait for each other
+                        nth_bin = begin_q + n
+                        there = (nth_bin < q_after) & (channel < channels)[None, :]
+                        value = tl.load(of_gradient + p * g_y + nth_bin * g_x, mask=there, other=0).to(held)
+                        cell = tl.load(of_places + (p * size + nth_bin) * channels, mask=there, other=-1).to(tl.int32)
+                        total += tl.where(cell - (y * width + left) == nth_cell[:, None], value, 0.0)
     x = left + nth_cell
     to = (
         found
