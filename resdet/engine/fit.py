@@ -50,6 +50,7 @@ class Run:
     tell: Callable[[str], None] = lambda line: None  # called with what a person should know, a line at a time
     begun: Callable[[], None] = lambda: None  # called when it is known that this run, and no other, begins or goes on
     name_of: Callable[[int], str] = str  # an image's path by its index
+    images: int = 0  # of the training set
     images_per_step: int = 0  # over all processes, where it is not `how.batch_size`
     size_settings: str = "data.size"  # the config's names for how large images are
 
@@ -62,8 +63,8 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
 
     Raises:
         UsageError: the folder holds a run and ``resume`` is not set; or fp16 is to run on the CPU.
-        InputError: what is to be resumed is another run: other settings, classes or another task; or is damaged,
-            and the checkpoint before it too.
+        InputError: what is to be resumed is another run: of other settings, classes, another task or number of images;
+            or is damaged, and the checkpoint before it too.
         OSError: a checkpoint cannot be written; those before it are whole.
         FloatingPointError: a loss is not finite; its images are named, and their batch is in ``not-finite.pt``.  Or
             an evaluation's is not, or the error it finds: the step is named, and neither best nor last is saved.
@@ -136,6 +137,7 @@ class _State:
         if found := kept.newest(out, self.run.tell):
             file, saved = found
             kept.check_same(self.run.identity, saved, file)
+            kept.check_same_images(self.run.images, saved, file)
             try:
                 self._take(saved)
             except Exception as error:  # torch trips in every way over what is not there, or of another shape or type
@@ -243,6 +245,7 @@ class _State:
             "best": self.best,
             "measured": self.measured.state(),
             "rate": self.rate.state(),
+            "images": self.run.images,
         }
         if self.log is not None:
             self.log.to_disk()

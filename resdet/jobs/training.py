@@ -148,6 +148,7 @@ class Course:
     evaluate: Callable[[int], dict[str, Any]]
     best_by: str
     name_of: Callable[[int], str] = str
+    images: int = 0
     images_per_step: int = 0
     size_settings: str = "data.size"
 
@@ -180,7 +181,8 @@ def launch(
 
     check_enough(config.data.train, data.train, me)
     together = min(plan.batch_size, plan.images)
-    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, data.train.path, together)
+    name_of, count = data.train.path, len(data.train)
+    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, name_of, count, together)
     run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
 
 
