@@ -65,5 +65,8 @@ def _drop_after(file: Path, step: int) -> None:
             continue  # the line that was being written when the run was cut off, or one that is damaged
     part = file.with_name(file.name + ".part")
     with naming(file):
-        part.write_text("".join(kept), encoding="utf-8")
+        with part.open("w", encoding="utf-8") as stream:
+            stream.writelines(kept)
+            stream.flush()
+            os.fsync(stream.fileno())  # else a power cut may leave the name to an empty file
         part.replace(file)
