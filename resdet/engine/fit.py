@@ -44,6 +44,7 @@ class Course:
     evaluate: Callable[[int], dict[str, Any]]
     best_by: str
     name_of: Callable[[int], str] = str  # an image's path by its index
+    images: int = 0  # of the training set
     images_per_step: int = 0  # over all processes, where it is not `train.batch_size`
     size_settings: str = "data.size"  # the config's names for how large images are
 
@@ -69,8 +70,8 @@ def fit(run: Run, model: nn.Module, me: Process, *, resume: bool) -> None:
 
     Raises:
         UsageError: the folder holds a run and ``resume`` is not set; or fp16 is to run on the CPU.
-        InputError: what is to be resumed is another run: other settings, classes or another task; or is damaged,
-            and the checkpoint before it too.
+        InputError: what is to be resumed is another run: of other settings, classes, another task or number of images;
+            or is damaged, and the checkpoint before it too.
         OSError: a checkpoint cannot be written; those before it are whole.
         FloatingPointError: a loss is not finite; its images are named, and their batch is in ``not-finite.pt``.  Or
             an evaluation's is not, or the error it finds: the step is named, and neither best nor last is saved.
@@ -144,6 +145,7 @@ class _State:
         if found := last_checkpoints.newest(out, self.run.tell):
             file, saved = found
             last_checkpoints.check_same(self.run.identity, saved, file)
+            last_checkpoints.check_same_images(self.run.course.images, saved, file)
             self._go_on_from(file, saved)
             self.last_is_whole = file.name == last_checkpoints.LAST
         steps = distributed.gather(self.step, self.me)
@@ -254,6 +256,7 @@ class _State:
             "best": self.best,
             "measured": self.measured.state(),
             "rate": self.rate.state(),
+            "images": self.run.course.images,
         }
         if self.log is not None:
             self.log.to_disk()

@@ -128,6 +128,17 @@ def check_same(now: Checkpoint, saved: Checkpoint, file: Path) -> None:
             raise InputError(f"{file} was trained with {key} = {old[key]!r}, now {value!r}: not the same run")
 
 
+def check_same_images(now: int, saved: Checkpoint, file: Path) -> None:
+    """Make sure that ``saved`` was trained on as many images: epochs, the rate and the order are by their number.
+
+    Raises:
+        InputError: on another number; the first checkpoints do not say on how many.
+    """
+    before = saved.resume.get("images", now)
+    if before != now:
+        raise InputError(f"{file} was trained on {before} images, now there are {now}: not the same run")
+
+
 def _flat(tree: dict[str, Any], path: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():

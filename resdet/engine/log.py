@@ -64,5 +64,7 @@ def _drop_after(file: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, TypeError, KeyError, RecursionError):
             continue  # the line that was being written when the run was cut off, or one that is damaged
-    with replacing(file) as part:
-        part.write_text("".join(kept), encoding="utf-8")
+    with replacing(file) as part, part.open("w", encoding="utf-8") as stream:
+        stream.writelines(kept)
+        stream.flush()
+        os.fsync(stream.fileno())  # else a power cut may leave the name to an empty file

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.heads.shared_gradients import share_over_classes
+from resdet.heads.shared_gradients import shared_over_classes
 from resdet.precision import without_autocast
 
 
@@ -37,7 +37,6 @@ class PerClassBox(nn.Module):
         for layer in (self.neck, self.reg):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
-        self._share()
 
     def forward(self, windows: Tensor) -> Tensor:
         """``(..., D)`` -> ``(..., neck)``, the hidden numbers that boxes are read from."""
@@ -45,7 +44,7 @@ class PerClassBox(nn.Module):
 
     def all_classes(self, hidden: Tensor) -> Tensor:
         """The plain layer: ``(..., neck) -> (..., K, 4)``."""
-        return self.reg(hidden).unflatten(-1, (self.classes, 4))
+        return functional.linear(hidden, *self._reg()).unflatten(-1, (self.classes, 4))
 
     def of_classes(self, hidden: Tensor, classes: Tensor) -> Tensor:
         """k classes an image at P windows: ``all_classes`` at ``[b, :, classes[b]]``, by the rows that it takes.
@@ -57,21 +56,18 @@ class PerClassBox(nn.Module):
         Returns:
             ``(B, k, P, 4)`` float32 deltas.
         """
-        rows = self.reg.weight.view(self.classes, -1)  # an embedding's gradient is summed without a race
+        rows, biases = (each.view(self.classes, -1) for each in self._reg())
+        # an embedding's gradient is summed without a race
         weight = functional.embedding(classes, rows).unflatten(-1, (4, -1)).float()  # (B, k, 4, neck)
-        bias = functional.embedding(classes, self.reg.bias.view(self.classes, 4)).float()  # (B, k, 4)
+        bias = functional.embedding(classes, biases).float()  # (B, k, 4)
         with without_autocast(hidden):
             deltas = weight.flatten(1, 2) @ hidden.float().transpose(1, 2)  # (B, k * 4, P)
         return deltas.unflatten(1, (-1, 4)).transpose(2, 3) + bias[:, :, None]
 
-    def _share(self) -> None:
-        if self.share_classes:
-            share_over_classes(self.reg.parameters(), self.classes)
-
-    def __setstate__(self, state: dict) -> None:
-        """Copied or unpickled: torch leaves the hooks of parameters behind, and the copy would learn otherwise."""
-        super().__setstate__(state)
-        self._share()
+    def _reg(self) -> list[Tensor]:
+        """Weight and bias of ``reg``, as they learn."""
+        own = [self.reg.weight, self.reg.bias]
+        return [shared_over_classes(each, self.classes) for each in own] if self.share_classes else own
 
 
 def window_features(feature: Tensor, window: tuple[int, int], bins: int) -> Tensor:

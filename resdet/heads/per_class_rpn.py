@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.convolution import Conv3x3
-from resdet.heads.shared_gradients import share_over_classes
+from resdet.heads.shared_gradients import shared_over_classes
 from resdet.precision import without_autocast
 
 
@@ -40,7 +40,6 @@ class PerClassRPN(nn.Module):
         for conv in (self.neck, self.cls, self.reg):
             nn.init.normal_(conv.weight, std=0.01)
             nn.init.zeros_(conv.bias)
-        self._share()
 
     def forward(self, feature: Tensor) -> Tensor:
         """``(B, C, h, w)`` map -> ``(B, neck, h, w)`` hidden map that the siblings read."""
@@ -49,9 +48,10 @@ class PerClassRPN(nn.Module):
     def all_classes(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Every anchor and class: logits ``(B, P, K)`` and deltas ``(B, P, K, 4)``, P = h * w * A."""
         batch = len(hidden)
+        score, score_bias, box, box_bias = self._siblings()
         with without_autocast(hidden):
-            hidden = hidden.to(self.cls.weight.dtype)
-            logits, deltas = self.cls(hidden), self.reg(hidden)
+            hidden = hidden.to(score.dtype)
+            logits, deltas = functional.conv2d(hidden, score, score_bias), functional.conv2d(hidden, box, box_bias)
         logits = logits.permute(0, 2, 3, 1).reshape(batch, -1, self.classes)
         deltas = deltas.permute(0, 2, 3, 1).reshape(batch, -1, self.classes, 4)
         return logits, deltas
@@ -68,17 +68,19 @@ class PerClassRPN(nn.Module):
         """
         cells, anchor = self._cells(hidden, index)  # (B, S, neck), (B, S)
         row = anchor * self.classes + classes[:, None]  # (B, S)
-        weight = _rows(self.reg.weight.view(-1, 4 * cells.shape[-1]), row).unflatten(-1, (4, -1))  # (B, S, 4, neck)
+        score, score_bias, box, box_bias = self._siblings()
+        weight = _rows(box.view(-1, 4 * cells.shape[-1]), row).unflatten(-1, (4, -1))  # (B, S, 4, neck)
         with without_autocast(hidden):
-            logits = torch.einsum("bsc,bsc->bs", cells, _rows(self.cls.weight, row)) + self.cls.bias[row]
-            deltas = torch.einsum("bsc,bsjc->bsj", cells, weight) + self.reg.bias.view(-1, 4)[row]
+            logits = torch.einsum("bsc,bsc->bs", cells, _rows(score, row)) + score_bias[row]
+            deltas = torch.einsum("bsc,bsjc->bsj", cells, weight) + box_bias.view(-1, 4)[row]
         return logits, deltas
 
     def sampled_logits(self, hidden: Tensor, index: Tensor) -> Tensor:
         """All K classes at S sampled anchors: float32 ``(B, S, K)``, ``all_classes`` at ``[b, index[b]]``."""
         cells, anchor = self._cells(hidden, index)
-        weight = self.cls.weight.view(self.anchors, self.classes, -1).float()
-        bias = self.cls.bias.view(self.anchors, self.classes).float()
+        score, score_bias, _, _ = self._siblings()
+        weight = score.view(self.anchors, self.classes, -1).float()
+        bias = score_bias.view(self.anchors, self.classes).float()
         logits = cells.new_zeros(*index.shape, self.classes)
         with without_autocast(hidden):
             for a in range(self.anchors):  # gathering K rows a sample would copy A * K * neck numbers for each
@@ -99,11 +101,12 @@ class PerClassRPN(nn.Module):
         positions = hidden.flatten(2).float()  # (B, neck, h * w)
         neck = positions.shape[1]
         row = torch.arange(self.anchors, device=classes.device) * self.classes + classes[:, :, None]  # (B, k, A)
-        scoring = self.cls.weight.view(-1, neck)[row].float()  # (B, k, A, neck)
-        moving = self.reg.weight.view(-1, 4, neck)[row].float()  # (B, k, A, 4, neck)
-        bias = self.reg.bias.view(-1, 4)[row].flatten(1)[:, :, None]
+        score, score_bias, box, box_bias = self._siblings()
+        scoring = score.view(-1, neck)[row].float()  # (B, k, A, neck)
+        moving = box.view(-1, 4, neck)[row].float()  # (B, k, A, 4, neck)
+        bias = box_bias.view(-1, 4)[row].flatten(1)[:, :, None]
         with without_autocast(hidden):
-            logits = scoring.flatten(1, 2) @ positions + self.cls.bias[row].flatten(1)[:, :, None]  # (B, k * A, h * w)
+            logits = scoring.flatten(1, 2) @ positions + score_bias[row].flatten(1)[:, :, None]  # (B, k * A, h * w)
             deltas = moving.flatten(1, 3) @ positions + bias  # (B, k * A * 4, h * w)
         logits = logits.view(batch, k, self.anchors, -1).transpose(2, 3).flatten(2)
         deltas = deltas.view(batch, k, self.anchors, 4, -1).permute(0, 1, 4, 2, 3).flatten(2, 3)
@@ -115,15 +118,10 @@ class PerClassRPN(nn.Module):
         rows = torch.arange(len(hidden), device=hidden.device)[:, None]
         return hidden.flatten(2).transpose(1, 2)[rows, position].float(), anchor
 
-    def _share(self) -> None:
-        if self.share_classes:
-            siblings = (self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias)
-            share_over_classes(siblings, self.classes, self.anchors)
-
-    def __setstate__(self, state: dict) -> None:
-        """Copied or unpickled: torch leaves the hooks of parameters behind, and the copy would learn otherwise."""
-        super().__setstate__(state)
-        self._share()
+    def _siblings(self) -> list[Tensor]:
+        """Weight and bias of ``cls``, and of ``reg``, as they learn."""
+        own = [self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias]
+        return [shared_over_classes(each, self.classes, self.anchors) for each in own] if self.share_classes else own
 
 
 def _rows(weight: Tensor, index: Tensor) -> Tensor:

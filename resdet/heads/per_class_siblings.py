@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.heads.shared_gradients import share_over_classes
+from resdet.heads.shared_gradients import shared_over_classes
 from resdet.precision import without_autocast
 
 
@@ -31,13 +31,14 @@ class PerClassSiblings(nn.Module):
         for layer, deviation in ((self.cls, 0.01), (self.reg, 0.001)):
             nn.init.normal_(layer.weight, std=deviation)
             nn.init.zeros_(layer.bias)
-        self._share()
 
     def all_classes(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The plain layers: ``(R, C)`` -> logits ``(R, K)`` and deltas ``(R, K, 4)``, float32."""
+        score, score_bias, box, box_bias = self._learnt()
         with without_autocast(vectors):
-            vectors = vectors.to(self.cls.weight.dtype)
-            return self.cls(vectors), self.reg(vectors).unflatten(1, (self.classes, 4))
+            vectors = vectors.to(score.dtype)
+            deltas = functional.linear(vectors, box, box_bias).unflatten(1, (self.classes, 4))
+            return functional.linear(vectors, score, score_bias), deltas
 
     def of_class(self, vectors: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """One class a crop: ``all_classes`` at ``[r, classes[r]]``.
@@ -71,16 +72,12 @@ class PerClassSiblings(nn.Module):
 
     def _rows(self, classes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights and biases ``(n, C), (n,), (n, 4, C), (n, 4)``: as embeddings, whose gradient sums without a race."""
-        box = functional.embedding(classes, self.reg.weight.view(self.classes, -1)).unflatten(1, (4, -1))
-        score_bias = functional.embedding(classes, self.cls.bias[:, None])[:, 0]
-        box_bias = functional.embedding(classes, self.reg.bias.view(self.classes, 4))
-        return functional.embedding(classes, self.cls.weight), score_bias, box, box_bias
+        score, score_bias, box, box_bias = (each.view(self.classes, -1) for each in self._learnt())
+        box_rows = functional.embedding(classes, box).unflatten(1, (4, -1))
+        score_bias = functional.embedding(classes, score_bias)[:, 0]
+        return functional.embedding(classes, score), score_bias, box_rows, functional.embedding(classes, box_bias)
 
-    def _share(self) -> None:
-        if self.share_classes:
-            share_over_classes(self.parameters(), self.classes)
-
-    def __setstate__(self, state: dict) -> None:
-        """Copied or unpickled: torch leaves the hooks of parameters behind, and the copy would learn otherwise."""
-        super().__setstate__(state)
-        self._share()
+    def _learnt(self) -> list[Tensor]:
+        """Weight and bias of ``cls``, and of ``reg``, as they learn."""
+        own = [self.cls.weight, self.cls.bias, self.reg.weight, self.reg.bias]
+        return [shared_over_classes(each, self.classes) for each in own] if self.share_classes else own

@@ -7,23 +7,36 @@ is not linear: it sees the norm of these sums.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
+import torch
 from torch import Tensor
 
 
-def share_over_classes(parameters: Iterable[Tensor], classes: int, groups: int = 1) -> None:
-    """From here on the gradient of every row of a class holds the sum over all classes.
+def shared_over_classes(weight: Tensor, classes: int, groups: int = 1) -> Tensor:
+    """The weight, but the gradient of every row of a class that reaches it holds the sum over all classes.
 
-    torch leaves such hooks behind when a module is copied or unpickled: set them again in ``__setstate__``.
+    It is asked for in each forward pass, not set once as a hook of the parameter: those are lost where the parameter
+    becomes another tensor, as in ``load_state_dict(assign=True)``, ``to_empty`` or a copy.
 
     Args:
-        parameters: their rows are ``groups`` times K times however many numbers a class has.
+        weight: its rows are ``groups`` times K times however many numbers a class has.
     """
+    return _Shared.apply(weight, classes, groups) if torch.is_grad_enabled() else weight
 
-    def with_shared(gradient: Tensor) -> Tensor:
-        by_class = gradient.reshape(groups, classes, -1)
-        return (by_class + by_class.sum(1, keepdim=True)).reshape(gradient.shape)
 
-    for parameter in parameters:
-        parameter.register_hook(with_shared)
+class _Shared(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(weight: Tensor, classes: int, groups: int) -> Tensor:
+        return weight.view_as(weight)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int], output: Tensor) -> None:
+        _, ctx.classes, ctx.groups = inputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        by_class = gradient.reshape(ctx.groups, ctx.classes, -1)
+        return (by_class + by_class.sum(1, keepdim=True)).reshape(gradient.shape), None, None

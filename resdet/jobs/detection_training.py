@@ -71,8 +71,10 @@ class Training:
             return {**losses, **self._precision(model)}
 
         best_by = "loss" if model.learns == "rpn" or proposer is not None else "error"
-        sizes = "data.shorter and data.longer"
-        course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate, best_by, records.path, size_settings=sizes)
+        name_of, count, sizes = records.path, len(records), "data.shorter and data.longer"
+        course = Course(
+            plan.steps, plan.steps_per_epoch, batches, evaluate, best_by, name_of, count, size_settings=sizes
+        )
         run_course("det", config, model, records.classes, course, self.me, out=out, resume=self.resume)
         distributed.wait(self.me)  # the last save of the first process
         model.load_state_dict(checkpoint.load(out / "last.pt").model)  # with train.ema, the averaged weights

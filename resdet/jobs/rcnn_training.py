@@ -77,6 +77,7 @@ def launch(config: RCNNConfig, data: TrainingData, me: Process, *, out: Path, re
         evaluate,
         "gt_class_loc_error",
         data.train.path,
+        len(data.train),
         size_settings="data.shorter or model.size",
     )
     run_course("rcnn", config, model, data.train.classes, course, me, out=out, resume=resume)

@@ -92,7 +92,8 @@ def launch(
 
     check_enough(config.data.train, data.train, me)
     together = min(plan.batch_size, plan.images)
-    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, data.train.path, together)
+    name_of, count = data.train.path, len(data.train)
+    course = Course(plan.steps, plan.steps_per_epoch, batches, evaluate_at, best_by, name_of, count, together)
     run_course(task, config, model, data.train.classes, course, me, out=out, resume=resume)
 
 

@@ -1,4 +1,7 @@
+import errno
+import os
 import pickle
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +46,24 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert back.resume["best"] == 1.0
     assert all(torch.equal(back.model[k], v) for k, v in SAVED.model.items())
     assert [file.name for file in (tmp_path / "new folder").iterdir()] == ["x.pt"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_disk_that_does_not_flush_folders_keeps_checkpoints_and_one_that_fails_is_told(tmp_path, monkeypatch, code):
+    fsync = os.fsync
+
+    def of_files_alone(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match="Input/output error"):
+            save(tmp_path / "x.pt", SAVED)
+        return
+    save(tmp_path / "x.pt", SAVED)
+    assert load(tmp_path / "x.pt").step == SAVED.step
 
 
 def test_safetensors_come_back_too_without_what_resuming_needs(tmp_path):

@@ -1,4 +1,6 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,20 @@ def test_a_damaged_line_does_not_take_the_rows_behind_it_along(tmp_path, damage)
     file.write_text("\n".join([first, damage, *others, ""]))
     write(tmp_path, 2, [3])
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 3]
+
+
+def test_rows_that_are_kept_are_on_the_disk_before_the_file_has_its_name(tmp_path, monkeypatch):
+    write(tmp_path, 0, [1, 2, 3])
+    synced, renamed = [], []
+    fsync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd))[1])
+    monkeypatch.setattr(
+        Path, "replace", lambda file, other: (renamed.append((file.stat().st_ino, [*synced])), rename(file, other))[1]
+    )
+    MetricsLog(tmp_path, 2).close()
+    ((inode, synced_before),) = renamed
+    assert inode == (tmp_path / "metrics.jsonl").stat().st_ino
+    assert inode in synced_before
 
 
 def test_a_last_row_that_lacks_only_its_newline_is_kept(tmp_path):

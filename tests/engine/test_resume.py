@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import ALONE, HOW, Cut, TinyNet, equal, interrupted, rows, run_of, weights
+from tiny_training import ALONE, HOW, Cut, TinyNet, equal, interrupted, rows, run_of, weights, with_course
 
 from resdet.config import ClsConfig, to_dict
 from resdet.engine import checkpoint
@@ -207,6 +207,27 @@ def test_fp16_trains_resumes_and_keeps_its_scale_on_a_gpu(tmp_path):
     again = TinyNet(seed=3).cuda()
     fit(run_of(tmp_path, again, how), again, gpu, resume=True)
     assert all(torch.isfinite(v).all() for v in again.state_dict().values())
+
+
+@pytest.mark.parametrize(("now", "ended"), [(64, False), (16, False), (33, True)])
+def test_a_training_set_that_grew_or_shrank_is_another_runs(tmp_path, now, ended):
+    model = TinyNet()
+    fit(with_course(run_of(tmp_path, model, steps=12 if ended else 8), images=32), model, ALONE, resume=False)
+    other = with_course(run_of(tmp_path, model, steps=3 * now // 8), steps_per_epoch=now // 8, images=now)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(InputError, match=rf"last\.pt was trained on 32 images, now there are {now}: not the same run"):
+        fit(other, model, ALONE, resume=True)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_run_that_did_not_say_on_how_many_images_goes_on(tmp_path):
+    interrupted(tmp_path, HOW, lambda step, row: step == 5)
+    last = checkpoint.load(tmp_path / "last.pt")
+    older = {name: value for name, value in last.resume.items() if name != "images"}
+    checkpoint.save(tmp_path / "last.pt", replace(last, resume=older))
+    model = TinyNet(dropout=0.3)
+    fit(with_course(run_of(tmp_path, model), images=32), model, ALONE, resume=True)
+    assert checkpoint.load(tmp_path / "last.pt").resume["images"] == 32
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """torch.compile takes networks whole: no part of them sends it back to Python."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from resdet.backbones.edges import images_end
 from resdet.build import build_classifier, build_detector, build_localizer
 from resdet.config import ClsConfig, DetConfig, LocConfig
+from resdet.convolution import Conv3x3
 from resdet.settings import override
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
@@ -69,6 +71,28 @@ def test_a_trunk_whose_images_end_is_one_graph_too():
         with torch.no_grad(), images_end(trunk.__self__, torch.tensor([[64, 64], [40, 56]]), 64, 64):
             found = torch.compile(trunk, fullgraph=True, backend="aot_eager")(pixels)
             torch.testing.assert_close(found, trunk(pixels), rtol=1e-4, atol=1e-5)
+
+    together(1, check)
+
+
+def test_a_large_3x3_convolution_is_recorded_once_for_maps_of_all_sizes():
+    """Without warnings of what torch.compile met on its way."""
+
+    def check(rank):
+        conv = Conv3x3(256, 256).to(memory_format=torch.channels_last)
+        graphs = []
+
+        def backend(graph, inputs):
+            graphs.append(graph)
+            return graph.forward
+
+        compiled = torch.compile(conv, backend=backend)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("error")
+            for side in (9, 10, 5, 6, 7, 17):
+                maps = torch.randn(8, 256, side, side).to(memory_format=torch.channels_last)
+                compiled(maps)
+        assert len(graphs) == 2  # of one size, and of any
 
     together(1, check)
 

@@ -166,9 +166,9 @@ def test_a_value_that_is_no_number_stays_in_the_bins_that_read_it(align):
     features = distinct_map(2)
     features[0, :, 1, 1] = float("nan")
     rois = torch.tensor([[0.0, 8, 8, 136, 88]])
-    expected = align_cpu.forward(features, rois, 4, STRIDE, 0, True, 1)
+    expected = align_cpu.forward(features, rois, Rule(4, STRIDE, 0, True))
     assert 0 < expected.isnan().sum() < expected.numel() / 2
-    actual = align.forward(features.to(DEVICE), rois.to(DEVICE), 4, STRIDE, 0, True, 1).cpu()
+    actual = align.forward(features.to(DEVICE), rois.to(DEVICE), Rule(4, STRIDE, 0, True)).cpu()
     torch.testing.assert_close(actual, expected, equal_nan=True)
 
 
