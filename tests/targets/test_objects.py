@@ -43,3 +43,12 @@ def test_a_box_is_covered_where_half_of_it_lies_in_what_is_ignored():
     boxes = [(2, 2, 4, 4), (8, 0, 12, 10), (9, 0, 12, 10), (0, 0, 20, 20)]
     found = objects.covers(torch.tensor(boxes, dtype=torch.float32))
     assert found.tolist() == [[True, True, False, False], [False] * 4]  # the second image's box is an object
+
+
+def test_what_is_ignored_need_not_be_finite_and_covers_nothing_then():
+    nowhere = (float("nan"), 0, float("inf"), 4)
+    found = pad_objects([target([(0, 0, 4, 4), nowhere], ignored=[False, True])], torch.device("cpu"))
+    assert found.present.tolist() == [[True, False]]
+    assert found.covers(torch.tensor([(0.0, 0.0, 4.0, 4.0)])).tolist() == [[False]]
+    with pytest.raises(ValueError, match="boxes to be learnt must be finite"):
+        pad_objects([target([nowhere], ignored=[False])], torch.device("cpu"))
