@@ -1,9 +1,10 @@
-"""Whether torch records operations in place of running them."""
+"""Whether torch records operations in place of running them, or runs them on what stands for several tensors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 
 def is_traced(tensor: Tensor) -> bool:
@@ -14,3 +15,12 @@ def is_traced(tensor: Tensor) -> bool:
     an EPYC).
     """
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or type(tensor) not in (Tensor, nn.Parameter)
+
+
+def is_transformed() -> bool:
+    """Whether ``torch.func`` (``grad``, ``vmap``, ``jvp``) or forward-mode differentiation is at work.
+
+    Tensors have no memory of their own then to be known by, and what goes by an autograd function of ours has no rule
+    for it: torch's own operations have.
+    """
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0

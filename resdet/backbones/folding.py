@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from resdet.convolution import Conv3x3
 from resdet.convolution.versions import state_of
+from resdet.tracing import is_transformed
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
@@ -44,7 +45,8 @@ def folded(conv: nn.Conv2d, norm: nn.Module) -> tuple[Tensor, Tensor | None]:
     if isinstance(norm, nn.Identity):
         return conv.weight, conv.bias
     assert isinstance(norm, nn.BatchNorm2d)
-    if _frozen(norm) and conv.bias is None and not torch.compiler.is_compiling() and not norm.weight.is_inference():
+    as_ever = not (torch.compiler.is_compiling() or norm.weight.is_inference() or is_transformed())
+    if _frozen(norm) and conv.bias is None and as_ever:
         held = _held(norm, _computed_in(conv.weight))
         return _Scaled.apply(conv.weight, held.scale, held.shift.dtype), held.shift  # type: ignore[no-any-return]
     scale, shift = _scale_and_shift(norm)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from resdet.convolution.tiles import Cut, cut_of
 from resdet.convolution.versions import state_of
 from resdet.convolution.winograd import Learnt, at_points, convolved
-from resdet.tracing import is_traced
+from resdet.tracing import is_traced, is_transformed
 
 LEAST_CHANNELS = 256  # in and out
 LEAST_TILES = 32
@@ -69,7 +69,7 @@ class Conv3x3(nn.Conv2d):
             return False
         if self.stride != (1, 1) or self.dilation != (1, 1) or min(weight.shape[:2]) < LEAST_CHANNELS:
             return False
-        if torch.is_autocast_enabled("cpu") or is_traced(x) or is_traced(weight):
+        if torch.is_autocast_enabled("cpu") or is_traced(x) or is_traced(weight) or is_transformed():
             return False  # before maps are cut: torch.compile would go through all of that, for seconds
         if min(x.shape[2:]) < 2 or not x.is_contiguous(memory_format=torch.channels_last):
             return False

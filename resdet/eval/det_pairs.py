@@ -116,7 +116,8 @@ def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 
 
 def _area(boxes: Boxes) -> NDArray[np.float64]:
-    return sides_of(boxes).clip(min=0).prod(1)
+    """``(N,)``; of a box that is upside down it means nothing, and is not asked: that shares nothing with others."""
+    return sides_of(boxes).prod(1)
 
 
 def sides_of(boxes: Boxes) -> NDArray[np.float64]:

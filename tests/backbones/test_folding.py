@@ -6,6 +6,7 @@ import pytest
 import torch
 from lively_norms import make_lively
 from torch import nn
+from torch.func import functional_call, grad, vmap
 from torch.nn.utils import prune
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -235,3 +236,17 @@ def test_a_frozen_norm_compiles():
     conv, norm, x = one_frozen()
     compiled = torch.compile(conv_norm, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(x, conv, norm), norm(conv(x)), rtol=1e-4, atol=1e-5)
+
+
+def test_torch_s_transforms_reach_through_a_frozen_norm():
+    """Each image's own gradient, as for influence or curvature, beside those of one image after another."""
+    net = lively(NETS["basic blocks"])
+    freeze_batch_norm(net)  # in testing already
+    weights = {name: value for name, value in net.named_parameters() if value.requires_grad}
+    of_one = grad(lambda weights, image: functional_call(net, weights, (image[None],)).square().sum())
+    found = vmap(of_one, in_dims=(None, 0))(weights, images())
+    for i, image in enumerate(images()):
+        expected = torch.autograd.grad(net(image[None]).square().sum(), weights.values())
+        for name, gradient in zip(weights, expected, strict=True):
+            scale = gradient.abs().max().item()
+            torch.testing.assert_close(found[name][i], gradient, rtol=0, atol=1e-4 * scale, msg=name)

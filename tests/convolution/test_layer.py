@@ -112,6 +112,33 @@ def test_another_weight_that_comes_to_lie_where_the_old_one_was_is_told_from_it(
     assert_right(module, maps())
 
 
+def test_a_weight_whose_kernels_are_one_in_memory_is_known_by_what_there_is_of_it():
+    module, x = conv(), maps()
+    module.weight = nn.Parameter(torch.randn(1, CHANNELS, 3, 3).expand(CHANNELS, -1, -1, -1))
+    for _ in range(2):
+        assert_right(module, x)
+        assert holds(module)
+        with torch.no_grad():
+            module.weight[:1] += 1
+
+
+def test_a_weight_of_a_tensor_s_subclass_is_asked_for_the_convolution_itself():
+    """As quantized and distributed ones, which are more than the numbers that lie there."""
+    asked = []
+
+    class OfOnesOwn(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, arguments=(), settings=None):
+            asked.append(function)
+            return super().__torch_function__(function, types, arguments, settings)
+
+    module = conv()
+    module.weight = nn.Parameter(module.weight.detach().as_subclass(OfOnesOwn))
+    module(maps())
+    assert functional.conv2d in asked
+    assert not holds(module)
+
+
 def test_memory_is_written_again_where_it_fits():
     """In training; in testing another thread may be reading there."""
     module = conv()

@@ -66,6 +66,20 @@ def test_a_disk_that_does_not_flush_folders_keeps_checkpoints_and_one_that_fails
     assert load(tmp_path / "x.pt").step == SAVED.step
 
 
+OF_ANOTHER_KIND = [
+    *(("task", 3), ("config", []), ("step", "7"), ("metrics", None), ("resume", [])),
+    *(("class_ids", 2), ("class_ids", ("n01", 2)), ("class_ids", (["n01"], ["n02"])), ("class_ids", ("n01", "n01"))),
+    *(("class_names", None), ("class_names", ("tench",)), ("class_names", ("tench", 3))),
+    *(("model", {"fc.bias": 1.0}), ("model", {1: torch.zeros(1)})),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OF_ANOTHER_KIND, ids=str)
+def test_what_is_of_another_kind_is_named(tmp_path, name, value):
+    torch.save({"format": 1, **vars(SAVED), name: value}, tmp_path / "x.pt")
+    assert f"its {name!r} is not as it is written here" in refusal(tmp_path / "x.pt")
+
+
 def test_safetensors_come_back_too_without_what_resuming_needs(tmp_path):
     save(tmp_path / "x.safetensors", SAVED)
     back = load(tmp_path / "x.safetensors")

@@ -15,6 +15,7 @@ from tiny_training import ALONE, HOW, Cut, TinyNet, run_of
 from resdet import cli
 from resdet.engine import checkpoint
 from resdet.engine.fit import fit
+from resdet.engine.kept import keep
 from resdet.errors import InputError, UsageError
 
 
@@ -104,6 +105,17 @@ def test_where_a_disk_knows_no_second_name_the_two_are_kept_all_the_same(tmp_pat
     train(tmp_path)
     same_run(tmp_path, whole)
     assert checkpoint.load(tmp_path / "before-last.pt").step == 8
+
+
+def test_two_names_of_one_checkpoint_that_a_killed_run_left_become_two_checkpoints(cut):
+    """It was killed between the two namings: the last one has both names, and a third is in the way."""
+    last, before = cut / "last.pt", cut / "before-last.pt"
+    before.unlink()
+    os.link(last, before)
+    os.link(last, cut / "before-last.pt.part")
+    keep(cut, replace(checkpoint.load(last), step=12))
+    assert [checkpoint.load(file).step for file in (last, before)] == [12, 8]
+    assert not [*cut.glob("*.part")]
 
 
 def test_two_damaged_ones_are_named_and_left_as_they_are(cut):

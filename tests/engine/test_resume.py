@@ -249,7 +249,12 @@ def test_resuming_with_another_setting_names_it(uninterrupted, change, line):
 def test_resuming_another_task_or_other_classes_is_refused(uninterrupted):
     out, model = uninterrupted
     run = run_of(out, model)
-    for change, line in (({"task": "loc"}, "kind 'cls'"), ({"class_ids": ("a", "b")}, "other classes (3; now 2)")):
+    for change, line in (
+        ({"task": "loc"}, "kind 'cls'"),
+        ({"class_ids": ("a", "b")}, "other classes (3; now 2): class 2 was c, now none"),
+        ({"class_ids": ("a", "b", "c", "d")}, "other classes (3; now 4): class 3 was none, now d"),
+        ({"class_ids": ("a", "x", "y")}, "other classes (3; now 3): class 1 was b, now x"),
+    ):
         with pytest.raises(InputError) as caught:
             fit(replace(run, identity=replace(run.identity, **change)), model, ALONE, resume=True)
         assert line in str(caught.value)

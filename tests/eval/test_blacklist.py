@@ -34,7 +34,7 @@ def test_none_leaves_out_none_of_the_official_set():
 
 
 def test_a_file_counts_official_images_by_the_number_in_their_name(tmp_path):
-    (tmp_path / "list.txt").write_text("7\n36\n\n49981\n")
+    (tmp_path / "list.txt").write_text("7\n  36 \n\n \t\n49981\n")
     assert blacklisted(official([36, 6, 7]), str(tmp_path / "list.txt")).tolist() == [True, False, True]
 
 

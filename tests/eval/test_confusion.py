@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resdet.data.records import Classes, Record, pack
-from resdet.eval.confusion import box_confusion, class_confusion, most_confused, write_matrix
+from resdet.eval.confusion import box_confusion, class_confusion, confused_line, most_confused, write_matrix
 from resdet.predictions.det import predictions
 
 NAMES = ("cat", "dog", "cow")
@@ -98,6 +98,9 @@ def test_the_most_frequent_mistakes_come_first_and_the_matrix_is_a_table(tmp_pat
         {"true": "cat", "found": "cow", "count": 1},
     ]
     assert most_confused(matrix, NAMES)[-1] == {"true": "cow", "found": "(nothing)", "count": 1}
+    line = confused_line(most_confused(matrix, NAMES), 2)
+    assert line == "most often taken for another: cat as dog (2), cat as cow (1)"
+    assert confused_line(most_confused(np.diag([3, 2, 1, 0]), NAMES)) == "most often taken for another: none"
     write_matrix(tmp_path / "a.csv", matrix, NAMES)
     lines = (tmp_path / "a.csv").read_text().splitlines()
     assert lines[0] == "true \\ found,cat,dog,cow,(nothing)"

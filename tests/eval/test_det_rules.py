@@ -163,7 +163,8 @@ def test_coordinates_that_are_no_pixels_hit_nothing_and_warn_of_nothing():
 def test_detections_of_what_the_records_do_not_have_are_refused(metric, image, label, said):
     records = records_of([[(CAT, WHOLE)], [(ANT, WHOLE)]])
     with pytest.raises(ValueError, match=said):
-        det_metrics(predictions([0, image], [CAT, label], [0.9, 0.8], [WHOLE, WHOLE]), records, metric)
+        # (the first of several is told)
+        det_metrics(predictions([0, image, image], [CAT, label, label], [0.9, 0.8, 0.7], [WHOLE] * 3), records, metric)
 
 
 def test_no_other_metric_goes_by_the_name_of_one():

@@ -51,6 +51,20 @@ def test_boxes_outside_their_image_are_counted_and_the_first_is_shown():
     assert "outside" not in lines_of(found, size=(0, 0))  # the annotation does not say
 
 
+@pytest.mark.parametrize("box", [(-2, 0, 9, 9), (0, -2, 9, 9), (0, 0, 502, 9), (0, 0, 9, 402)], ids=str)
+def test_a_box_may_reach_over_none_of_the_four_sides(box):
+    assert "1 detections reach outside their image" in lines_of(predictions([0], [0], [0.9], [box]))
+
+
+def test_of_many_classes_never_detected_five_are_named():
+    truth = [[(k, WHOLE) for k in range(7)]]
+    text = "\n".join(sanity_lines(found_in([[(0, 0.9, WHOLE)]]), records_of(truth, "abcdefg")))
+    assert "6 classes never detected, so AP 0: b, c, d, e, f, ...\n" in f"{text}\n"
+    truth = [[(k, WHOLE) for k in range(6)]]
+    text = "\n".join(sanity_lines(found_in([[(0, 0.9, WHOLE)]]), records_of(truth, "abcdef")))
+    assert "5 classes never detected, so AP 0: b, c, d, e, f\n" in f"{text}\n"
+
+
 def table_of(metric, names=("ant", "bee", "cat"), errors=False):
     truth, found = [[(k, WHOLE)] for k in range(len(names) - 1)], [[(0, 0.9, WHOLE)]] + [[]] * (len(names) - 2)
     records = records_of(truth, names)

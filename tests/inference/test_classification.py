@@ -9,7 +9,7 @@ from resdet.backbones.cifar import CifarResNet
 from resdet.backbones.resnet import ResNet
 from resdet.data.viewed_images import ViewedImage
 from resdet.data.views import cut, ten_crops
-from resdet.inference.cls import ClsProtocol, probabilities
+from resdet.inference.cls import ClsProtocol, Voter, Voters, probabilities
 from resdet.models.classifier import Classifier
 from resdet.structures import View
 
@@ -192,3 +192,17 @@ def test_no_more_views_are_run_at_once_than_there_are_images(model, monkeypatch)
 def test_an_unknown_protocol_names_the_known_ones():
     with pytest.raises(ValueError, match=r"one of 1-crop, 10-crop, dense, got '5-crop'"):
         ClsProtocol("5-crop", 32, 40)
+
+
+def test_voters_are_averaged_each_over_its_own_views_and_by_its_own_names_of_the_labels(model):
+    torch.manual_seed(1)
+    other = Classifier(CifarResNet(8, K), MEAN, STD).eval()
+    one_crop = ClsProtocol("1-crop", size=32, resize=40)
+    same, turned = torch.arange(K), torch.arange(K).flip(0)
+    voters = Voters((Voter(model, TEN, same), Voter(other, one_crop, turned), Voter(model, one_crop, same)))
+    alone = [
+        probabilities(net, [viewed(images(), protocol)], protocol, CPU)
+        for net, protocol in ((model, TEN), (other, one_crop), (model, one_crop))
+    ]
+    found = voters.probabilities(viewed(images(), voters), CPU)
+    torch.testing.assert_close(found, (alone[0] + alone[1].flip(1) + alone[2]) / 3)

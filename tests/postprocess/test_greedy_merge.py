@@ -38,6 +38,13 @@ def test_one_candidate_and_boxes_without_area_give_finite_answers() -> None:
     assert score.isfinite().all()
 
 
+def test_points_overlap_nothing_and_stay_apart_though_they_are_one() -> None:
+    boxes = torch.tensor([[[5.0, 5, 5, 5], [5, 5, 5, 5], [50, 50, 60, 60]]])
+    box, score = greedy_merge(torch.tensor([[0.4, 0.4, 0.5]]), boxes, 0.5)
+    assert box.tolist() == [[50, 50, 60, 60]]
+    torch.testing.assert_close(score, torch.tensor([0.5]))
+
+
 def test_only_the_best_candidates_take_part() -> None:
     boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 10], [50, 50, 60, 60]]])
     box, score = greedy_merge(torch.tensor([[0.2, 0.2, 0.3]]), boxes, 0.5, most=2)

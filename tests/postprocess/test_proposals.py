@@ -54,13 +54,16 @@ def test_proposals_are_those_of_the_slow_computation(rule):
         assert len(proposals) <= rule.kept
 
 
-@pytest.mark.parametrize("pre_nms", [30, 4])
-def test_levels_take_their_own_best_and_suppress_nothing_of_each_other(pre_nms):
+@pytest.mark.parametrize(("pre_nms", "levels"), [(30, (120, 60, 30)), (4, (120, 60, 30)), (30, (130, 80))])
+def test_levels_take_their_own_best_and_suppress_nothing_of_each_other(pre_nms, levels):
     logits, deltas, usable = answers(1)
-    rule, levels = ProposalRule(pre_nms, 25, 0.5, 4.0), (120, 60, 30)
+    rule = ProposalRule(pre_nms, 25, 0.5, 4.0)
     of_image = ANCHORS + torch.tensor([0.0, 3.0, -2.0])[:, None, None]  # other anchors in each image
     found = select_proposals(logits, deltas, of_image, usable, SIZES, rule, levels)
     assert found.counts.max() == (25 if pre_nms == 30 else found.present.sum(1).max())
+    assert found.boxes.shape == (3, 25, 4)
+    assert found.boxes[~found.present].eq(0).all()
+    assert found.scores[~found.present].eq(0).all()
     for i, proposals in enumerate(found.unpadded()):
         parts = []
         for places in torch.arange(len(ANCHORS)).split(levels):

@@ -80,7 +80,7 @@ def test_two_images_of_side_files_that_are_one_of_the_data_sets_are_refused(tmp_
     """Of train/a.jpg and val/a.jpg, which infer.py looked at, a set of the latter alone knows only ``a``."""
     records = records_of(names=("c", "a", "b"))
     (tmp_path / "predictions.txt").write_text("1 90 0.5 1 2 3 4\n2 90 0.4 1 2 3 4\n")
-    (tmp_path / "images.txt").write_text("train/a 1\nval/a 2\n")
+    (tmp_path / "images.txt").write_text("train/a 1\nval/a 2\ntest/a 3\n")
     with pytest.raises(InputError, match=r"images\.txt:2: 'val/a' is the same one of the data set's as in line 1"):
         read_det(tmp_path / "predictions.txt", records)
     (tmp_path / "predictions.json").write_text("[]")

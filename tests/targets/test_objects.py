@@ -61,3 +61,12 @@ def test_boxes_of_other_classes_are_as_if_they_were_not_there_where_only_the_own
     assert found.boxes.tolist() == [[[5, 6, 7, 8], [0, 0, 9, 9]], [[0] * 4] * 2]
     assert found.present.tolist() == [[True, False], [False, False]]
     assert found.ignored.tolist() == [[False, True], [False, False]]
+
+
+def test_what_is_ignored_need_not_be_finite_and_covers_nothing_then():
+    nowhere = (float("nan"), 0, float("inf"), 4)
+    found = pad_objects([target([(0, 0, 4, 4), nowhere], ignored=[False, True])], torch.device("cpu"))
+    assert found.present.tolist() == [[True, False]]
+    assert found.covers(torch.tensor([(0.0, 0.0, 4.0, 4.0)])).tolist() == [[False]]
+    with pytest.raises(ValueError, match="boxes to be learnt must be finite"):
+        pad_objects([target([nowhere], ignored=[False])], torch.device("cpu"))

@@ -73,6 +73,13 @@ def test_background_begins_at_its_lower_overlap_and_ends_before_its_upper_one():
     assert rows(found) == {BOX: (0, BOX), lower: (3, NOTHING)}
 
 
+def test_what_is_an_object_is_no_background_too_where_the_overlaps_of_both_are_asked_to_meet():
+    half = (0.0, 0.0, 20.0, 10.0)
+    found = sampled([target(BOX)], [[half]], background=(0.0, 0.75))
+    assert rows(found) == {BOX: (0, BOX), half: (0, BOX)}
+    assert (found.label >= 0).sum() == 2
+
+
 def test_regions_in_what_is_ignored_are_neither_objects_nor_background_and_its_box_is_none():
     inside, mostly_out = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 60.0, 60.0)
     found = sampled([target(BOX, ignored=[True])], [[inside, BOX, mostly_out]])
