@@ -22,6 +22,7 @@ from resdet import cli
 from resdet.data import pixel_mean
 from resdet.data.color_statistics import ColorStatistics, color_statistics
 from resdet.data.formats import open_records
+from resdet.data.formats.read_from import read_from
 from resdet.data.loading import TestImages, test_loader
 from resdet.options import whole_number
 from resdet.progress import follow
@@ -44,7 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=whole_number(0), default=2, metavar="N", help="(default %(default)s)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
-    cli.make_room(files=(args.out, args.pixel_mean))
+    files = (args.out, args.pixel_mean)
+    cli.make_room(files=files, reads=read_from([args.data], files))
     records = open_records(args.data)
     if args.images and args.images < len(records):
         order = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))

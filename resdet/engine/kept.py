@@ -16,6 +16,7 @@ from resdet.engine.checkpoint import Checkpoint
 from resdet.errors import InputError, UsageError
 
 LAST, BEFORE = "last.pt", "before-last.pt"
+CHECKPOINTS = (LAST, BEFORE, "best.pt", "finished.pt")  # what runs write into their folders
 
 
 def holds_run(folder: Path) -> bool:
