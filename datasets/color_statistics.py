@@ -22,6 +22,7 @@ from resdet import cli
 from resdet.data import pixel_mean
 from resdet.data.color_statistics import ColorStatistics, color_statistics
 from resdet.data.formats import open_records
+from resdet.data.formats.read_from import read_from
 from resdet.data.loading import TestImages, test_loader
 from resdet.options import whole_number
 from resdet.progress import follow
@@ -36,15 +37,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--pixel-mean", type=Path, metavar="FILE", help="write the mean image there, for data.pixel_mean"
     )
-    parser.add_argument("--size", type=whole_number(1), default=224, help="data.size, pixels (default %(default)s)")
+    parser.add_argument(
+        "--size", type=whole_number(1, 2**14), default=224, help="data.size, pixels (default %(default)s)"
+    )
     parser.add_argument(
         "--resize", type=whole_number(1), help="data.resize, pixels (default: --size up to 64, else 8/7 of it)"
     )
     parser.add_argument("--images", type=whole_number(1), metavar="N", help="so many, drawn at random (default: all)")
-    parser.add_argument("--workers", type=whole_number(0), default=2, metavar="N", help="(default %(default)s)")
+    parser.add_argument("--workers", type=whole_number(0, 1024), default=2, metavar="N", help="(default %(default)s)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
-    cli.make_room(files=(args.out, args.pixel_mean))
+    files = (args.out, args.pixel_mean)
+    cli.make_room(files=files, reads=read_from([args.data], files))
     records = open_records(args.data)
     if args.images and args.images < len(records):
         order = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))

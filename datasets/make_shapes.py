@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     wanted = parser.parse_args(argv)
     if min(wanted.train, wanted.val) < 1 or wanted.seed < 0 or wanted.size < 32:
         parser.error("wanted --train and --val of at least 1, --seed of at least 0, --size of at least 32")
+    if wanted.out.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "a file, where a folder is wanted", str(wanted.out))
     write_set(wanted.out, {"train": wanted.train, "val": wanted.val}, wanted.seed, wanted.size)
     print(f"{wanted.train} train and {wanted.val} val images of {len(CLASSES)} shapes: shapes:{wanted.out}:train, :val")
 

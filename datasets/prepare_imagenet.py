@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--allow-incomplete", action="store_true", help="a part of the set is enough")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     args = parser.parse_args(argv)
+    cli.check_folder(args.out)
     archives, tables, devkits = find(args.sources)
     truth = classes_by_file(args.val_truth) if args.val_truth else {}  # read first: to unpack takes hours
     base = args.out / "ILSVRC"

@@ -85,13 +85,15 @@ def make_room(
 
     Args:
         files, folders: where results will be written; None: not asked for.
-        reads: files that the work reads, such as predictions and weights; a name that is no file does no harm.
+        reads: files that the work reads, such as predictions and weights, ``torchvision:NAME=FILE`` too; a name that is
+            no file does no harm.
 
     Raises:
-        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written, two
-            results go into one file, or one into a file that is read.
+        OSError, UsageError: a folder cannot be made or written to; a folder lies where a file is to be written, or a
+            file where a folder is wanted; two results go into one file, or one into a file that is read.
     """
-    read = {Path(file).resolve() for file in reads if file}
+    words = [word for file in reads if file for word in (str(file), str(file).partition("=")[2]) if word]
+    read = {Path(os.path.expanduser(word)).resolve() for word in words}
     places: set[Path] = set()
     for file in filter(None, files):
         if file.resolve() in places and not file.is_char_device():  # /dev/null takes both
@@ -101,11 +103,24 @@ def make_room(
         places.add(file.resolve())
         if file.is_dir():
             raise UsageError(f"{file}: a folder, where a file is to be written")
+        check_folder(file.parent)
         file.parent.mkdir(parents=True, exist_ok=True)
         _check_writable(file if file.exists() else file.parent)
     for folder in filter(None, folders):
+        check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         _check_writable(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder for results is there or can be made, as far as what lies in its place tells.
+
+    Raises:
+        UsageError: a file lies there, or where a folder above it is wanted.
+    """
+    there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if os.path.lexists(there) and not there.is_dir():
+        raise UsageError(f"{there}: {'a file' if there.exists() else 'a link to nothing'}, where a folder is wanted")
 
 
 def _check_writable(place: Path) -> None:

@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=whole_number(1), metavar="N", help="images at once (default: the config's)"
     )
     parser.add_argument(
-        "--workers", type=whole_number(0), metavar="N", help="loader processes (default: the config's; 0: none)"
+        "--workers", type=whole_number(0, 1024), metavar="N", help="loader processes (default: the config's; 0: none)"
     )
 
 
@@ -96,12 +96,14 @@ def share(text: str) -> float:
     return value
 
 
-def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse: a whole number of at least ``least``."""
+def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: a whole number of at least ``least``, and at most ``most``."""
+    wanted = f"a whole number from {least}" + ("" if most is None else f" to {most}")
 
     def read(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"wanted a whole number from {least}, got {text!r}")
+        digits = text.isascii() and text.isdecimal() and len(text) < 20
+        if not digits or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"wanted {wanted}, got {text!r}")
         return int(text)
 
     return read

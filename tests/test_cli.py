@@ -125,6 +125,27 @@ def test_results_do_not_take_the_place_of_what_is_read(tmp_path):
     cli.make_room(files=[tmp_path / "eval.json", Path(os.devnull)], reads=[found, os.devnull])
 
 
+def test_weights_of_another_s_name_are_read_from_their_file(tmp_path):
+    (tmp_path / "resnet.json").touch()
+    weights = f"torchvision:ResNet18_Weights.IMAGENET1K_V1={tmp_path}/resnet.json"
+    with pytest.raises(UsageError, match=r"resnet\.json: is read"):
+        cli.make_room(files=[tmp_path / "resnet.json"], reads=[weights])
+
+
+@pytest.mark.parametrize("above", ["", "deep/deeper"])
+def test_a_file_where_a_folder_is_wanted_is_called_one(tmp_path, above):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for name, what in (("file", "a file"), ("link", "a link to nothing")):
+        message = rf"{tmp_path}/{name}: {what}, where a folder is wanted"
+        with pytest.raises(UsageError, match=message):
+            cli.make_room(folders=[tmp_path / name / above])
+        with pytest.raises(UsageError, match=message):
+            cli.make_room(files=[tmp_path / name / above / "new.json"])
+    cli.check_folder(tmp_path / "new" / above)
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_really_may_not_be_written_is_told_before_the_work(tmp_path):
     tmp_path.chmod(0o500)

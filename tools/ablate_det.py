@@ -36,11 +36,12 @@ def main(argv: list[str] | None = None) -> None:
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
     from resdet.data.formats import open_records
+    from resdet.data.formats.read_from import read_from
     from resdet.eval.det import check_boxes, default_metric, det_metrics
     from resdet.eval.det_blacklist import left_out
     from resdet.jobs.ablation import ablation, ablation_table
 
-    cli.make_room(files=(args.json,), reads=args.weights)
+    cli.make_room(files=(args.json,), reads=(*args.weights, *read_from([args.data], [args.json])))
     metric = args.metric or default_metric(args.data)
     records = open_records(args.data)
     check_boxes(records, metric)

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     options.add_device(parser)
     parser.add_argument(
         "--threads",
-        type=options.whole_number(1),
+        type=options.whole_number(1, 1024),
         default=torch.get_num_threads(),
         help="on the CPU (default %(default)s)",
     )

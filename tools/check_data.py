@@ -50,12 +50,14 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
+    from resdet.data.formats.read_from import read_from
     from resdet.jobs import audit, audit_report  # here: --help answers without waiting for torch
     from resdet.progress import follow
 
     if not cli.works_alone():
         return
-    cli.make_room(files=(args.json, args.html))
+    files = (args.json, args.html)
+    cli.make_room(files=files, reads=(args.config, *read_from(args.specs, files)))
     if args.fix:
         audit_report.check_empty(args.fix)
     ignored = [word.strip() for word in args.ignore.split(",") if word.strip()]

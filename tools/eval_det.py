@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
+    from resdet.data.formats.read_from import read_from
     from resdet.errors import UsageError
     from resdet.eval.confusion import confused_line
     from resdet.eval.det import check_boxes, default_metric
@@ -54,14 +55,15 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.det_sanity import sanity_lines
     from resdet.eval.det_table import det_table
     from resdet.jobs.det_report import evaluate, write_predictions
-    from resdet.predictions.read import read_det
+    from resdet.predictions.read import files_of, read_det
 
     metric = args.metric or default_metric(args.data)
     if args.blacklist and metric != "ilsvrc":
         raise UsageError(f"--blacklist is ILSVRC's, the metric is {metric}")
     if args.predictions and args.settings:
         raise UsageError("--set is for --weights; predictions are as they are")
-    cli.make_room(files=(args.json,), folders=(args.out,), reads=(args.predictions, *(args.weights or ())))
+    given = (args.blacklist, *(args.weights or ()), *files_of(args.predictions))
+    cli.make_room(files=(args.json,), folders=(args.out,), reads=(*given, *read_from([args.data], [args.json])))
     records = open_records(args.data)
     check_boxes(records, metric)
     pairs = left_out(records, args.blacklist) if metric == "ilsvrc" else None

@@ -55,15 +55,17 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
     from resdet.data.formats import open_records  # here: --help answers without waiting for torch
+    from resdet.data.formats.read_from import read_from
     from resdet.errors import UsageError
     from resdet.eval.blacklist import blacklisted
     from resdet.eval.loc_table import loc_table
     from resdet.jobs.loc_errors import judge, write_judged
-    from resdet.predictions.read import read_loc
+    from resdet.predictions.read import files_of, read_loc
     from resdet.predictions.write import write_loc
 
-    reads = (args.predictions, *(args.weights or ()), *args.rcnn, *args.classifier)
-    cli.make_room(files=(args.json, args.html), folders=(args.out,), reads=reads)
+    files = (args.json, args.html)
+    reads = (args.blacklist, *(args.weights or ()), *args.rcnn, *args.classifier, *files_of(args.predictions))
+    cli.make_room(files=files, folders=(args.out,), reads=(*reads, *read_from([args.data], files)))
     records = open_records(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:

@@ -45,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from resdet.jobs.export import export  # here: --help answers without waiting for torch
 
+    cli.make_room(files=(args.out,), reads=(args.weights,))
     numbers = export(args.weights, args.settings, args.out, args.format)
     what = "the backbone's " if args.format == "torchvision" else ""
     print(f"{args.out}: {what}{numbers / 1e6:.2f} million numbers, {args.out.stat().st_size / 2**20:.1f} MiB")

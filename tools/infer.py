@@ -73,6 +73,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
+    cli.check_folder(args.out)
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 

@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
     if not args.responses and (args.settings or args.data):
         raise UsageError("--set and --data are for --responses: curves are drawn from metrics.jsonl alone")
     check_ending(args.out)
-    cli.make_room(files=(args.out, args.json))
+    reads = [run / name for run in args.runs for name in ("metrics.jsonl", "config.yaml", "last.pt")]
+    cli.make_room(files=(args.out, args.json), reads=reads)
     histories = read_histories(args.runs, args.metric)
     panels = error_panels(histories, LABELS.get(args.metric, args.metric))
     responses: dict[str, dict[str, float]] = {}

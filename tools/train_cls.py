@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--finish", action="store_true", help="recompute batch norm's statistics of an ended run")
     args = parser.parse_intermixed_args(argv)
     config = load_config(ClsConfig, args.config, args.overrides)
+    out = training.out_folder(args, config)
     me = training.start(config, args.device)
     data = open_data(config)
     model = build.build_classifier(config, len(data.train.classes))
@@ -44,7 +45,6 @@ def main(argv: list[str] | None = None) -> None:
         errors = cls_metrics(answers.ranks.numpy(), "1-crop")
         return {"loss": answers.losses.mean().item(), **{k: v for k, v in errors.items() if isinstance(v, float)}}
 
-    out = args.out or Path("runs") / args.config.stem
     if args.finish:
         done = finish(config, model, data, me, evaluate=evaluate, out=out)
         print(f"{done.file}: batch norm's statistics of {done.images} training images; errors in %")

@@ -20,13 +20,13 @@ def main(argv: list[str] | None = None) -> None:
         "data.train=voc:DIR:train data.val=voc:DIR:test",
     ).parse_intermixed_args(argv)
     config = load_config(DetConfig, args.config, args.overrides)
+    out = training.out_folder(args, config)
     me = training.start(config, args.device)
     data = open_detection_data(config)
     if me.is_main:
         train = config.train
         print(f"learning rate {train.at_its_batch().lr:g}: ", end="")
         print(f"{train.lr:g} for {train.lr_batch or train.batch_size} images, {train.batch_size} a step")
-    out = args.out or Path("runs") / args.config.stem
     detection_training.launch(config, data, me, out=out, resume=args.resume)
 
 

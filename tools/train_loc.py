@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         "data.train=shapes:DIR:train data.val=shapes:DIR:val",
     ).parse_intermixed_args(argv)
     config = load_config(LocConfig, args.config, args.overrides)
+    out = training.out_folder(args, config)
     me = training.start(config, args.device)
     data = open_data(config, with_boxes=True)
     model = build.build_localizer(config, len(data.train.classes))
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         evaluate=evaluate,
         # a classifier that does not learn says less and less of what the layers below it have become
         best_by="loc_top5_error" if config.model.class_weight else "gt_class_loc_error",
-        out=args.out or Path("runs") / args.config.stem,
+        out=out,
         resume=args.resume,
     )
 

@@ -20,9 +20,9 @@ def main(argv: list[str] | None = None) -> None:
         "proposals.weights=runs/loc/best.pt data.train=shapes:DIR:train data.val=shapes:DIR:val",
     ).parse_intermixed_args(argv)
     config = load_config(RCNNConfig, args.config, args.overrides)
+    out = training.out_folder(args, config)
     me = training.start(config, args.device)
     data = open_data(config, with_boxes=True)
-    out = args.out or Path("runs") / args.config.stem
     rcnn_training.launch(config, data, me, out=out, resume=args.resume)
 
 

@@ -6,17 +6,12 @@ from torch import Tensor, nn
 
 from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import join, shortcut_path, transform_gate
-from resdet.convolution import Conv3x3
+from resdet.convolution import Conv1x1, Conv3x3
 
 
 def conv3x3(inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> Conv3x3:
     """A 3x3 convolution that keeps the map's size at stride 1; no bias, batch norm follows."""
     return Conv3x3(inputs, outputs, stride, dilation, bias=False)
-
-
-def conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """A 1x1 convolution without bias."""
-    return nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
 
 class BasicBlock(nn.Module):
@@ -58,11 +53,11 @@ class Bottleneck(nn.Module):
         """
         super().__init__()
         first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
-        self.conv1 = conv1x1(inputs, width, first)
+        self.conv1 = Conv1x1(inputs, width, first)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width, second, dilation)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = conv1x1(width, width * self.expansion)
+        self.conv3 = Conv1x1(width, width * self.expansion)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
         self.relu = nn.ReLU(inplace=True)
         self.shortcut = shortcut

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from resdet.convolution import Conv3x3
+from resdet.convolution import Conv1x1, Conv3x3
 from resdet.convolution.versions import state_of
 from resdet.tracing import is_transformed
 
@@ -27,7 +27,8 @@ def as_they_are(conv: nn.Module, norm: nn.Module) -> bool:
     Pruning and the older ``weight_norm`` and ``spectral_norm`` make the weight in a hook; parametrizations, adapters
     and fake quantization are subclasses, or change in a hook what goes in or comes out.
     """
-    return type(conv) in (nn.Conv2d, Conv3x3) and type(norm) in (nn.BatchNorm2d, nn.Identity) and not have_hooks(conv)
+    known = type(conv) in (nn.Conv2d, Conv1x1, Conv3x3) and type(norm) in (nn.BatchNorm2d, nn.Identity)
+    return known and not have_hooks(conv)
 
 
 def have_hooks(*modules: nn.Module) -> bool:
@@ -67,6 +68,8 @@ def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module) -> Tensor:
     if isinstance(conv, Conv3x3):
         source: Any = conv.weight, norm.weight, norm.running_var
         return conv.convolve(x, weight, bias, source, norm.eps)
+    if isinstance(conv, Conv1x1):
+        return conv.convolve(x, weight, bias)
     return functional.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from resdet.backbones.folding import conv_norm
+from resdet.convolution import Conv1x1
 
 SHORTCUTS = ("A", "B", "C", "none", "gated")
 # Srivastava et al. 2015 ("Highway Networks", Sec. 2.2) start between -1 and -3, so that x is carried at first.  Each
@@ -36,7 +37,7 @@ class Projection(nn.Sequential):
     """A 1x1 convolution with batch norm."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        super().__init__(Conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, inputs, H, W) -> (B, outputs, ceil(H/stride), ceil(W/stride))``."""
@@ -57,12 +58,12 @@ def shortcut_path(option: str, inputs: int, outputs: int, stride: int) -> nn.Mod
     return PaddedIdentity(stride, outputs - inputs) if option == "A" else Projection(inputs, outputs, stride)
 
 
-def transform_gate(option: str, inputs: int, outputs: int, stride: int) -> nn.Conv2d | None:
+def transform_gate(option: str, inputs: int, outputs: int, stride: int) -> Conv1x1 | None:
     """The 1x1 convolution, with a bias, whose sigmoid is T(x) of a gated shortcut; None for every other option."""
     if option != "gated":
         return None
-    gate = nn.Conv2d(inputs, outputs, 1, stride)
-    nn.init.constant_(gate.bias, GATE_BIAS)
+    gate = Conv1x1(inputs, outputs, stride, bias=True)
+    nn.init.constant_(gate.bias, GATE_BIAS)  # type: ignore[arg-type]  # it has one
     return gate
 
 

@@ -10,6 +10,10 @@ from resdet.errors import UsageError
 
 MOST_CHANNELS = 2**16  # of a layer: of more no memory holds the weights, of many more torch cannot count them
 
+MOST_PIXELS = 2**14  # along a side of what a network sees: of more hardly a memory holds a batch, and OpenCV gives up
+MOST_BOXES = 10**6  # of an image
+MOST_WORKERS = 2**10
+
 
 def one_of(name: str, value: object, known: tuple[object, ...]) -> None:
     if value not in known:
@@ -26,6 +30,17 @@ def channels(section: str, config: object, *names: str) -> None:
     for name in names:
         if not 1 <= (value := getattr(config, name)) <= MOST_CHANNELS:
             raise UsageError(f"{section}.{name} must be from 1 to {MOST_CHANNELS}, got {value!r}")
+
+
+def at_most(name: str, values: Sequence[float], most: int) -> None:
+    for value in values:
+        if not value <= most:
+            raise UsageError(f"{name} must be {most} or less, got {value!r}")
+
+
+def workers(section: str, config: object) -> None:
+    at_least(section, config, 0, "workers")
+    at_most(f"{section}.workers", (config.workers,), MOST_WORKERS)  # type: ignore[attr-defined]
 
 
 def share(section: str, config: object, *names: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, one_of, some_above_zero
+from resdet.config.checks import MOST_PIXELS, at_least, at_most, one_of, some_above_zero
 from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig
 
@@ -27,6 +27,7 @@ class ClsTestConfig:
         one_of("test.protocol", self.protocol, ("1-crop", "10-crop", "dense"))
         one_of("test.dense_average", self.dense_average, ("logits", "probabilities"))
         some_above_zero("test", self, "scales")
+        at_most("test.scales", self.scales, MOST_PIXELS)
         at_least("test", self, 1, "batch_size")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from resdet.config.checks import at_least, low_high, mean_and_std, one_of, share
+from resdet.config.checks import MOST_PIXELS, at_least, at_most, low_high, mean_and_std, one_of, share, workers
 from resdet.errors import UsageError
 
 
@@ -23,7 +23,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         at_least("data", self, 1, "size", "resize")
-        at_least("data", self, 0, "workers")
+        at_most("data.size", (self.size,), MOST_PIXELS)
+        workers("data", self)
         mean_and_std(self.mean, self.std)
 
 

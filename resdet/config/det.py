@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
 from resdet.config.checks import (
+    MOST_BOXES,
+    MOST_PIXELS,
     at_least,
+    at_most,
     channels,
     each_above_zero,
     low_high,
@@ -16,6 +19,7 @@ from resdet.config.checks import (
     rising,
     share,
     some_above_zero,
+    workers,
 )
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -40,7 +44,9 @@ class DetDataConfig:
         if self.shorter > self.longer:
             raise UsageError(f"data.shorter {self.shorter} is above data.longer {self.longer}")
         at_least("data", self, 1, "multiple")
-        at_least("data", self, 0, "workers")
+        for name in ("shorter", "multiple"):
+            at_most(f"data.{name}", (getattr(self, name),), MOST_PIXELS)
+        workers("data", self)
         mean_and_std(self.mean, self.std)
 
 
@@ -133,6 +139,7 @@ class DetectorConfig:
         channels("model", self, "rpn_channels")
         at_least("model", self, 1, "rpn_depth", "anchors_per_image", "regions_per_image", "pool_size")
         at_least("model", self, 0, "pool_sampling", "unused_outputs")
+        at_most("model.pool_size", (self.pool_size,), 2**10)
         at_least("model", self, 0, "object_weight", "proposal_weight", "class_weight", "box_weight")
         share("model", self, "anchor_positive", "region_positive", "foreground_iou")
         _check_proposals("model", self)
@@ -179,6 +186,8 @@ class DetTestConfig:
         at_least("test", self, 16, "shorter", "longer")
         if self.shorter > self.longer:
             raise UsageError(f"test.shorter {self.shorter} is above test.longer {self.longer}")
+        at_most("test.shorter", (self.shorter,), MOST_PIXELS)
+        at_most("test.scales", self.scales, MOST_PIXELS)
         _check_proposals("test", self)
         share("test", self, "score_threshold", "nms_iou", "vote_iou")
         one_of("test.refine_box", self.refine_box, ("top", "each"))
@@ -189,6 +198,7 @@ class DetTestConfig:
 
 def _check_proposals(section: str, config: DetectorConfig | DetTestConfig) -> None:
     at_least(section, config, 1, "pre_nms", "proposals")
+    at_most(f"{section}.proposals", (config.proposals,), MOST_BOXES)
     at_least(section, config, 0, "min_side")
     share(section, config, "proposal_nms")
 
@@ -218,6 +228,8 @@ class DetConfig:
         for name in ("sizes", "label_smoothing"):
             if getattr(self.train, name):
                 raise UsageError(f"train.{name} is a setting of classification and localization")
+        largest = self.data.shorter * self.augment.scale[1]
+        at_most("data.shorter times augment.scale", (largest,), MOST_PIXELS)
         if self.model.inside_anchors and min(self.model.anchor_sizes) > self.data.shorter:
             raise UsageError(
                 f"model.anchor_sizes: not one of {self.model.anchor_sizes} is inside an image whose data.shorter is "

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, channels, each_above_zero, one_of, share, some_above_zero
+from resdet.config.checks import (
+    MOST_PIXELS,
+    at_least,
+    at_most,
+    channels,
+    each_above_zero,
+    one_of,
+    share,
+    some_above_zero,
+)
 from resdet.config.data import AugmentConfig, DataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -82,6 +91,7 @@ class LocTestConfig:
         one_of("test.voting", self.voting, ("dense", "always", "never", "greedy"))
         one_of("test.ensemble", self.ensemble, ("union", "mean"))
         some_above_zero("test", self, "scales")
+        at_most("test.scales", self.scales, MOST_PIXELS)
         share("test", self, "vote_iou")
         at_least("test", self, 1, "batch_size")
 

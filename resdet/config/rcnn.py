@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from resdet.config.backbone import BackboneConfig
-from resdet.config.checks import at_least, each_above_zero, one_of, region_overlaps, share
+from resdet.config.checks import MOST_PIXELS, at_least, at_most, each_above_zero, one_of, region_overlaps, share
 from resdet.config.det import DetAugmentConfig, DetDataConfig
 from resdet.config.train import TrainConfig, check_not_only_for_classes
 from resdet.errors import UsageError
@@ -50,6 +50,7 @@ class RCNNModelConfig:
         one_of("model.class_loss", self.class_loss, ("true", "all"))
         at_least("model", self, 1, "crops_per_image")
         at_least("model", self, 8, "size")
+        at_most("model.size", (self.size,), MOST_PIXELS)
         at_least("model", self, 0, "pad", "object_weight", "box_weight")
         if 2 * self.pad >= self.size:
             raise UsageError(f"model.pad {self.pad} leaves nothing of model.size {self.size} to the box")

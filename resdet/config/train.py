@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from resdet.config.checks import at_least, each_above_zero, one_of, rising, share_below_one
+from resdet.config.checks import MOST_PIXELS, at_least, at_most, each_above_zero, one_of, rising, share_below_one
 from resdet.errors import UsageError
 
 
@@ -82,6 +82,7 @@ class TrainConfig:
         if self.sizes and self.sizes[0][0] != 0:
             raise UsageError(f"train.sizes must begin at epoch 0, got {self.sizes[0][0]}")
         each_above_zero("train.sizes", [side for _, side in self.sizes])
+        at_most("train.sizes", [side for _, side in self.sizes], MOST_PIXELS)
 
 
 def check_not_only_for_classes(train: TrainConfig) -> None:

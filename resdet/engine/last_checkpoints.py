@@ -16,9 +16,10 @@ from resdet.engine.checkpoint import Checkpoint
 from resdet.errors import InputError, UsageError
 
 LAST, BEFORE = "last.pt", "before-last.pt"
+CHECKPOINTS = (LAST, BEFORE, "best.pt", "finished.pt")  # what runs write into their folders
 
 
-def _holds_run(folder: Path) -> bool:
+def holds_run(folder: Path) -> bool:
     """Whether a run has saved anything there that can be gone on from."""
     return any((folder / name).exists() for name in (LAST, BEFORE))
 
@@ -29,7 +30,7 @@ def check_free(folder: Path, resume: bool) -> None:
     Raises:
         UsageError: the folder holds one, and it is not to be resumed.
     """
-    if _holds_run(folder) and not resume:
+    if holds_run(folder) and not resume:
         raise UsageError(f"{folder} holds a run already: --resume continues it, --out names another folder")
 
 

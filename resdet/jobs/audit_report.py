@@ -10,6 +10,7 @@ from resdet.audit.anchors import in_words
 from resdet.audit.findings import KINDS
 from resdet.audit.page import page
 from resdet.audit.sheet import Correction
+from resdet.cli import check_folder
 from resdet.errors import UsageError
 from resdet.jobs.audit import Audit
 
@@ -72,12 +73,13 @@ def check_empty(folder: Path) -> None:
     """Make sure that nothing is overwritten, least of all the annotations that are to be corrected.
 
     Raises:
-        UsageError: there is something in the folder already.
+        UsageError: there is something in the folder already, or a file where it would be made.
     """
     if folder.exists() and (not folder.is_dir() or os.listdir(folder)):
         raise UsageError(
             f"--fix: {folder} is there already; wanted a new or empty folder, annotations stay as they are"
         )
+    check_folder(folder)
 
 
 def write_corrected(folder: Path, done: Audit) -> list[str]:

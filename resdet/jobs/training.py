@@ -15,10 +15,11 @@ import yaml
 from torch import Tensor, nn
 
 from resdet import build, options
+from resdet.cli import check_folder
 from resdet.config import ClsConfig, DetConfig, LocConfig, RCNNConfig, to_dict
 from resdet.data.loading import TestImages, TrainingImages, training_loader
 from resdet.data.records import Classes, Records
-from resdet.engine import distributed
+from resdet.engine import distributed, last_checkpoints
 from resdet.engine.checkpoint import Checkpoint
 from resdet.engine.distributed import Process
 from resdet.engine.fit import Course, Run, fit
@@ -38,6 +39,25 @@ def arguments(description: str | None, example: str) -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, or begin it")
     options.add_device(parser)
     return parser
+
+
+def out_folder(args: argparse.Namespace, config: ClsConfig | LocConfig | RCNNConfig | DetConfig) -> Path:
+    """The folder of the run.
+
+    Raises:
+        UsageError: it cannot be a folder, or the run would write its checkpoints over weights that it starts from.
+    """
+    out: Path = args.out or Path("runs") / args.config.stem
+    check_folder(out)
+    holders: dict[str, Any] = {"model.backbone": config.model.backbone, "model": config.model}
+    holders |= {"proposals": config.proposals} if isinstance(config, RCNNConfig) else {}
+    for name, holder in holders.items():
+        weights = getattr(holder, "weights", "")
+        file = Path(weights.partition("=")[2] or weights)
+        is_ours = file.parent.resolve() == out.resolve() and file.name in last_checkpoints.CHECKPOINTS
+        if is_ours and not last_checkpoints.holds_run(out):
+            raise UsageError(f"{name}.weights={weights}: this run would write over it: wanted another folder for --out")
+    return out
 
 
 def start(config: ClsConfig | LocConfig | RCNNConfig | DetConfig, device: str) -> Process:

@@ -61,6 +61,16 @@ def read_det(path: Path, records: Records) -> DetPredictions:
     return det_devkit.read(path, text, records)
 
 
+def files_of(path: Path | None) -> list[Path]:
+    """What :func:`read_loc` or :func:`read_det` reads, and what may lie beside it to say what its numbers mean."""
+    if path is None:
+        return []
+    if path.is_dir():
+        return [file for file in path.iterdir() if det_voc.PATTERN.fullmatch(file.name)]
+    beside = (det_coco.IMAGES_FILE, det_devkit.IMAGES_FILE, det_devkit.CLASSES_FILE)
+    return [path, *(path.parent / name for name in beside)]
+
+
 def _text(file: Path, wanted: str) -> str:
     try:
         if file.stat().st_size > LARGEST_FILE:

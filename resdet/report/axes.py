@@ -16,7 +16,10 @@ Color = tuple[int, int, int]
 FINE = 2  # everything is drawn so many times as large and shrunk, which smooths it
 INK, GRID, WHITE = (40, 40, 40), (226, 226, 226), (255, 255, 255)
 # dark enough for white paper, and apart for eyes that take red for green (Okabe and Ito)
-COLORS: tuple[Color, ...] = ((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 85, 150), (200, 140, 0), (86, 86, 86))
+COLORS: tuple[Color, ...] = (
+    *((0, 114, 178), (213, 94, 0), (0, 140, 105), (170, 85, 150), (200, 140, 0), (86, 86, 86)),
+    *((102, 184, 232), (245, 158, 107), (102, 200, 165), (222, 158, 206), (235, 200, 90), (170, 170, 170)),  # lighter
+)
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 36, 50  # pixels around the axes
 SMALL, LARGE = 9, 11  # height of capitals, pixels
 LINE = 19  # from one line of the legend to the next, pixels

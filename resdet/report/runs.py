@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 from resdet.report.axes import COLORS, Curve, Panel
 from resdet.settings import parse_yaml
 
@@ -67,11 +67,17 @@ def error_panels(histories: Sequence[History], label: str) -> list[Panel]:
 
     Args:
         label: of the y axis.
+
+    Raises:
+        UsageError: a panel has more runs than there are colors, and no room for their names.
     """
     groups = {"Plain nets": [h for h in histories if h.plain], "Residual nets": [h for h in histories if not h.plain]}
     groups = {title: group for title, group in groups.items() if group}
     if len(groups) == 1:
         groups = {"": list(histories)}
+    for group in groups.values():
+        if len(group) > len(COLORS):
+            raise UsageError(f"{len(group)} runs in one panel: wanted {len(COLORS)} at most, or colours would repeat")
     known = [v for h in histories for v in (*h.validation, *h.training) if math.isfinite(v)] or [0.0]
     air = 0.04 * (max(known) - min(known)) or 0.5
     ys = (min(known) - air, max(known) + air)
@@ -82,7 +88,7 @@ def error_panels(histories: Sequence[History], label: str) -> list[Panel]:
 def _error_curves(group: Sequence[History]) -> tuple[Curve, ...]:
     curves = []
     for number, run in enumerate(group):
-        color = COLORS[number % len(COLORS)]
+        color = COLORS[number]
         curves.append(Curve("", run.epochs, run.training, color, dashed=True, thickness=1.5))
         curves.append(Curve(run.name, run.epochs, run.validation, color))
     return (*curves, *(Curve(name, (), (), dashed=dashed) for name, dashed in PARTS))

@@ -15,7 +15,7 @@ from tiny_training import ALONE, HOW, Cut, TinyNet, run_of
 from resdet import cli
 from resdet.engine import checkpoint
 from resdet.engine.fit import fit
-from resdet.engine.kept import keep
+from resdet.engine.last_checkpoints import keep
 from resdet.errors import InputError, UsageError
 
 

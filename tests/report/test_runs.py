@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from resdet.errors import InputError
+from resdet.errors import InputError, UsageError
 from resdet.report.axes import COLORS
 from resdet.report.runs import error_panels, read_histories, read_history, response_panels
 
@@ -105,6 +105,14 @@ def test_runs_of_one_kind_share_a_panel(tmp_path):
     panels = error_panels(histories, "error")
     assert len(panels) == 1
     assert panels[0].title == ""
+
+
+def test_each_run_of_a_panel_has_its_own_colour_and_more_are_refused(tmp_path):
+    histories = read_histories([run(tmp_path / f"run{i}", [50.0]) for i in range(13)], "top1_error")
+    (panel,) = error_panels(histories[:12], "error")
+    assert len({curve.color for curve in panel.curves if curve.name and curve.y}) == 12
+    with pytest.raises(UsageError, match="13 runs in one panel: wanted 12 at most"):
+        error_panels(histories, "error")
 
 
 def test_responses_are_drawn_in_order_and_from_large_to_small():
