@@ -56,14 +56,19 @@ def _is_nan(value: Any) -> bool:
 def _drop_after(file: Path, step: int) -> None:
     if not file.exists():
         return
-    kept = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, TypeError, KeyError, RecursionError):
-            continue  # the line that was being written when the run was cut off, or one that is damaged
     part = file.with_name(file.name + ".part")
+    with (
+        naming(file),
+        file.open(encoding="utf-8", errors="replace") as rows,  # line by line: a long run has a million
+        part.open("w", encoding="utf-8") as kept,
+    ):
+        kept.writelines(row.rstrip("\n") + "\n" for row in rows if _is_kept(row, step))
     with naming(file):
-        part.write_text("".join(kept), encoding="utf-8")
         part.replace(file)
+
+
+def _is_kept(row: str, step: int) -> bool:
+    try:
+        return bool(json.loads(row)["step"] <= step)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False  # the line that was being written when the run was cut off, or one that is damaged
