@@ -14,7 +14,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -181,6 +181,16 @@ def _tar_members(archive: Path, stream: IO[bytes], mode: str) -> Iterator[Member
             if data is None:
                 raise InputError(f"{archive}: holds {info.name!r}, a link or a device: wanted files alone")
             yield Member(info.name, info.size, data)
+        _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """That no file comes behind the end: zeros in place of a header, as of a download with holes, look like one."""
+    assert tar.fileobj is not None
+    while block := tar.fileobj.read(tarfile.BLOCKSIZE):
+        with suppress(tarfile.HeaderError):
+            info = tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")  # type: ignore[arg-type]
+            raise tarfile.ReadError(f"zeros in place of a header, with {info.name!r} behind them")
 
 
 def _or_what_is_in_it(archive: Path, member: Member) -> Iterator[Member]:

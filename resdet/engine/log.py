@@ -57,14 +57,18 @@ def _is_nan(value: Any) -> bool:
 def _drop_after(file: Path, step: int) -> None:
     if not file.exists():
         return
-    kept = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, TypeError, KeyError, RecursionError):
-            continue  # the line that was being written when the run was cut off, or one that is damaged
-    with replacing(file) as part, part.open("w", encoding="utf-8") as stream:
-        stream.writelines(kept)
+    with (
+        file.open(encoding="utf-8", errors="replace") as rows,  # line by line: a long run has a million
+        replacing(file) as part,
+        part.open("w", encoding="utf-8") as stream,
+    ):
+        stream.writelines(row.rstrip("\n") + "\n" for row in rows if _is_kept(row, step))
         stream.flush()
         os.fsync(stream.fileno())  # else a power cut may leave the name to an empty file
+
+
+def _is_kept(row: str, step: int) -> bool:
+    try:
+        return bool(json.loads(row)["step"] <= step)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return False  # the line that was being written when the run was cut off, or one that is damaged

@@ -8,7 +8,7 @@ import torch
 
 from resdet.data.formats import open_records
 from resdet.data.joined import join
-from resdet.data.records import Classes, Record, pack
+from resdet.data.records import Classes, Record, Records, pack
 from resdet.errors import InputError
 
 CLASSES = Classes(("a", "b"), ("a", "b"))
@@ -35,6 +35,20 @@ def test_images_come_one_set_after_the_other_with_all_that_is_known_of_them():
 def test_parts_of_one_folder_keep_their_paths():
     assert join([ONE, ONE]).path(3) == "sub/y.jpg"
     assert join([ONE, ONE]).root == ONE.root
+
+
+def test_columns_are_joined_not_images_one_by_one(monkeypatch):
+    """28 us an image: 70 s for two million."""
+    monkeypatch.delattr(Records, "__getitem__")
+    joined = join([ONE, OTHER])
+    assert joined.paths() == ["one/x.jpg", "one/sub/y.jpg", "two/images/x.jpg"]
+    assert joined.boxes.is_shared()
+    assert joined.path_bytes.is_shared()
+
+
+def test_outlines_that_one_set_does_not_know_stay_unknown():
+    assert join([OTHER, ONE]).box_areas.tolist() == [-1.0, 0.5]
+    assert join([OTHER, OTHER]).box_areas.tolist() == []
 
 
 def test_numbers_that_two_images_share_are_none():

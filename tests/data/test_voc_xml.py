@@ -2,6 +2,7 @@
 
 import pytest
 
+from resdet.data.formats import voc_xml
 from resdet.data.formats.voc_xml import read
 from resdet.errors import InputError
 
@@ -97,6 +98,49 @@ def test_what_is_not_plain_xml_is_named(tmp_path, text):
     with pytest.raises(InputError, match=r"a\.xml: wanted an XML annotation: ") as caught:
         read(tmp_path / "a.xml", first_pixel=0)
     assert "\n" not in str(caught.value)
+
+
+def test_plain_annotations_do_not_need_the_careful_parser_which_takes_three_times_as_long(tmp_path, monkeypatch):
+    file = write(tmp_path, "<name>dog</name>" + bndbox(1, 2, 3, 4))
+    with_comment = tmp_path / "b.xml"
+    with_comment.write_text(file.read_text() + "<!-- the careful one's -->")
+    careful = read(with_comment, first_pixel=0)
+    monkeypatch.delattr(voc_xml, "fromstring")
+    assert read(file, first_pixel=0) == careful
+    with pytest.raises(NameError):
+        read(with_comment, first_pixel=0)
+
+
+ENTITY = '<!DOCTYPE a [<!ENTITY b "dog">]><annotation><object><name>&b;</name></object></annotation>'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("us-ascii", ENTITY.encode()),
+        ("cp037", ENTITY.encode("cp037")),
+        ("mac_arabic", ENTITY.encode().replace(b"<!", b"\xbc\xa1")),  # its signs from right to left
+        ("utf-7", ENTITY.encode().replace(b"<!", b"+ADwAIQ-")),
+    ],
+)
+def test_no_encoding_hides_a_declaration_of_entities(tmp_path, encoding, body):
+    (tmp_path / "a.xml").write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + body)
+    with pytest.raises(InputError, match=r"a\.xml: wanted an XML annotation: "):
+        read(tmp_path / "a.xml", first_pixel=0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_nor_does_one_of_two_bytes_a_letter(tmp_path, encoding):
+    (tmp_path / "a.xml").write_bytes(ENTITY.encode(encoding))
+    with pytest.raises(InputError, match=r"a\.xml: wanted an XML annotation: "):
+        read(tmp_path / "a.xml", first_pixel=0)
+
+
+def test_a_file_is_read_to_its_end_however_long(tmp_path):
+    objects = ["<name>dog</name>" + bndbox(n, 2, n + 3, 4) for n in range(2000)]
+    file = write(tmp_path, *objects)
+    assert file.stat().st_size > 2 * voc_xml.USUAL_FILE
+    assert len(read(file, first_pixel=0).objects) == 2000
 
 
 def test_a_missing_file_and_a_strange_size_are_named(tmp_path):

@@ -266,10 +266,14 @@ def test_a_header_that_is_damaged_or_cut_off_is_not_the_end_of_the_archive(tmp_p
     name = "ILSVRC2012_img_val.tar" if form == "w" else "ILSVRC2012_bbox_val_v3.tgz"
     files = {f"{image}.{'JPEG' if form == 'w' else 'xml'}": b"data" for image in VAL}
     data = tarred(files)  # of each file a header and a block, 512 bytes each
-    for damaged in (data[: 2 * 512 + 150] + b"\xff" + data[2 * 512 + 151 :], data[: 2 * 512 + 100]):
+    hole = data[: 2 * 512] + bytes(512) + data[3 * 512 :]  # of a download: zeros are what the end looks like
+    for damaged in (data[: 2 * 512 + 150] + b"\xff" + data[2 * 512 + 151 :], data[: 2 * 512 + 100], hole):
         (tmp_path / name).write_bytes(damaged if form == "w" else gzip.compress(damaged))
         assert run(tmp_path / name, "--out", tmp_path / "out", "--allow-incomplete") == 1
         assert f"{name}: damaged or cut off" in capsys.readouterr().err
+    behind = data + b"?" * 700  # is no header, and nobody's file
+    (tmp_path / name).write_bytes(behind if form == "w" else gzip.compress(behind))
+    assert run(tmp_path / name, "--out", tmp_path / "out", "--allow-incomplete") == 0
 
 
 def test_damaged_and_unknown_archives_are_named(plain, tmp_path, capsys):

@@ -1,5 +1,6 @@
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_rows_after_the_step_that_is_resumed_are_dropped(tmp_path):
     assert [row["step"] for row in rows(tmp_path)] == [1, 2, 2, 3]
     write(tmp_path, 0, [1])  # begun anew in the same folder
     assert [row["step"] for row in rows(tmp_path)] == [1]
+
+
+def test_the_rows_of_a_long_run_are_not_all_in_memory_when_it_is_resumed(tmp_path):
+    write(tmp_path, 0, [1])  # TensorBoard is imported
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.writelines(json.dumps({"step": step, "loss": 1.0}) + "\n" for step in range(2, 50_000))
+    tracemalloc.start()
+    write(tmp_path, 49_000, [49_001])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(rows(tmp_path)) == 49_001
+    assert peak < (tmp_path / "metrics.jsonl").stat().st_size / 3  # it was five times its size
 
 
 @pytest.mark.parametrize("tail", ['{"step": 3, "lo', "\0\0\0\0", "[3]", '{"loss": 1}', "3", '{"step": null}', "\udcff"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from defusedxml import DefusedXmlException
@@ -14,6 +16,7 @@ from resdet.data.formats.inclusive import FARTHEST, SIDES, read_box
 from resdet.errors import InputError
 
 LARGEST_FILE = 16 * 2**20  # bytes; a thousand objects with outlines are a hundredth of it
+USUAL_FILE = 2**16  # bytes; to ask for 16 MiB costs 18 us, as the memory for them is got first, and given back
 
 
 class Object(NamedTuple):
@@ -64,16 +67,30 @@ def parse(file: Path | str) -> Element:
     """
     try:
         with open(file, "rb") as opened:
-            content = opened.read(LARGEST_FILE + 1)
+            content = opened.read(USUAL_FILE)
+            if len(content) == USUAL_FILE:
+                content += opened.read(LARGEST_FILE + 1 - USUAL_FILE)
         if len(content) > LARGEST_FILE:
             raise InputError(f"{file}: larger than {LARGEST_FILE >> 20} MiB, which no image's annotation is")
-        return fromstring(content)
+        return _tree(content)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{file}: {error.strerror}; wanted an XML annotation") from None
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # the last two: a strange encoding
         raise InputError(f"{file}: wanted an XML annotation: {' '.join(str(error).split())}") from None
+
+
+def _tree(content: bytes) -> Element:
+    """The tree, by Python's parser in C where there is nothing to be careful about: a third of defusedxml's time.
+
+    Entities are declared behind ``<!``.  In ASCII without the zeros of UTF-16 it can be written in no other way: expat
+    takes no encoding in which another byte below 128 stands for one of its signs.
+    """
+    if content.isascii() and b"<!" not in content and b"\0" not in content:
+        with suppress(ParseError, ValueError, LookupError):  # defusedxml says why
+            return ElementTree.fromstring(content)
+    return fromstring(content)
 
 
 def read_object(
