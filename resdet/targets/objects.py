@@ -57,6 +57,7 @@ def pad_objects(
         row = int(strange.any(1).nonzero()[0])
         raise ValueError(f"labels must be 0 .. {classes - 1}, got {targets[row].labels.tolist()} in image {row}")
     check_boxes(boxes[filled & ~ignored], "boxes to be learnt")
+    boxes[~boxes.isfinite().all(-1)] = 0  # ignored ones: they cover nothing, and 0 times NaN is NaN
     some_ignored = bool(ignored.any())
     columns = (boxes, labels, filled & ~ignored, ignored)
     boxes, labels, present, ignored = (column.to(device, non_blocking=True) for column in columns)

@@ -57,6 +57,13 @@ def test_boxes_of_other_classes_and_ignored_ones_are_no_objects():
     assert [tuple(box) for box in found.boxes.tolist()] == [FAR]  # what lies in something ignored is not background
 
 
+def test_an_ignored_box_that_is_not_finite_leaves_what_is_wanted_finite():
+    nowhere = (float("nan"), 0.0, float("inf"), 4.0)
+    found = sample([[GOOD, FAR]], [target(nowhere, TRUTH, ignored=[True, False])], 4, share=0.5)
+    assert sorted(found.label.tolist()) == [0, 1, 1]
+    assert found.wanted.tolist() == [list(TRUTH) if label else [0.0] * 4 for label in found.label.tolist()]
+
+
 def test_padding_is_never_drawn():
     boxes = torch.tensor([[FAR, (0.0, 0.0, 0.0, 0.0)]])
     present = torch.tensor([[True, False]])
