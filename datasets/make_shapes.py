@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from shapes_art import CLASSES, draw_picture
 
-from resdet import cli
+from resdet import cli, options
 
 JPEG_QUALITY = 92
 SPLIT_SEEDS = {"train": 0, "val": 1}
@@ -28,7 +28,7 @@ SPLIT_SEEDS = {"train": 0, "val": 1}
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--out", type=Path, required=True, help="the folder to write to; files of that name are replaced"
+        "--out", type=options.folder, required=True, help="the folder to write to; files of that name are replaced"
     )
     parser.add_argument("--train", type=int, default=8000, help="training images (default %(default)s)")
     parser.add_argument("--val", type=int, default=420, help="validation images (default %(default)s)")

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from imagenet_archives import KINDS, TABLE, TREE, Kind, kind_of, read_text, unpack
 from imagenet_tree import classes_by_boxes, classes_by_list, faults, has_images, images_of, sort_val, write_lists
 
-from resdet import cli
+from resdet import cli, options
 from resdet.errors import InputError
 
 DEVKIT = r"ILSVRC201\d_devkit_t12\.tar\.gz"
@@ -33,7 +33,7 @@ SHOWN = 5  # faults
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="archives, or folders of archives")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="ROOT of ilsvrc-loc:ROOT:val")
+    parser.add_argument("--out", type=options.folder, required=True, metavar="DIR", help="ROOT of ilsvrc-loc:ROOT:val")
     parser.add_argument("--val-folders", action="store_true", help="put val's images into folders of their classes")
     parser.add_argument(
         "--val-truth", type=Path, metavar="FILE", help="the kit's ..._validation_ground_truth.txt (default: as found)"

@@ -65,7 +65,7 @@ class ImageBatch:
     Images of different sizes lie in the upper left corners of one tensor, the rest of which means nothing.
     """
 
-    images: Tensor  # (B, 3, H, W) uint8 RGB; the model subtracts the mean
+    images: Tensor  # (B, 3, H, W) uint8 RGB, or floats in 0 .. 255; the model subtracts the mean
     targets: tuple[Target, ...] = ()  # one an image, or none at all
     indices: tuple[int, ...] = ()  # each image's place in its data set
     sizes: tuple[tuple[int, int], ...] = ()  # width and height of each image; none at all: all are W x H

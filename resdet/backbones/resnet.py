@@ -5,6 +5,9 @@ Its state dicts load as they are into nets with shortcut option B, which is what
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +16,7 @@ from resdet.backbones.blocks import BasicBlock, Block, Bottleneck, stage
 from resdet.backbones.folding import conv_norm
 from resdet.backbones.shortcuts import SHORTCUTS
 from resdet.precision import without_autocast
+from resdet.tracing import is_traced
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {  # Table 1: the block and how many of it conv2_x .. conv5_x have
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -170,11 +174,25 @@ def freeze_batch_norm(net: nn.Module) -> None:
 def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """uint8 ``(B, 3, H, W)`` RGB to zero mean and unit deviation.
 
+    Floats are taken too, from 0 to 255 as well.  On a CPU there is a warning where all of a batch's are from 0 to 1, as
+    torchvision's ``ToTensor`` gives them, or are below 0 too, as if normalised before: nearly black, or grey, is what
+    the network would see.  No error, as a photograph may be black; a GPU is not asked, which would be waited for.
+
     Args:
         mean: ``(3,)`` in 0 .. 255; or ``(3, h, w)``, a mean for every pixel (Sec. 3.4), which is stretched to images
             of another size.  It belongs to the crop: which part of a photograph a crop shows is not asked.
         std: ``(3,)``.
     """
+    if images.is_floating_point() and images.device.type == "cpu" and images.numel() and not is_traced(images):
+        _warn_of_range(images.detach())
     if mean.ndim == 3 and mean.shape[1:] != images.shape[2:]:
         mean = functional.interpolate(mean[None], images.shape[2:], mode="bilinear", align_corners=False)[0]
     return (images.to(torch.float32) - mean.view(1, 3, *(mean.shape[1:] or (1, 1)))) / std.view(1, 3, 1, 1)
+
+
+def _warn_of_range(images: Tensor) -> None:
+    with suppress(RuntimeError):  # within torch.func's vmap there is no asking for numbers
+        low, high = (float(end) for end in images.aminmax())
+        if low < high <= 1 or low < 0 < high < 16:
+            was = f"images must be RGB from 0 to 255, got floats from {low:g} to {high:g}"
+            warnings.warn(f"{was}, which are nearly one colour: the network normalises them itself", stacklevel=3)

@@ -90,6 +90,8 @@ def _picture_names(name: str, ending: str) -> Iterator[str]:
 
 def _meaning(word: str, endings: tuple[str, ...]) -> tuple[Path, list[Path]]:
     """The folder that a word's images are named below, and the images."""
+    if not word:  # as of a shell's variable that is not set: Path("") is the current folder
+        raise UsageError("'': wanted an image, a folder or a glob")
     path = at_home(word)
     if path.is_dir():
         files = _below(path, endings)

@@ -86,3 +86,18 @@ def test_a_run_does_not_write_over_the_weights_that_it_starts_from(config, key, 
     )
     assert f"{key}.weights={tmp_path}/best.pt: this run would write over it" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["best.pt"]
+
+
+@pytest.mark.parametrize("script", ["make_shapes.py", "prepare_imagenet.py a"])
+def test_an_empty_word_is_no_folder_to_draw_or_unpack_into(script, place, capsys):
+    name, *words = script.split()
+    main = runpy.run_path(str(ROOT / "datasets" / name))["main"]
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, [*words, "--out", ""])
+    assert "wanted a folder, got ''" in capsys.readouterr().err
+
+
+def test_an_empty_word_is_no_input(place, capsys):
+    main = runpy.run_path(str(ROOT / "tools" / "infer.py"))["main"]
+    assert cli.run(main, ["", "--weights", "a", "--out", str(place / "new")]) == 2
+    assert "'': wanted an image, a folder or a glob" in capsys.readouterr().err
