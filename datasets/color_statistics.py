@@ -21,9 +21,9 @@ import yaml
 from resdet import cli
 from resdet.data import pixel_mean
 from resdet.data.color_statistics import ColorStatistics, color_statistics
-from resdet.data.formats import open_records
 from resdet.data.formats.read_from import read_from
 from resdet.data.loading import TestImages, test_loader
+from resdet.jobs.data_sets import open_data_set
 from resdet.options import whole_number
 from resdet.progress import follow
 
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     files = (args.out, args.pixel_mean)
     cli.make_room(files=files, reads=read_from([args.data], files))
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     if args.images and args.images < len(records):
         order = torch.randperm(len(records), generator=torch.Generator().manual_seed(0))
         records = records.select(order[: args.images].sort().values)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -74,6 +76,30 @@ def follow(items: Iterable[T], total: int | None, what: str, unit: str = "batch"
                 if total is not None:
                     line = f"{what}: {done}/{total}, {(now - began) / done * (total - done):.0f} s left"
                 tqdm.write(line, file=sys.stderr)
+
+
+@contextmanager
+def waiting(what: str, *, told: bool = True) -> Iterator[None]:
+    """Say on stderr, now and then, how long it has been going on: for what cannot be counted from outside.
+
+    Args:
+        told: False: nothing is said, as by all processes but one.
+    """
+    ended, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(SECONDS_BETWEEN_LINES):
+            tqdm.write(f"{what}: {time.monotonic() - began:.0f} s so far", file=sys.stderr)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    if told:
+        teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if told:
+            teller.join()
 
 
 def _rate(images: float) -> str:

@@ -2,11 +2,12 @@
 
 import io
 import re
+import time
 
 import pytest
 
 from resdet import progress
-from resdet.progress import TrainingProgress, follow
+from resdet.progress import TrainingProgress, follow, waiting
 
 
 @pytest.fixture
@@ -88,3 +89,16 @@ def test_following_gives_every_item_and_a_line_now_and_then(clock, capsys):
 
     assert list(follow(items(), 5, "eval")) == [0, 1, 2, 3, 4]
     assert re.findall(r"eval: (\d)/5, (\d+) s left", capsys.readouterr().err) == [("2", "45"), ("4", "15")]
+
+
+def test_what_cannot_be_counted_says_now_and_then_that_it_goes_on_and_stops_with_it(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+    with waiting("reading voc:ROOT:train"):
+        time.sleep(0.5)
+    lines = capsys.readouterr().err.splitlines()
+    assert 2 <= len(lines) <= 9
+    assert all(re.fullmatch(r"reading voc:ROOT:train: [01] s so far", line) for line in lines)
+    with waiting("reading", told=False), pytest.raises(ValueError, match="wrong"), waiting("reading"):
+        raise ValueError("wrong")
+    time.sleep(0.2)
+    assert not capsys.readouterr().err  # neither by a process that is not to tell nor after an error

@@ -35,15 +35,15 @@ def main(argv: list[str] | None = None) -> None:
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
-    from resdet.data.formats import open_records
     from resdet.data.formats.read_from import read_from
     from resdet.eval.det import check_boxes, default_metric, det_metrics
     from resdet.eval.det_blacklist import left_out
     from resdet.jobs.ablation import ablation, ablation_table
+    from resdet.jobs.data_sets import open_data_set
 
     cli.make_room(files=(args.json,), reads=(*args.weights, *read_from([args.data], [args.json])))
     metric = args.metric or default_metric(args.data)
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     check_boxes(records, metric)
     pairs = left_out(records, None) if metric == "ilsvrc" else None
     rows = []

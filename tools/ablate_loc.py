@@ -45,14 +45,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from tqdm import tqdm  # here, as the rest: --help answers without waiting for torch
 
-    from resdet.data.formats import open_records
     from resdet.data.formats.read_from import read_from
     from resdet.eval.blacklist import blacklisted
+    from resdet.jobs.data_sets import open_data_set
     from resdet.jobs.loc_ablation import Ladder, ladder, ladder_table
 
     given = (args.blacklist, *args.pcr, *args.rpn, *args.rcnn, *args.classifier)
     cli.make_room(files=(args.json,), reads=(*given, *read_from([args.data], [args.json])))
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     left_out = blacklisted(records, args.blacklist)
     weights = Ladder(args.pcr, args.rpn, args.rcnn, args.classifier)
     rows = []

@@ -46,18 +46,18 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.data.formats.read_from import read_from
     from resdet.data.relabel import check_labelled
     from resdet.errors import UsageError
     from resdet.eval.cls import cls_metrics, guess_ranks
     from resdet.eval.cls_table import cls_table
     from resdet.eval.confusion import class_confusion, most_confused, write_matrix
+    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
     from resdet.predictions.read import files_of, read_loc
 
     reads = (*(args.weights or ()), *files_of(args.predictions), *read_from([args.data], [args.json]))
     cli.make_room(files=(args.json,), folders=(args.out,), reads=reads)
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     check_labelled(records)
     if args.weights:
         from resdet.jobs.classification import evaluate_together, write_guesses  # here: a file needs no networks

@@ -46,7 +46,6 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.data.formats.read_from import read_from
     from resdet.errors import UsageError
     from resdet.eval.confusion import confused_line
@@ -54,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     from resdet.eval.det_blacklist import left_out
     from resdet.eval.det_sanity import sanity_lines
     from resdet.eval.det_table import det_table
+    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
     from resdet.jobs.det_report import evaluate, write_predictions
     from resdet.predictions.read import files_of, read_det
 
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UsageError("--set is for --weights; predictions are as they are")
     given = (args.blacklist, *(args.weights or ()), *files_of(args.predictions))
     cli.make_room(files=(args.json,), folders=(args.out,), reads=(*given, *read_from([args.data], [args.json])))
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     check_boxes(records, metric)
     pairs = left_out(records, args.blacklist) if metric == "ilsvrc" else None
     if args.weights:

@@ -54,11 +54,11 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats import open_records  # here: --help answers without waiting for torch
     from resdet.data.formats.read_from import read_from
     from resdet.errors import UsageError
     from resdet.eval.blacklist import blacklisted
     from resdet.eval.loc_table import loc_table
+    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
     from resdet.jobs.loc_errors import judge, write_judged
     from resdet.predictions.read import files_of, read_loc
     from resdet.predictions.write import write_loc
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     files = (args.json, args.html)
     reads = (args.blacklist, *(args.weights or ()), *args.rcnn, *args.classifier, *files_of(args.predictions))
     cli.make_room(files=files, folders=(args.out,), reads=(*reads, *read_from([args.data], files)))
-    records = open_records(args.data)
+    records = open_data_set(args.data)
     left_out = blacklisted(records, args.blacklist)
     if args.weights:
         from resdet.jobs.localization import LocWeights, oracle_misses, predict_with  # here: a file needs no networks

@@ -16,8 +16,9 @@ from resdet.audit.compare import compare
 from resdet.audit.findings import KINDS, Finding
 from resdet.audit.sheets import open_sheets
 from resdet.config import ClsConfig, DetConfig, LocConfig, load_config
-from resdet.data.formats import SUM, open_records, split_spec
+from resdet.data.formats import SUM, split_spec
 from resdet.errors import InputError, UsageError
+from resdet.jobs.data_sets import open_data_set
 
 OF_ONE_OBJECT = ("ilsvrc-loc", "shapes", "tiny-imagenet")  # formats that localizers learn from
 Follow = Callable[[Iterable[None], int | None, str], Iterable[None]]  # items, how many if known, and of what
@@ -74,7 +75,7 @@ def _check(spec: str, follow: Follow) -> Checked:
     for _ in follow(check_images(found), opened.count, spec):
         pass
     try:
-        classes = open_records(spec).classes
+        classes = open_data_set(spec).classes
     except InputError as error:  # the first fault that it met: found here too, or one between annotations
         return _refused(found, error)
     used = found.images | found.boxes

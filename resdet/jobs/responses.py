@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from resdet.config import ClsConfig
-from resdet.data.formats import open_records
 from resdet.data.loading import TestImages, test_loader
 from resdet.errors import InputError, UsageError
 from resdet.inference.responses import layer_responses
+from resdet.jobs.data_sets import open_data_set
 from resdet.jobs.trained import open_trained
 from resdet.options import Running
 from resdet.progress import follow
@@ -35,7 +35,7 @@ def responses_of(run: Path, spec: str, images: int, settings: Sequence[str], run
     if not isinstance(loaded.config, ClsConfig):
         raise UsageError(f"{weights}: layer responses are of classifiers, this is another model")
     data = loaded.config.data
-    records = open_records(spec or data.val)
+    records = open_data_set(spec or data.val)
     if not len(records):
         raise InputError(f"{spec or data.val}: no images")
     chosen = torch.linspace(0, len(records) - 1, min(images, len(records))).round().long()

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from resdet.config import ClsConfig, DataConfig, DetConfig, DetDataConfig, LocConfig, RCNNConfig
-from resdet.data.formats import open_records
 from resdet.data.records import Records
 from resdet.engine.distributed import Process
 from resdet.errors import InputError, UsageError
 from resdet.eval.det import check_boxes, default_metric
+from resdet.jobs.data_sets import open_data_set
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _open_splits(data: DataConfig | DetDataConfig, *, labels_alone: bool = False
     for key, spec in (("data.train", data.train), ("data.val", data.val)):
         if not spec:
             raise UsageError(f"{key} is not set: name a data set, as in {key}=ilsvrc-loc:ROOT:train")
-    train, val = (open_records(spec, labels_alone=labels_alone) for spec in (data.train, data.val))
+    train, val = (open_data_set(spec, labels_alone=labels_alone) for spec in (data.train, data.val))
     _check_same_classes(data, train.classes.ids, val.classes.ids)
     return train, val
 

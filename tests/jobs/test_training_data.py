@@ -18,7 +18,7 @@ def given(monkeypatch, train, val):
     """Have the two specs name these rows."""
     classes = Classes(("a", "b"), ("a", "b"))
     sets = {"set:t": pack(Path(), classes, train), "set:v": pack(Path(), classes, val)}
-    monkeypatch.setattr(training_data, "open_records", lambda spec, **_: sets[spec])
+    monkeypatch.setattr(training_data, "open_data_set", lambda spec, **_: sets[spec])
 
 
 def test_images_without_a_box_are_left_out_where_boxes_are_learnt(monkeypatch):

@@ -143,7 +143,7 @@ def test_a_label_without_a_class_is_found_before_the_first_step(monkeypatch, tmp
     classes = Classes(("a", "b"), ("a", "b"))
     good = Record("good.jpg", 1, [(0, 0, 5, 5)])
     sets = {"set:t": pack(tmp_path, classes, [good, row]), "set:v": pack(tmp_path, classes, [good])}
-    monkeypatch.setattr(training_data, "open_records", lambda spec, **_: sets[spec])
+    monkeypatch.setattr(training_data, "open_data_set", lambda spec, **_: sets[spec])
     with pytest.raises(InputError, match=f"^{said}$"):
         training_data.open_data(ClsConfig(data=DataConfig(train="set:t", val="set:v")))
 
