@@ -46,13 +46,13 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats.read_from import read_from
+    from resdet.data.formats.read_from import read_from  # here: --help answers without waiting for torch
     from resdet.data.relabel import check_labelled
     from resdet.errors import UsageError
     from resdet.eval.cls import cls_metrics, guess_ranks
     from resdet.eval.cls_table import cls_table
     from resdet.eval.confusion import class_confusion, most_confused, write_matrix
-    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
+    from resdet.jobs.data_sets import open_data_set
     from resdet.predictions.read import files_of, read_loc
 
     reads = (*(args.weights or ()), *files_of(args.predictions), *read_from([args.data], [args.json]))

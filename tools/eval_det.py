@@ -46,14 +46,14 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats.read_from import read_from
+    from resdet.data.formats.read_from import read_from  # here: --help answers without waiting for torch
     from resdet.errors import UsageError
     from resdet.eval.confusion import confused_line
     from resdet.eval.det import check_boxes, default_metric
     from resdet.eval.det_blacklist import left_out
     from resdet.eval.det_sanity import sanity_lines
     from resdet.eval.det_table import det_table
-    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
+    from resdet.jobs.data_sets import open_data_set
     from resdet.jobs.det_report import evaluate, write_predictions
     from resdet.predictions.read import files_of, read_det
 

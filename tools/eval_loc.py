@@ -54,11 +54,11 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
 
-    from resdet.data.formats.read_from import read_from
+    from resdet.data.formats.read_from import read_from  # here: --help answers without waiting for torch
     from resdet.errors import UsageError
     from resdet.eval.blacklist import blacklisted
     from resdet.eval.loc_table import loc_table
-    from resdet.jobs.data_sets import open_data_set  # here: --help answers without waiting for torch
+    from resdet.jobs.data_sets import open_data_set
     from resdet.jobs.loc_errors import judge, write_judged
     from resdet.predictions.read import files_of, read_loc
     from resdet.predictions.write import write_loc
